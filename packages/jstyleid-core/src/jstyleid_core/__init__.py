@@ -1,0 +1,32 @@
+"""Stable Diffusion 2.1, DDIM inversion and StyleID attention injection in Jittor.
+
+Importing this package is instant and silent. Jittor starts, and on first use compiles itself, when
+one of the names below is first touched.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jstyleid_core.pipeline import StableDiffusion
+    from jstyleid_core.styleid.method import StyleID
+    from jstyleid_core.styleid.settings import StyleIDSettings
+    from jstyleid_core.styleid.style import Style
+
+__version__ = "0.1.0"
+__all__ = ["StableDiffusion", "Style", "StyleID", "StyleIDSettings", "__version__"]
+
+_HOMES = {
+    "StableDiffusion": "jstyleid_core.pipeline",
+    "Style": "jstyleid_core.styleid.style",
+    "StyleID": "jstyleid_core.styleid.method",
+    "StyleIDSettings": "jstyleid_core.styleid.settings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

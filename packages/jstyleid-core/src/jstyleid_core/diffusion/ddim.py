@@ -1,0 +1,82 @@
+"""DDIM (Song et al. 2021): sampling from noise to picture, and inversion from picture to noise.
+
+Both are generators that yield after each step, so that progress, previews and stopping early are
+the caller's affair. Every step is executed before it is yielded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from jstyleid_core.backend import Var
+from jstyleid_core.diffusion.denoiser import Denoiser, Prediction
+from jstyleid_core.diffusion.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Step:
+    """The state after one step."""
+
+    timestep: int
+    """At which the network was evaluated."""
+    latents: Var
+    x0: Var
+    """The clean latents predicted in this step."""
+
+
+Inversion = Callable[[Denoiser, Var, Schedule, int], Iterator[Step]]
+"""How a latent is brought to t = T; `ddim_inversion` is one, others can take its place."""
+
+
+def ddim_sampling(
+    denoise: Denoiser, latents: Var, schedule: Schedule, steps: int
+) -> Iterator[Step]:
+    """Deterministic DDIM (eta = 0, equation 12), from t = T down.
+
+    Args:
+        denoise: evaluated once a step.
+        latents: (B, 4, h, w) at the noisiest timestep.
+        schedule: of the checkpoint.
+        steps: how many.
+
+    Yields:
+        One `Step` per timestep, the noisiest first; the last one holds the result.
+    """
+    stride = schedule.stride(steps)
+    for timestep in reversed(schedule.timesteps(steps)):
+        alpha_bar = schedule.alpha_bar(timestep)
+        prediction = denoise(latents, timestep, alpha_bar)
+        latents = _noised(prediction, schedule.alpha_bar(timestep - stride))
+        latents.sync()
+        yield Step(timestep, latents, prediction.x0)
+
+
+def ddim_inversion(
+    denoise: Denoiser, latents: Var, schedule: Schedule, steps: int
+) -> Iterator[Step]:
+    """DDIM run backwards, from clean latents up to t = T.
+
+    At each timestep t the network is evaluated at t on the latents that belong one stride below,
+    as if the noise hardly changed from one to the other.
+
+    Args:
+        denoise: evaluated once a step.
+        latents: (B, 4, h, w), clean.
+        schedule: of the checkpoint.
+        steps: how many.
+
+    Yields:
+        One `Step` per timestep, the cleanest first; the last one holds the inverted latents.
+    """
+    stride = schedule.stride(steps)
+    for timestep in schedule.timesteps(steps):
+        below = schedule.alpha_bar(max(0, timestep - stride))
+        prediction = denoise(latents, timestep, below)
+        latents = _noised(prediction, schedule.alpha_bar(timestep))
+        latents.sync()
+        yield Step(timestep, latents, prediction.x0)
+
+
+def _noised(prediction: Prediction, alpha_bar: float) -> Var:
+    return alpha_bar**0.5 * prediction.x0 + (1 - alpha_bar) ** 0.5 * prediction.noise

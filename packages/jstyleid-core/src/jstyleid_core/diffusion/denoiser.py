@@ -1,0 +1,73 @@
+"""What a network predicts, as one thing: the clean latent and the noise in a noisy one.
+
+Samplers see a callable `denoise(latents, timestep, alpha_bar) -> Prediction` and never ask which
+parameterisation, guidance or network is behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from jstyleid_core.backend import Var, jt
+
+Network = Callable[[Var, int], Var]
+"""(latents (B, 4, h, w), timestep) -> what the checkpoint predicts, of the same shape."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """z = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) noise, taken apart."""
+
+    x0: Var
+    noise: Var
+
+
+Denoiser = Callable[[Var, int, float], Prediction]
+
+
+def epsilon_denoiser(network: Network) -> Denoiser:
+    """A denoiser over a network that predicts the noise (Ho et al. 2020)."""
+
+    def denoise(z: Var, timestep: int, alpha_bar: float) -> Prediction:
+        noise = network(z, timestep).float32()
+        x0 = (z - (1 - alpha_bar) ** 0.5 * noise) / alpha_bar**0.5
+        return Prediction(x0, noise)
+
+    return denoise
+
+
+def velocity_denoiser(network: Network) -> Denoiser:
+    """A denoiser over a network that predicts v (Salimans and Ho 2022, appendix D)."""
+
+    def denoise(z: Var, timestep: int, alpha_bar: float) -> Prediction:
+        v = network(z, timestep).float32()
+        a, s = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
+        return Prediction(a * z - s * v, a * v + s * z)
+
+    return denoise
+
+
+PredictionType = Literal["epsilon", "v_prediction"]
+
+DENOISERS: dict[PredictionType, Callable[[Network], Denoiser]] = {
+    "epsilon": epsilon_denoiser,
+    "v_prediction": velocity_denoiser,
+}
+
+
+def guided(conditional_twice: Network, scale: float) -> Network:
+    """Classifier-free guidance (Ho and Salimans 2022, equation 6) in one batch of twice the size.
+
+    Args:
+        conditional_twice: a network whose batch holds the unconditional half first.
+        scale: 1 is no guidance.
+    """
+
+    def network(z: Var, timestep: int) -> Var:
+        both = conditional_twice(jt.concat([z, z], dim=0), timestep)
+        unconditional, conditional = both[: z.shape[0]], both[z.shape[0] :]
+        return unconditional + scale * (conditional - unconditional)
+
+    return network

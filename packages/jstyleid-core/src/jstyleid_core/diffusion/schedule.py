@@ -1,0 +1,53 @@
+"""The noise schedule and its DDIM timesteps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jstyleid_core.errors import InputError
+from jstyleid_core.model.config import ScheduleConfig
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """alpha-bar of every training timestep, and the timesteps that n steps of DDIM visit."""
+
+    alphas_cumprod: np.ndarray
+    """(T,) float64, the product of 1 - beta up to each timestep (Ho et al. 2020, equation 4)."""
+    final_alpha_cumprod: float
+    """alpha-bar of the step below the first: 1, or that of timestep 0, as the checkpoint says."""
+    steps_offset: int
+
+    @classmethod
+    def from_config(cls, config: ScheduleConfig) -> Schedule:
+        """Build the schedule a checkpoint was trained with."""
+        count = config.num_train_timesteps
+        if config.beta_schedule == "linear":
+            betas = np.linspace(config.beta_start, config.beta_end, count)
+        else:  # linear in the square root, as Stable Diffusion
+            betas = np.linspace(config.beta_start**0.5, config.beta_end**0.5, count) ** 2
+        alphas_cumprod = np.cumprod(1 - betas)
+        final = 1.0 if config.set_alpha_to_one else float(alphas_cumprod[0])
+        return cls(alphas_cumprod, final, config.steps_offset)
+
+    def stride(self, steps: int) -> int:
+        """Training timesteps between two steps of DDIM.
+
+        Raises:
+            InputError: `steps` is not between 1 and the number of training timesteps.
+        """
+        longest = len(self.alphas_cumprod) - max(self.steps_offset, 0)
+        if not 1 <= steps <= longest:
+            raise InputError(f"steps = {steps}: must be between 1 and {longest}")
+        return len(self.alphas_cumprod) // steps
+
+    def timesteps(self, steps: int) -> list[int]:
+        """The timesteps of `steps` steps, from clean to noisy: i * stride + offset."""
+        stride = self.stride(steps)
+        return [i * stride + self.steps_offset for i in range(steps)]
+
+    def alpha_bar(self, timestep: int) -> float:
+        """alpha-bar at a timestep; below 0 it is `final_alpha_cumprod`."""
+        return self.final_alpha_cumprod if timestep < 0 else float(self.alphas_cumprod[timestep])

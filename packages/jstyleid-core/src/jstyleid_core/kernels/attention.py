@@ -1,0 +1,144 @@
+"""Exact attention that never holds more than a small slab of scores.
+
+The CPU kernel walks over blocks of query rows: one matrix product for the scores of the block, the
+softmax in place, one product with the values. Heads are addressed by strides inside the
+(batch, tokens, channels) arrays, so nothing is transposed or copied.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jstyleid_core.backend import Var, jt
+from jstyleid_core.kernels import plain
+from jstyleid_core.kernels.code import cpu_kernel, runs_on_cpu
+
+_SIZES = """
+    const int64 B = in0_shape0, N = in0_shape1, C = in0_shape2;
+    const int64 KB = in1_shape0, M = in1_shape1, CV = in2_shape2;
+    const int64 H = (int64)data["heads"], D = C / H, DV = CV / H;
+    const float scale = data["scale"];
+    // About half a megabyte of scores: they stay in the second-level cache.
+    const int64 rows = std::max<int64>(8, std::min<int64>(64, 131072 / M));
+    const int64 blocks = (N + rows - 1) / rows;
+    const float *q = in0_p, *k = in1_p, *v = in2_p;
+"""
+
+_SCORES = """
+    auto scores = [&](int64 b, int64 h, int64 first, int64 n, float* s) {
+        const int64 kb = KB == 1 ? 0 : b;
+        dnnl_sgemm('N', 'T', n, M, D, scale, q + (b * N + first) * C + h * D, C,
+                   k + kb * M * C + h * D, C, 0.f, s, M);
+        for (int64 i = 0; i < n; i++) {
+            float* row = s + i * M;
+            float top = row[0];
+            for (int64 j = 1; j < M; j++) top = std::max(top, row[j]);
+            float sum = 0;
+            for (int64 j = 0; j < M; j++) { row[j] = std::exp(row[j] - top); sum += row[j]; }
+            const float inverse = 1.f / sum;
+            for (int64 j = 0; j < M; j++) row[j] *= inverse;
+        }
+    };
+"""
+
+_FORWARD = _SIZES + _SCORES + """
+    #pragma omp parallel
+    {
+        std::vector<float> s(rows * M);
+        #pragma omp for schedule(dynamic)
+        for (int64 task = 0; task < B * H * blocks; task++) {
+            const int64 b = task / (H * blocks), h = task / blocks % H;
+            const int64 first = task % blocks * rows, n = std::min(rows, N - first);
+            const int64 kb = KB == 1 ? 0 : b;
+            scores(b, h, first, n, s.data());
+            dnnl_sgemm('N', 'N', n, DV, M, 1.f, s.data(), M, v + kb * M * CV + h * DV, CV,
+                       0.f, out_p + (b * N + first) * CV + h * DV, CV);
+        }
+    }
+"""
+
+# With P the weights and g the gradient of the output:
+#   dV = P^T g,  dP = g V^T,  dS = P * (dP - rowsum(dP * P)) * scale,  dQ = dS K,  dK = dS^T Q.
+# One thread owns a head of one key, so that sums over queries need no locks.
+_BACKWARD = _SIZES + _SCORES + """
+    const float* g = in3_p;
+    std::memset(out1_p, 0, sizeof(float) * KB * M * C);
+    std::memset(out2_p, 0, sizeof(float) * KB * M * CV);
+    #pragma omp parallel
+    {
+        std::vector<float> s(rows * M), d(rows * M);
+        #pragma omp for schedule(dynamic)
+        for (int64 task = 0; task < KB * H; task++) {
+            const int64 kb = task / H, h = task % H;
+            const float *key = k + kb * M * C + h * D, *value = v + kb * M * CV + h * DV;
+            float *dk = out1_p + kb * M * C + h * D, *dv = out2_p + kb * M * CV + h * DV;
+            const int64 b0 = KB == 1 ? 0 : kb, b1 = KB == 1 ? B : kb + 1;
+            for (int64 b = b0; b < b1; b++)
+            for (int64 first = 0; first < N; first += rows) {
+                const int64 n = std::min(rows, N - first);
+                const float* grad = g + (b * N + first) * CV + h * DV;
+                const int64 at = (b * N + first) * C + h * D;
+                scores(b, h, first, n, s.data());
+                dnnl_sgemm('T', 'N', M, DV, n, 1.f, s.data(), M, grad, CV, 1.f, dv, CV);
+                dnnl_sgemm('N', 'T', n, M, DV, 1.f, grad, CV, value, CV, 0.f, d.data(), M);
+                for (int64 i = 0; i < n; i++) {
+                    float *p = s.data() + i * M, *e = d.data() + i * M;
+                    float dot = 0;
+                    for (int64 j = 0; j < M; j++) dot += e[j] * p[j];
+                    for (int64 j = 0; j < M; j++) e[j] = p[j] * (e[j] - dot) * scale;
+                }
+                dnnl_sgemm('N', 'N', n, D, M, 1.f, d.data(), M, key, C, 0.f, out0_p + at, C);
+                dnnl_sgemm('T', 'N', M, D, n, 1.f, d.data(), M, q + at, C, 1.f, dk, C);
+            }
+        }
+    }
+"""
+
+
+class _Attention(jt.Function):  # type: ignore[misc, name-defined, unused-ignore]
+    def __init__(self, heads: int, scale: float) -> None:
+        self.data = {"heads": heads, "scale": scale}
+
+    def execute(self, query: Var, key: Var, value: Var) -> Var:
+        self.inputs = [query, key, value]
+        shape = [query.shape[0], query.shape[1], value.shape[2]]
+        return cpu_kernel([shape], self.inputs, _FORWARD, self.data, dnnl=True)
+
+    def grad(self, grad: Var) -> Any:
+        shapes = [x.shape for x in self.inputs]
+        return cpu_kernel(shapes, [*self.inputs, grad], _BACKWARD, self.data, dnnl=True)
+
+
+def attention(query: Var, key: Var, value: Var, heads: int, scale: float | None = None) -> Var:
+    """softmax(query key^T * scale) value, head by head (Vaswani et al. 2017, equation 1).
+
+    Args:
+        query: (B, N, C), the heads side by side in C.
+        key: (B, M, C), or (1, M, C) for one key shared by the whole batch.
+        value: (B, M, Cv) or (1, M, Cv), as `key`.
+        heads: how many heads C and Cv are divided into.
+        scale: factor of the scores; 1 / sqrt(C / heads) when not given.
+
+    Returns:
+        (B, N, Cv). Exact to rounding; memory grows with N + M, not with N * M.
+
+    Raises:
+        ValueError: the shapes do not fit together.
+    """
+    batch, _, width = query.shape
+    if (
+        key.shape[0] not in (1, batch)
+        or key.shape[:2] != value.shape[:2]
+        or key.shape[2] != width
+        or width % heads
+        or value.shape[2] % heads
+    ):
+        raise ValueError(
+            f"attention with {heads} heads: query {tuple(query.shape)}, key {tuple(key.shape)} and "
+            f"value {tuple(value.shape)} do not fit together"
+        )
+    if scale is None:
+        scale = (width // heads) ** -0.5
+    if not runs_on_cpu():
+        return plain.attention(query, key, value, heads, scale)
+    return _Attention(heads, scale)(query, key, value)

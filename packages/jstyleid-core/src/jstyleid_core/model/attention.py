@@ -1,0 +1,149 @@
+"""Attention whose computation can be replaced by name, and the transformer block around it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from jstyleid_core import kernels
+from jstyleid_core.backend import Var, nn
+from jstyleid_core.model.layers import GroupNorm, LayerNorm
+
+
+class AttentionProcessor(Protocol):
+    """What an `Attention` does with its projections; the way methods get into the network."""
+
+    def __call__(self, attention: Attention, hidden: Var, context: Var | None) -> Var:
+        """Compute the attention's output.
+
+        Args:
+            attention: the layer, with `to_q`, `to_k`, `to_v`, `attend` and `project_out`.
+            hidden: (B, N, C) tokens of the picture.
+            context: (B, M, C') tokens to attend to; None for self-attention.
+
+        Returns:
+            (B, N, C).
+        """
+        ...
+
+
+class Attention(nn.Module):
+    """Multi-head attention; what happens between its projections is its processor's affair."""
+
+    def __init__(
+        self, width: int, context_width: int | None, heads: int, upcast: bool, bias: bool = False
+    ) -> None:
+        self.heads, self.upcast = heads, upcast
+        self.to_q = nn.Linear(width, width, bias=bias)
+        self.to_k = nn.Linear(context_width or width, width, bias=bias)
+        self.to_v = nn.Linear(context_width or width, width, bias=bias)
+        # A list of one, since checkpoints (and LoRA files) call the projection `to_out.0`.
+        self.to_out = nn.ModuleList([nn.Linear(width, width)])
+        self.processor: AttentionProcessor = plain_attention
+
+    def execute(self, hidden: Var, context: Var | None = None) -> Var:
+        return self.processor(self, hidden, context)
+
+    def attend(self, query: Var, key: Var, value: Var) -> Var:
+        """softmax(q k^T / sqrt(d)) v over the heads; a key and value of batch 1 serve all."""
+        if not self.upcast or query.dtype == "float32":
+            return kernels.attention(query, key, value, self.heads)
+        # The 768-v checkpoint's scores overflow float16.
+        out = kernels.attention(query.float32(), key.float32(), value.float32(), self.heads)
+        return out.cast(query.dtype)
+
+    def project_out(self, attended: Var) -> Var:
+        """The output projection, `to_out`."""
+        return self.to_out[0](attended)
+
+
+def plain_attention(attention: Attention, hidden: Var, context: Var | None) -> Var:
+    """The processor every attention starts with: ordinary attention."""
+    source = hidden if context is None else context
+    query, key, value = attention.to_q(hidden), attention.to_k(source), attention.to_v(source)
+    return attention.project_out(attention.attend(query, key, value))
+
+
+@contextlib.contextmanager
+def processors(replacements: Mapping[Attention, AttentionProcessor]) -> Iterator[None]:
+    """Within the block each attention named uses its replacement; then it gets its own back."""
+    originals = {attention: attention.processor for attention in replacements}
+    try:
+        for attention, processor in replacements.items():
+            attention.processor = processor
+        yield
+    finally:
+        for attention, processor in originals.items():
+            attention.processor = processor
+
+
+class GEGLU(nn.Module):
+    """The gated projection into the feed-forward layer."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        self.proj = nn.Linear(width, 2 * inner)
+
+    def execute(self, x: Var) -> Var:
+        return kernels.gelu_gate(self.proj(x))
+
+
+class FeedForward(nn.Module):
+    """GEGLU to four times the width and back; `net.1` is the place of a dropout."""
+
+    def __init__(self, width: int) -> None:
+        self.net = nn.ModuleList([GEGLU(width, 4 * width), nn.Identity(),
+                                  nn.Linear(4 * width, width)])
+
+    def execute(self, x: Var) -> Var:
+        return self.net[2](self.net[0](x))
+
+
+class BasicTransformerBlock(nn.Module):
+    """Self-attention, attention to the text, feed-forward, each on a normalised residual."""
+
+    def __init__(self, width: int, context_width: int, heads: int, upcast: bool) -> None:
+        self.norm1 = LayerNorm(width)
+        self.attn1 = Attention(width, None, heads, upcast)
+        self.norm2 = LayerNorm(width)
+        self.attn2 = Attention(width, context_width, heads, upcast)
+        self.norm3 = LayerNorm(width)
+        self.ff = FeedForward(width)
+
+    def execute(self, hidden: Var, context: Var) -> Var:
+        hidden = hidden + self.attn1(self.norm1(hidden))
+        hidden = hidden + self.attn2(self.norm2(hidden), context)
+        return hidden + self.ff(self.norm3(hidden))
+
+
+class Transformer2D(nn.Module):
+    """A transformer block over the pixels of a feature map, projected in and out.
+
+    SD 2.1 projects with linear layers on tokens, SD 1.5 with 1x1 convolutions on the map.
+    """
+
+    def __init__(
+        self, channels: int, context_width: int, heads: int, groups: int, linear: bool, upcast: bool
+    ) -> None:
+        self.linear = linear
+        self.norm = GroupNorm(groups, channels, 1e-6)
+        self.proj_in = nn.Linear(channels, channels) if linear else nn.Conv2d(channels, channels, 1)
+        self.transformer_blocks = nn.ModuleList(
+            [BasicTransformerBlock(channels, context_width, heads, upcast)])
+        self.proj_out = nn.Linear(channels, channels) if linear else nn.Conv2d(channels, channels, 1)
+
+    def execute(self, x: Var, context: Var) -> Var:
+        batch, channels, height, width = x.shape
+        h = self.norm(x)
+        if not self.linear:
+            h = self.proj_in(h)
+        h = h.reshape(batch, channels, height * width).transpose(0, 2, 1)  # (B, H W, C)
+        if self.linear:
+            h = self.proj_in(h)
+        h = self.transformer_blocks[0](h, context)
+        if self.linear:
+            h = self.proj_out(h)
+        h = h.transpose(0, 2, 1).reshape(batch, channels, height, width)
+        if not self.linear:
+            h = self.proj_out(h)
+        return x + h

@@ -1,0 +1,104 @@
+"""CLIP's tokenizer, by the `tokenizers` library, from a checkpoint's vocabulary files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers, processors
+from tokenizers.models import BPE
+
+from jstyleid_core.errors import CheckpointError
+
+_WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+_SPECIAL = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>",
+            "pad_token": "<|endoftext|>"}
+
+
+class CLIPTokenizer:
+    """Prompts to token ids, always `length` of them: start, words, end, padding."""
+
+    def __init__(self, folder: Path, length: int = 77) -> None:
+        """Read `vocab.json`, `merges.txt` and the special tokens' names from `folder`.
+
+        Raises:
+            CheckpointError: a file is missing or broken.
+        """
+        vocabulary = _read_json(folder / "vocab.json")
+        special = _special_tokens(folder)
+        for token in special.values():
+            if token.content not in vocabulary:
+                raise CheckpointError(
+                    f"{folder / 'vocab.json'} lacks the special token {token.content!r}")
+        start, end, pad = (special[name].content for name in _SPECIAL)
+        tokenizer = Tokenizer(BPE(
+            vocab=vocabulary, merges=_read_merges(folder / "merges.txt"), unk_token=end,
+            end_of_word_suffix="</w>", continuing_subword_prefix="", fuse_unk=False,
+        ))
+        tokenizer.normalizer = normalizers.Sequence([
+            normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+            pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ])
+        # The padding too: SD 2.1 pads with "!", so that a "!" in a prompt is that token, not a word.
+        tokenizer.add_special_tokens(list(special.values()))
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{start} $A {end}",
+            special_tokens=[(start, vocabulary[start]), (end, vocabulary[end])])
+        tokenizer.enable_truncation(length)
+        tokenizer.enable_padding(length=length, pad_id=vocabulary[pad], pad_token=pad)
+        self._tokenizer = tokenizer
+
+    def __call__(self, prompts: Sequence[str]) -> np.ndarray:
+        """Token ids (B, length) int32; words beyond the length are cut off."""
+        return np.array([e.ids for e in self._tokenizer.encode_batch(list(prompts))], np.int32)
+
+
+def _special_tokens(folder: Path) -> dict[str, AddedToken]:
+    """The tokens of `_SPECIAL`, in its order, as the checkpoint's files describe them."""
+    found: dict[str, Any] = {}
+    # The older file wins; newer versions of transformers write only the other.
+    for file in ("tokenizer_config.json", "special_tokens_map.json"):
+        if (folder / file).is_file():
+            found |= _read_json(folder / file)
+    tokens: dict[str, AddedToken] = {}
+    for name, usual in _SPECIAL.items():
+        described = found.get(name) or usual
+        if isinstance(described, dict):
+            content, normalized = described["content"], described.get("normalized", True)
+        else:
+            content, normalized = described, False
+        tokens[name] = AddedToken(content, normalized=normalized, special=True)
+    return tokens
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing. Download the checkpoint again.") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} is not valid JSON ({error}). Replace the file.") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} must hold a JSON object. Replace the file.")
+    return content
+
+
+def _read_merges(path: Path) -> list[tuple[str, str]]:
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing. Download the checkpoint again.") from error
+    merges = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or (number == 1 and line.startswith("#version")):
+            continue
+        pair = line.split()
+        if len(pair) != 2:
+            raise CheckpointError(f"{path}, line {number}: expected two tokens, found {line!r}")
+        merges.append((pair[0], pair[1]))
+    return merges

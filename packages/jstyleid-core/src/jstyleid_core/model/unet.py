@@ -1,0 +1,177 @@
+"""The denoising network: UNet2DConditionModel of SD 1.x and 2.x (Rombach et al. 2022).
+
+Four levels down, a middle, four levels up; every block on the way down leaves its output for its
+counterpart on the way up.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jstyleid_core.backend import Var, jt, nn
+from jstyleid_core.model.attention import Attention, Transformer2D
+from jstyleid_core.model.config import UNetConfig
+from jstyleid_core.model.layers import (
+    Downsample,
+    GroupNorm,
+    ResnetBlock,
+    TimestepEmbedding,
+    Upsample,
+    timestep_sinusoids,
+)
+
+
+class Level(nn.Module):
+    """One resolution on the way down or up: residual blocks, each with a transformer or without."""
+
+    def __init__(
+        self, config: UNetConfig, widths: list[tuple[int, int]], heads: int, attention: bool
+    ) -> None:
+        time_width = 4 * config.block_out_channels[0]
+        self.resnets = nn.ModuleList(
+            [ResnetBlock(i, o, config.norm_num_groups, config.norm_eps, time_width)
+             for i, o in widths])
+        self.attentions = _transformers(config, widths, heads) if attention else None
+
+    def block(self, index: int, x: Var, time: Var, context: Var) -> Var:
+        """The residual block of this index and the transformer after it."""
+        x = self.resnets[index](x, time)
+        return x if self.attentions is None else self.attentions[index](x, context)
+
+
+class DownLevel(Level):
+    """Blocks, then half the resolution; every result is kept for the way up."""
+
+    def __init__(
+        self, config: UNetConfig, widths: list[tuple[int, int]], heads: int, attention: bool,
+        last: bool,
+    ) -> None:
+        super().__init__(config, widths, heads, attention)
+        self.downsamplers = None if last else nn.ModuleList([Downsample(widths[-1][1], padding=1)])
+
+    def execute(self, x: Var, time: Var, context: Var) -> tuple[Var, list[Var]]:
+        kept = []
+        for index in range(len(self.resnets)):
+            x = self.block(index, x, time, context)
+            kept.append(x)
+        if self.downsamplers is not None:
+            x = self.downsamplers[0](x)
+            kept.append(x)
+        return x, kept
+
+
+class UpLevel(Level):
+    """Blocks, each beside what the way down kept, then twice the resolution."""
+
+    def __init__(
+        self, config: UNetConfig, widths: list[tuple[int, int]], heads: int, attention: bool,
+        last: bool,
+    ) -> None:
+        super().__init__(config, widths, heads, attention)
+        self.upsamplers = None if last else nn.ModuleList([Upsample(widths[-1][1])])
+
+    def execute(self, x: Var, time: Var, context: Var, kept: list[Var]) -> Var:
+        for index in range(len(self.resnets)):
+            x = self.block(index, jt.concat([x, kept.pop()], dim=1), time, context)
+        return x if self.upsamplers is None else self.upsamplers[0](x)
+
+
+class MiddleLevel(nn.Module):
+    """Residual block, transformer, residual block at the lowest resolution."""
+
+    def __init__(self, config: UNetConfig, width: int, heads: int) -> None:
+        time_width = 4 * config.block_out_channels[0]
+        self.resnets = nn.ModuleList(
+            [ResnetBlock(width, width, config.norm_num_groups, config.norm_eps, time_width)
+             for _ in range(2)])
+        self.attentions = _transformers(config, [(width, width)], heads)
+
+    def execute(self, x: Var, time: Var, context: Var) -> Var:
+        x = self.resnets[0](x, time)
+        x = self.attentions[0](x, context)
+        return self.resnets[1](x, time)
+
+
+class UNet(nn.Module):
+    """Predicts noise or velocity of a latent, as the checkpoint was trained to."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        self.config = config
+        channels, heads, depth = config.block_out_channels, config.heads, config.layers_per_block
+        self.conv_in = nn.Conv2d(config.in_channels, channels[0], 3, padding=1)
+        self.time_embedding = TimestepEmbedding(channels[0], 4 * channels[0])
+
+        levels, width, kept = [], channels[0], [channels[0]]
+        for i, (kind, out) in enumerate(zip(config.down_block_types, channels, strict=True)):
+            last = i == len(channels) - 1
+            widths = [(width, out)] + [(out, out)] * (depth - 1)
+            levels.append(DownLevel(config, widths, heads[i], "CrossAttn" in kind, last))
+            kept += [out] * (depth if last else depth + 1)
+            width = out
+        self.down_blocks = nn.ModuleList(levels)
+
+        self.mid_block = MiddleLevel(config, channels[-1], heads[-1])
+
+        levels, width = [], channels[-1]
+        for i, (kind, out) in enumerate(zip(config.up_block_types, reversed(channels), strict=True)):
+            widths = []
+            for _ in range(depth + 1):
+                widths.append((width + kept.pop(), out))
+                width = out
+            last = i == len(channels) - 1
+            levels.append(UpLevel(config, widths, heads[-1 - i], "CrossAttn" in kind, last))
+        self.up_blocks = nn.ModuleList(levels)
+
+        self.conv_norm_out = GroupNorm(config.norm_num_groups, channels[0], config.norm_eps, True)
+        self.conv_out = nn.Conv2d(channels[0], config.out_channels, 3, padding=1)
+
+    def execute(self, sample: Var, timestep: int | np.ndarray, context: Var) -> Var:
+        """One evaluation of the network.
+
+        Args:
+            sample: (B, 4, H, W) latents; H and W multiples of 8 (of 2 per level but the last).
+            timestep: one for the batch, or (B,) of them, in [0, 1000).
+            context: (B, 77, cross_attention_dim) text embeddings.
+
+        Returns:
+            (B, 4, H, W): the noise (epsilon) or the velocity (v), by the checkpoint's kind.
+        """
+        config = self.config
+        steps = np.broadcast_to(np.asarray(timestep), (sample.shape[0],))
+        waves = timestep_sinusoids(steps, config.block_out_channels[0], config.flip_sin_to_cos,
+                                   config.freq_shift)
+        time = self.time_embedding(jt.array(waves).cast(sample.dtype))
+
+        x = self.conv_in(sample)
+        kept = [x]
+        for level in self.down_blocks:
+            x, outputs = level(x, time, context)
+            kept += outputs
+        x = self.mid_block(x, time, context)
+        for level in self.up_blocks:
+            x = level(x, time, context, kept)
+        return self.conv_out(self.conv_norm_out(x))
+
+    def attentions(self) -> dict[str, Attention]:
+        """Every attention by its path, `up_blocks.1.attentions.0.transformer_blocks.0.attn1`, ….
+
+        Returns:
+            In the order the network evaluates them.
+        """
+        found: dict[str, Attention] = {}
+        blocks = [(f"down_blocks.{i}", block) for i, block in enumerate(self.down_blocks)]
+        blocks += [("mid_block", self.mid_block)]
+        blocks += [(f"up_blocks.{i}", block) for i, block in enumerate(self.up_blocks)]
+        for path, block in blocks:
+            for j, transformer in enumerate(block.attentions or []):
+                inner = transformer.transformer_blocks[0]
+                for name in ("attn1", "attn2"):
+                    found[f"{path}.attentions.{j}.transformer_blocks.0.{name}"] = getattr(inner, name)
+        return found
+
+
+def _transformers(config: UNetConfig, widths: list[tuple[int, int]], heads: int) -> nn.ModuleList:
+    return nn.ModuleList([
+        Transformer2D(out, config.cross_attention_dim, heads, config.norm_num_groups,
+                      config.use_linear_projection, config.upcast_attention)
+        for _, out in widths])

@@ -1,0 +1,303 @@
+"""Stable Diffusion: a checkpoint's networks together, and text to image."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from jstyleid_core.backend import Var, jt
+from jstyleid_core.diffusion.ddim import Step, ddim_sampling
+from jstyleid_core.diffusion.denoiser import (
+    DENOISERS,
+    Denoiser,
+    Network,
+    PredictionType,
+    guided,
+)
+from jstyleid_core.diffusion.schedule import Schedule
+from jstyleid_core.errors import InputError
+from jstyleid_core.images import Size, to_array, to_images
+from jstyleid_core.model.config import ScheduleConfig, TextConfig, UNetConfig, VAEConfig
+from jstyleid_core.model.text import CLIPTextEncoder
+from jstyleid_core.model.tokenizer import CLIPTokenizer
+from jstyleid_core.model.unet import UNet
+from jstyleid_core.model.vae import AutoencoderKL
+from jstyleid_core.weights.layout import Checkpoint, find_checkpoint
+from jstyleid_core.weights.loading import Component, load_module
+
+DType = Literal["auto", "float32", "float16"]
+Tokenizer = Callable[[Sequence[str]], np.ndarray]
+"""Prompts to token ids (B, 77)."""
+Report = Callable[[str, int, int], None]
+"""(what is loaded, tensors done, tensors in all)"""
+
+
+class StableDiffusion:
+    """A checkpoint of Stable Diffusion 1.x or 2.x, loaded.
+
+    Example:
+        >>> model = StableDiffusion.load("path/to/stable-diffusion-2-1")
+        >>> [picture] = model.generate(["a boat"], seeds=[0])
+        >>> picture.save("boat.png")
+
+    Attributes:
+        unet, vae, text_encoder, tokenizer, schedule: the parts.
+        dtype: what the networks compute in, `float32` or (on CUDA) `float16`. Latents and the
+            arithmetic of the samplers are always float32.
+        evaluations: UNet evaluations so far, one per latent of a batch; guidance costs two.
+    """
+
+    def __init__(
+        self,
+        *,
+        unet: UNet,
+        vae: AutoencoderKL,
+        text_encoder: CLIPTextEncoder,
+        tokenizer: Tokenizer,
+        schedule: Schedule,
+        prediction_type: PredictionType,
+        dtype: str,
+        checkpoint: Checkpoint,
+    ) -> None:
+        self.unet, self.vae, self.text_encoder = unet, vae, text_encoder
+        self.tokenizer, self.schedule, self.prediction_type = tokenizer, schedule, prediction_type
+        self.dtype, self.checkpoint, self.evaluations = dtype, checkpoint, 0
+
+    @classmethod
+    def load(
+        cls,
+        source: str | os.PathLike[str] | None = None,
+        *,
+        dtype: DType = "auto",
+        report: Report | None = None,
+    ) -> StableDiffusion:
+        """Load a checkpoint in diffusers layout, from a folder or the hub.
+
+        Args:
+            source: a folder or a hub id; by default `JSTYLEID_MODEL` or SD 2.1 from the hub.
+            dtype: `auto` is float16 on CUDA and float32 on the CPU, where float16 would be both
+                slow and wrong.
+            report: told how far the loading is.
+
+        Raises:
+            CheckpointError: a file is missing, damaged or does not fit; the message says which.
+            InputError: float16 on the CPU.
+        """
+        on_cuda = bool(jt.flags.use_cuda)
+        if dtype == "float16" and not on_cuda:
+            raise InputError("--dtype float16 needs --device cuda; the CPU computes in float32")
+        number = ("float16" if on_cuda else "float32") if dtype == "auto" else dtype
+        checkpoint = find_checkpoint(source, half=number == "float16")
+        folder = checkpoint.folder
+        scheduler = ScheduleConfig.read(folder / "scheduler" / "scheduler_config.json")
+        text = TextConfig.read(folder / "text_encoder" / "config.json")
+        model = cls(
+            unet=UNet(UNetConfig.read(folder / "unet" / "config.json")),
+            vae=AutoencoderKL(VAEConfig.read(folder / "vae" / "config.json")),
+            text_encoder=CLIPTextEncoder(text),
+            tokenizer=CLIPTokenizer(folder / "tokenizer", text.max_position_embeddings),
+            schedule=Schedule.from_config(scheduler),
+            prediction_type=scheduler.prediction_type,
+            dtype=number,
+            checkpoint=checkpoint,
+        )
+        model._fill(report)
+        return model
+
+    def _fill(self, report: Report | None) -> None:
+        """Stream the checkpoint's tensors into the networks."""
+        components: tuple[tuple[Component, object, str], ...] = (
+            ("text_encoder", self.text_encoder, self.dtype),
+            # The VAE overflows float16 on some pictures; it is small, so it stays wide.
+            ("vae", self.vae, "float32"),
+            ("unet", self.unet, self.dtype),
+        )
+        for component, module, dtype in components:
+            on_tensor = partial(report, component) if report else None
+            load_module(module, component, self.checkpoint.weights(component), dtype, on_tensor)
+
+    @property
+    def source(self) -> str:
+        """The folder or hub id the checkpoint was named by."""
+        return self.checkpoint.source
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over everything that decides the networks' outputs: configurations and weights."""
+        digest = hashlib.sha256()
+        configs = [self.unet.config, self.vae.config, self.text_encoder.config]
+        digest.update(json.dumps([c.model_dump() for c in configs], sort_keys=True).encode())
+        digest.update(self.schedule.alphas_cumprod.tobytes())
+        for component in ("text_encoder", "vae", "unet"):
+            for file in self.checkpoint.weights(component):
+                with open(file, "rb") as handle:
+                    digest.update(hashlib.file_digest(handle, "sha256").digest())
+        return digest.hexdigest()
+
+    @property
+    def scale_factor(self) -> int:
+        """Pixels per latent, 8."""
+        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+
+    @property
+    def size_multiple(self) -> int:
+        """Width and height must be multiples of this: 8 pixels a latent, halved at each level."""
+        return self.scale_factor * int(2 ** (len(self.unet.config.block_out_channels) - 1))
+
+    @property
+    def default_size(self) -> Size:
+        """Width and height the checkpoint was trained at."""
+        side = self.unet.config.sample_size * self.scale_factor
+        return side, side
+
+    def check_size(self, size: Size) -> None:
+        """Raise an InputError that names the nearest possible sizes unless `size` is one."""
+        multiple = self.size_multiple
+        if all(side > 0 and side % multiple == 0 for side in size):
+            return
+        below = tuple(max(multiple, side // multiple * multiple) for side in size)
+        above = tuple(max(multiple, -(-side // multiple) * multiple) for side in size)
+        nearest = " or ".join(f"{w}x{h}" for w, h in dict.fromkeys((below, above)))
+        raise InputError(
+            f"size {size[0]}x{size[1]}: width and height must be multiples of {multiple} for this "
+            f"checkpoint. Use {nearest}."
+        )
+
+    def encode(self, images: Sequence[Image.Image]) -> Var:
+        """Latents (B, 4, H/8, W/8) of RGB pictures of one size: the posterior's mode, scaled.
+
+        Raises:
+            InputError: a size the UNet cannot work on.
+        """
+        for image in images:
+            self.check_size(image.size)
+        with jt.no_grad():
+            mean, _ = self.vae.encode(jt.array(to_array(images)))
+            latents = mean * self.vae.config.scaling_factor
+            latents.sync()
+        return latents
+
+    def decode(self, latents: Var) -> list[Image.Image]:
+        """RGB pictures of scaled latents (B, 4, h, w)."""
+        pictures: list[Image.Image] = []
+        with jt.no_grad():
+            # One at a time: the decoder needs far more memory than anything else.
+            for i in range(latents.shape[0]):
+                decoded = self.vae.decode(latents[i : i + 1] / self.vae.config.scaling_factor)
+                pictures += to_images(decoded.numpy())
+        return pictures
+
+    def embed(self, prompts: Sequence[str]) -> Var:
+        """Text embeddings (B, 77, C) of prompts."""
+        with jt.no_grad():
+            embeddings = self.text_encoder(jt.array(self.tokenizer(prompts)))
+            embeddings.sync()
+        return embeddings
+
+    @cached_property
+    def empty_prompt(self) -> Var:
+        """The embedding (1, 77, C) of the empty prompt, which inversion and StyleID use."""
+        return self.embed([""])
+
+    def network(self, context: Var) -> Network:
+        """The UNet with its text: (latents, timestep) -> prediction.
+
+        Args:
+            context: (B, 77, C), or (1, 77, C) for one text for the whole batch.
+        """
+
+        def evaluate(latents: Var, timestep: int) -> Var:
+            batch = latents.shape[0]
+            self.evaluations += batch
+            texts = context if context.shape[0] == batch else context.expand(batch, -1, -1)
+            with jt.no_grad():
+                return self.unet(latents.cast(self.dtype), timestep, texts)
+
+        return evaluate
+
+    def denoiser(self, network: Network) -> Denoiser:
+        """A denoiser over a network of this checkpoint, by its kind of prediction."""
+        return DENOISERS[self.prediction_type](network)
+
+    def sample(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        steps: int = 25,
+        guidance_scale: float = 7.5,
+        negative_prompt: str = "",
+        size: Size = (512, 512),
+    ) -> Iterator[Step]:
+        """Text to latents by DDIM with classifier-free guidance, step by step.
+
+        A picture depends on its own prompt and seed only, not on what else is in the batch.
+
+        Args:
+            prompts: one a picture.
+            seeds: one a picture, each at least 0.
+            steps: DDIM steps.
+            guidance_scale: strength of the prompt; 1 is no guidance and half the work.
+            negative_prompt: what to steer away from.
+            size: width and height of the pictures.
+
+        Yields:
+            A `Step` for each timestep; the last one's `latents` (B, 4, h, w) are the result.
+
+        Raises:
+            InputError: an impossible size, number of steps, or negative seed.
+        """
+        self.check_size(size)
+        self.schedule.stride(steps)
+        if len(seeds) != len(prompts) or not prompts:
+            raise InputError(f"{len(prompts)} prompts and {len(seeds)} seeds: give one seed each")
+        context = self.embed(prompts)
+        if guidance_scale == 1:
+            network = self.network(context)
+        else:
+            negative = self.embed([negative_prompt]).expand(len(prompts), -1, -1)
+            network = guided(self.network(jt.concat([negative, context], dim=0)), guidance_scale)
+        noise = jt.array(np.concatenate([self._noise(seed, size) for seed in seeds]))
+        return ddim_sampling(self.denoiser(network), noise, self.schedule, steps)
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        steps: int = 25,
+        guidance_scale: float = 7.5,
+        negative_prompt: str = "",
+        size: Size = (512, 512),
+        on_step: Callable[[], None] | None = None,
+    ) -> list[Image.Image]:
+        """Pictures of prompts: `sample`, decoded.
+
+        Args:
+            on_step: called after each of the `steps` steps; everything else as in `sample`.
+
+        Raises:
+            InputError: as `sample`.
+        """
+        latents = None
+        for step in self.sample(prompts, seeds, steps=steps, guidance_scale=guidance_scale,
+                                negative_prompt=negative_prompt, size=size):
+            latents = step.latents
+            if on_step:
+                on_step()
+        return self.decode(latents)
+
+    def _noise(self, seed: int, size: Size) -> np.ndarray:
+        # numpy's generator gives the same numbers on every device and in every batch.
+        if seed < 0:
+            raise InputError(f"seed = {seed}: must be 0 or more")
+        shape = (1, self.unet.config.in_channels, size[1] // self.scale_factor,
+                 size[0] // self.scale_factor)
+        return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)

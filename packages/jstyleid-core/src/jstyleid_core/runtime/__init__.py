@@ -1,0 +1,24 @@
+"""Everything around Jittor's import: the one place that knows how to start it.
+
+`start` checks the compiler and numpy, puts oneDNN where Jittor looks for it, compiles Jittor on
+first use with progress, decides between CPU and CUDA, and puts back what the import changes in the
+Python process. Nothing here is imported by Jittor code; everything else gets Jittor through
+`jstyleid_core.backend`.
+"""
+
+from jstyleid_core.runtime.build import BuildProgress, Report
+from jstyleid_core.runtime.devices import GPU, Device, visible_gpus
+from jstyleid_core.runtime.native_output import redirect_native_output
+from jstyleid_core.runtime.requirements import RuntimeSetupError
+from jstyleid_core.runtime.starting import start
+
+__all__ = [
+    "GPU",
+    "BuildProgress",
+    "Device",
+    "Report",
+    "RuntimeSetupError",
+    "redirect_native_output",
+    "start",
+    "visible_gpus",
+]

@@ -1,0 +1,129 @@
+"""Compile Jittor itself, once, in a process of its own, with progress.
+
+The first import of Jittor compiles about 160 files, silently and for minutes. Here a child process
+does that while the parent counts the object files that appear. When Jittor finds its cache out of
+date it recompiles, prints "please rerun your command" and exits with code 0; the child is then
+simply started again. A stamp in the cache says what it was last built for, so a start that needs
+no compilation costs one file comparison.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from jstyleid_core.runtime.requirements import RuntimeSetupError
+
+_OBJECTS = 158  # object files of Jittor 1.3.11 for the CPU; CUDA adds some
+_STAMP = "jstyleid-built-for.json"
+_TOKEN = "jittor is built"
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class BuildProgress:
+    """How far a compilation is: what is being done, and files done of about how many."""
+
+    message: str
+    done: int
+    total: int
+
+
+Report = Callable[[BuildProgress], None]
+
+
+def ensure_built(cache: Path, stamp: str, report: Report | None) -> None:
+    """Compile Jittor into `cache` unless the stamp there says it already is.
+
+    Processes that start together wait for one of them to compile.
+
+    Raises:
+        RuntimeSetupError: the compilation fails; the message ends with the compiler's last lines.
+    """
+    stamp_file = cache / _STAMP
+    if _read(stamp_file) == stamp:
+        return
+    say = report or _say_on_stderr()
+    with _lock(cache / "jstyleid-build.lock", say):
+        if _read(stamp_file) == stamp:
+            return
+        log = cache / "jstyleid-build.log"
+        for _ in range(_ATTEMPTS):
+            if _build_in_child(cache, log, say):
+                stamp_file.write_text(stamp)
+                return
+    raise RuntimeSetupError(f"Jittor keeps asking to be started again. Its output is in {log}")
+
+
+def forget(cache: Path) -> None:
+    """Make the next `ensure_built` check the cache by importing Jittor in a child process."""
+    (cache / _STAMP).unlink(missing_ok=True)
+
+
+def is_built(cache: Path) -> bool:
+    """Whether Jittor was compiled into `cache` through `ensure_built`."""
+    return (cache / _STAMP).is_file()
+
+
+def _build_in_child(cache: Path, log: Path, say: Report) -> bool:
+    command = [sys.executable, "-c", f"import jittor; print({_TOKEN!r})"]
+    with open(log, "w+b") as output:
+        # A session of its own: Ctrl-C then reaches this process only, which ends the whole group.
+        child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT,
+                                 stdin=subprocess.DEVNULL, start_new_session=True)
+        try:
+            while child.poll() is None:
+                done = sum(1 for _ in cache.glob("**/obj_files/*.o"))
+                total = max(_OBJECTS, done + 1)
+                say(BuildProgress("compiling Jittor (first use only)", done, total))
+                time.sleep(0.5)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        output.seek(0)
+        text = output.read().decode(errors="replace")
+    if child.returncode != 0:
+        tail = "\n".join(text.splitlines()[-15:])
+        raise RuntimeSetupError(f"Jittor does not compile here; all output is in {log}:\n{tail}")
+    return _TOKEN in text
+
+
+def _say_on_stderr() -> Report:
+    """Without a caller who draws progress: one line at the start, then one every half minute."""
+    last = -30.0
+
+    def say(progress: BuildProgress) -> None:
+        nonlocal last
+        if time.monotonic() - last >= 30:
+            last = time.monotonic()
+            print(f"jstyleid: {progress.message}: {progress.done} of about {progress.total} files",
+                  file=sys.stderr, flush=True)
+
+    return say
+
+
+@contextlib.contextmanager
+def _lock(path: Path, say: Report) -> Iterator[None]:
+    with open(path, "w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(BuildProgress("waiting for another process that compiles Jittor", 0, _OBJECTS))
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None

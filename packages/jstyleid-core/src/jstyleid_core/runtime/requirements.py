@@ -1,0 +1,98 @@
+"""What a machine must have before Jittor can be imported: a compiler, Python's headers, numpy 1."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from jstyleid_core.errors import JStyleIDError
+
+JITTOR_VERSION = "1.3.11"
+
+
+class RuntimeSetupError(JStyleIDError):
+    """Jittor cannot run on this machine as it is set up; the message says what to install."""
+
+
+def compiler() -> tuple[str, str]:
+    """Path and version line of the C++ compiler Jittor will use.
+
+    Raises:
+        RuntimeSetupError: none is found, or it does not run.
+    """
+    wanted = os.environ.get("cc_path") or "g++"
+    path = shutil.which(wanted)
+    if path is None:
+        raise RuntimeSetupError(
+            f"no C++ compiler: {wanted} is not on PATH. Jittor compiles its kernels as it runs; "
+            "install g++ (Debian, Ubuntu: apt-get install g++) or name one in cc_path."
+        )
+    ran = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    if ran.returncode != 0:
+        raise RuntimeSetupError(f"the C++ compiler {path} does not run: {ran.stderr.strip()}")
+    return path, ran.stdout.splitlines()[0]
+
+
+def python_config() -> str:
+    """The `python3-config` script of this very Python, which tells Jittor where the headers are.
+
+    Jittor looks beside the interpreter, where a virtual environment has none; this one looks in
+    the Python that made the environment as well.
+
+    Raises:
+        RuntimeSetupError: the script or the headers are missing.
+    """
+    minor = f"python3.{sys.version_info.minor}-config"
+    folders = [Path(sys.executable).parent, Path(sys.base_prefix) / "bin"]
+    candidates = [os.environ.get("python_config_path"), *(str(f / minor) for f in folders),
+                  f"/usr/bin/{minor}", f"/usr/local/bin/{minor}", shutil.which(minor)]
+    found = next((path for path in candidates if path and os.path.isfile(path)), None)
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    if found is None or not header.is_file():
+        missing = minor if found is None else header
+        raise RuntimeSetupError(
+            f"Python's development files are missing ({missing}). Install them (Debian, Ubuntu: "
+            f"apt-get install python3.{sys.version_info.minor}-dev) or name the script in "
+            "python_config_path."
+        )
+    return found
+
+
+def numpy_version() -> str:
+    """The installed numpy; Jittor returns garbage with numpy 2, so that is refused.
+
+    Raises:
+        RuntimeSetupError: numpy 2 or newer is installed.
+    """
+    version = importlib.metadata.version("numpy")
+    if int(version.split(".")[0]) >= 2:
+        raise RuntimeSetupError(
+            f"numpy {version} is installed, with which Jittor {JITTOR_VERSION} computes garbage "
+            "without an error. Run: pip install 'numpy<2'"
+        )
+    return version
+
+
+def jittor_version() -> str:
+    """The installed Jittor.
+
+    Raises:
+        RuntimeSetupError: Jittor is missing, or of a version this project was not checked with.
+    """
+    try:
+        version = importlib.metadata.version("jittor")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise RuntimeSetupError(
+            f"Jittor is not installed. Run: pip install jittor=={JITTOR_VERSION}.0"
+        ) from error
+    if not version.startswith(JITTOR_VERSION):
+        raise RuntimeSetupError(
+            f"Jittor {version} is installed; this project is checked with {JITTOR_VERSION} only. "
+            f"Run: pip install jittor=={JITTOR_VERSION}.0"
+        )
+    return version

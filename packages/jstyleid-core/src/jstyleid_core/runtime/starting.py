@@ -1,0 +1,133 @@
+"""Start Jittor: prepare the machine and the environment, compile if needed, import, tidy up."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import platform
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, cast
+
+from jstyleid_core.runtime import onednn, requirements
+from jstyleid_core.runtime.build import Report, ensure_built, forget
+from jstyleid_core.runtime.devices import NVCC_FIX, Device, choose
+from jstyleid_core.runtime.guard import unchanged_process
+from jstyleid_core.runtime.requirements import RuntimeSetupError
+
+_ENVIRONMENT = {
+    "gdb_path": "",  # no debugger attached after a crash
+    "use_mpi": "0",
+    "use_nccl": "0",
+    "FIX_TORCH_ERROR": "0",
+    "log_silent": "1",
+    # Threads that wait between kernels sleep: spinning, which is OpenMP's default, makes a small
+    # network ten times slower, and a hundred times when another process wants the same cores.
+    "OMP_WAIT_POLICY": "passive",
+    "cache_name": "default",  # otherwise the git branch of the folder Jittor is installed in
+}
+
+
+def start(device: Device = "auto", report: Report | None = None) -> Any:
+    """Import Jittor, ready to compute, and return the module; later calls return it at once.
+
+    Nothing is downloaded and nothing is written outside Jittor's cache folder. On first use Jittor
+    is compiled, which takes minutes; `report` is told how far it is (without it, stderr is).
+
+    Args:
+        device: `auto` takes CUDA where a card and a CUDA compiler are found. The environment
+            variable `JSTYLEID_DEVICE` says what `auto` means.
+        report: called with a `BuildProgress` about twice a second while Jittor compiles.
+
+    Raises:
+        RuntimeSetupError: something the machine needs is missing; the message says what to do.
+    """
+    if device == "auto":
+        device = _device_from_environment()
+    jittor = sys.modules.get("jittor")
+    if jittor is None:
+        jittor = _first_start(device, report)
+    if device == "cuda" and not jittor.has_cuda:
+        raise RuntimeSetupError(
+            "--device cuda: Jittor was started without CUDA in this process. "
+            "Ask for CUDA before anything computes."
+        )
+    if device == "cpu":
+        jittor.flags.use_cuda = 0
+    return jittor
+
+
+def jittor_home() -> Path:
+    """The folder whose `.cache/jittor` Jittor compiles into, found as Jittor itself finds it."""
+    home = os.environ.get("JITTOR_HOME")
+    if not home:
+        config = Path.home() / ".cache" / "jittor" / "config.json"
+        with contextlib.suppress(FileNotFoundError):
+            home = json.loads(config.read_text()).get("JITTOR_HOME")
+    return Path(home or Path.home()).absolute()
+
+
+def cache_folder() -> Path:
+    """The folder inside Jittor's cache that belongs to this compiler, Python and installation."""
+    with unchanged_process():
+        return Path(importlib.import_module("jittor_utils").cache_path)
+
+
+def _device_from_environment() -> Device:
+    named = os.environ.get("JSTYLEID_DEVICE", "auto")
+    if named not in ("auto", "cpu", "cuda"):
+        raise RuntimeSetupError(f"JSTYLEID_DEVICE is {named!r}: it must be auto, cpu or cuda")
+    return cast(Device, named)
+
+
+def _first_start(device: Device, report: Report | None) -> Any:
+    if sys.platform != "linux":
+        raise RuntimeSetupError(f"{platform.system()} is not supported: Jittor is run on Linux only")
+    numpy = requirements.numpy_version()
+    version = requirements.jittor_version()
+    compiler, compiler_version = requirements.compiler()
+    config = requirements.python_config()
+    home = jittor_home()
+    choice = choose(device, home)
+    if choice.note:
+        warnings.warn(choice.note, stacklevel=3)
+    library = onednn.find()
+    onednn.wire(home, library)
+
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    os.environ["nvcc_path"] = choice.nvcc or ""
+    os.environ["python_config_path"] = config
+    os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+
+    cache = cache_folder()
+    stamp = json.dumps({
+        "jittor": version, "numpy": numpy, "python": sys.executable, "cache": str(cache),
+        "compiler": [compiler, compiler_version, os.environ.get("cc_flags", "")],
+        "onednn": str(library.lib), "nvcc": choice.nvcc,
+        "gpus": os.environ.get("CUDA_VISIBLE_DEVICES") if choice.nvcc else None,
+    }, indent=1)
+    ensure_built(cache, stamp, report)
+    return _import_jittor(cache, cuda=choice.nvcc is not None)
+
+
+def _import_jittor(cache: Path, cuda: bool) -> Any:
+    try:
+        with unchanged_process():
+            jittor = importlib.import_module("jittor")
+    except SystemExit as error:
+        # Jittor rebuilt its core and left. The library it had already loaded cannot be unloaded.
+        forget(cache)
+        raise RuntimeSetupError(
+            "Jittor's cache was out of date and is being rebuilt. Run the same command again."
+        ) from error
+    if cuda:
+        if not jittor.has_cuda or jittor.cudnn is None:
+            raise RuntimeSetupError(f"Jittor found no usable CUDA with cuDNN. {NVCC_FIX}")
+        jittor.flags.use_cuda = 1
+    elif jittor.compile_extern.mkl_ops is None:
+        raise RuntimeSetupError("Jittor started without oneDNN: unset use_mkl and run again")
+    return jittor

@@ -1,0 +1,70 @@
+"""The attention processors of StyleID: one that listens, one that replaces.
+
+What is mixed with what is an `InjectionRule`; other rules for query, key and value can take the
+place of the paper's without touching the processors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jstyleid_core.backend import Var
+from jstyleid_core.model.attention import Attention
+
+
+@dataclass(frozen=True)
+class Projections:
+    """What one self-attention computed at one timestep; None where nobody needs it."""
+
+    query: Var | None = None
+    key: Var | None = None
+    value: Var | None = None
+
+
+Features = dict[int, dict[int, Projections]]
+"""What was recorded: by timestep, then by decoder layer."""
+
+InjectionRule = Callable[[Projections, Projections, Projections], Projections]
+"""(own, content, style) -> the query, key and value that are attended with.
+
+`own` are those of the picture in the making; all are (B, N, C), the style's (1, M, C).
+"""
+
+
+def styleid_rule(gamma: float, temperature: float) -> InjectionRule:
+    """The paper's rule: equations 4 to 6.
+
+    The query is gamma * content + (1 - gamma) * own, sharpened by the temperature; key and value
+    are the style's.
+    """
+
+    def rule(own: Projections, content: Projections, style: Projections) -> Projections:
+        query = gamma * content.query + (1 - gamma) * own.query
+        return Projections(query * temperature, style.key, style.value)
+
+    return rule
+
+
+class Recorder:
+    """Ordinary self-attention that hands its projections to `keep` as it computes."""
+
+    def __init__(self, keep: Callable[[Projections], None]) -> None:
+        self.keep = keep
+
+    def __call__(self, attention: Attention, hidden: Var, context: Var | None) -> Var:
+        query, key, value = attention.to_q(hidden), attention.to_k(hidden), attention.to_v(hidden)
+        self.keep(Projections(query, key, value))
+        return attention.project_out(attention.attend(query, key, value))
+
+
+class Injector:
+    """Self-attention whose query, key and value a rule mixes from recorded ones and its own."""
+
+    def __init__(self, rule: InjectionRule, content: Projections, style: Projections) -> None:
+        self.rule, self.content, self.style = rule, content, style
+
+    def __call__(self, attention: Attention, hidden: Var, context: Var | None) -> Var:
+        own = Projections(attention.to_q(hidden), attention.to_k(hidden), attention.to_v(hidden))
+        mixed = self.rule(own, self.content, self.style)
+        return attention.project_out(attention.attend(mixed.query, mixed.key, mixed.value))

@@ -1,0 +1,60 @@
+"""Every constant of the method, named."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from jstyleid_core.errors import InputError
+from jstyleid_core.styleid.layers import DECODER_LAYERS
+
+
+class StyleIDSettings(BaseModel):
+    """The settings of StyleID; the defaults are the reference's for SD 2.1.
+
+    The paper's own experiments on SD 1.4 use layers 6 to 11 and 50 steps.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gamma: float = Field(0.75, ge=0, le=1)
+    """Query preservation (equation 5): the share of the content's query. 0.3 is a strong style."""
+    temperature: float = Field(1.5, gt=0)
+    """tau (equation 6): sharpens the attention on the style's keys."""
+    layers: tuple[int, ...] = (7, 8, 9, 10, 11)
+    """Decoder layers that are injected into: layer n is `up_blocks[n // 3].attentions[n % 3]`."""
+    steps: int = Field(20, ge=1)
+    """DDIM steps of the inversion and of the reversal."""
+    injection: bool = True
+    """Attention injection on (section 4.1)."""
+    adain: bool = True
+    """Initial latent AdaIN on (equation 7)."""
+    adain_eps: float = Field(1e-4, gt=0)
+    """Added to the content's standard deviation in AdaIN."""
+    feature_dtype: Literal["auto", "float32", "float16"] = "auto"
+    """How keys, values and queries are kept; `auto` is what the model computes in."""
+
+    @field_validator("layers")
+    @classmethod
+    def _known_layers(cls, layers: tuple[int, ...]) -> tuple[int, ...]:
+        unknown = [layer for layer in layers if layer not in DECODER_LAYERS]
+        if unknown or not layers:
+            raise ValueError(f"{list(unknown or layers)} is not among the layers 3 to 11")
+        return tuple(sorted(set(layers)))
+
+    @classmethod
+    def create(cls, **values: Any) -> StyleIDSettings:
+        """Settings from named values, with errors meant for a user.
+
+        Raises:
+            InputError: a value is out of its range; the message names the field and the range.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}"
+                for e in error.errors()
+            )
+            raise InputError(f"StyleID settings: {problems}") from error

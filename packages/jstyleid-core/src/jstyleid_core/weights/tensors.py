@@ -1,0 +1,82 @@
+"""Reading safetensors files tensor by tensor, without ever holding a whole file.
+
+Untrusted files are read as data only; no other format is accepted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from jstyleid_core.errors import CheckpointError
+
+_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """Where one tensor's bytes are."""
+
+    name: str
+    file: Path
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+
+    def read(self) -> np.ndarray:
+        """The values as stored, except that bfloat16, which numpy lacks, is widened to float32.
+
+        Raises:
+            CheckpointError: the file ends early.
+        """
+        stored = np.empty(self.shape, _DTYPES[self.dtype])
+        with open(self.file, "rb") as handle:
+            handle.seek(self.offset)
+            if handle.readinto(stored.reshape(-1).view(np.uint8)) != stored.nbytes:
+                raise CheckpointError(f"{self.file} is truncated: {self.name} ends beyond the file")
+        if self.dtype == "BF16":
+            return (stored.astype(np.uint32) << 16).view(np.float32)
+        return stored
+
+
+def stored_tensors(files: list[Path]) -> dict[str, StoredTensor]:
+    """Every tensor of the given files by name; only headers are read.
+
+    Raises:
+        CheckpointError: a file is not a whole safetensors file, or uses another number format.
+    """
+    found: dict[str, StoredTensor] = {}
+    for file in files:
+        for tensor in _header(file):
+            found[tensor.name] = tensor
+    return found
+
+
+def _header(file: Path) -> Iterator[StoredTensor]:
+    try:
+        with safe_open(file, framework="numpy"):
+            pass  # checks that the header is sound and covers the file exactly
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{file} is missing: the checkpoint is incomplete. Download it again.") from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{file} is damaged or truncated ({error}). Download it again.") from error
+    with open(file, "rb") as handle:
+        size = int.from_bytes(handle.read(8), "little")
+        entries = json.loads(handle.read(size))
+    for name, entry in entries.items():
+        if name == "__metadata__":
+            continue
+        if entry["dtype"] not in _DTYPES:
+            raise CheckpointError(
+                f"{file}: {name} is stored as {entry['dtype']}, which is not supported. "
+                "Use float32, float16 or bfloat16 weights."
+            )
+        yield StoredTensor(name, file, entry["dtype"], tuple(entry["shape"]),
+                           8 + size + entry["data_offsets"][0])
