@@ -1,12 +1,14 @@
-"""Pictures in and out: any file Pillow reads becomes an RGB image, results become whole PNG files."""
+"""Pictures in and out: what Pillow reads becomes an RGB image, results become whole PNG files."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
@@ -63,13 +65,13 @@ def fit(image: Image.Image, size: Size) -> Image.Image:
     return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
 
 
-def to_array(images: Sequence[Image.Image]) -> np.ndarray:
+def to_array(images: Sequence[Image.Image]) -> NDArray[Any]:
     """RGB pictures of one size as a float32 array (B, 3, H, W) with values in [-1, 1]."""
     stacked = np.stack([np.asarray(image.convert("RGB"), dtype=np.float32) for image in images])
     return np.ascontiguousarray(stacked.transpose(0, 3, 1, 2)) / np.float32(127.5) - np.float32(1)
 
 
-def to_images(array: np.ndarray) -> list[Image.Image]:
+def to_images(array: NDArray[Any]) -> list[Image.Image]:
     """The inverse of `to_array`: values are clamped to [-1, 1] and rounded to 8 bits."""
     unit = np.clip(array.astype(np.float32) / 2 + np.float32(0.5), 0, 1)
     pixels = np.rint(unit.transpose(0, 2, 3, 1) * 255).astype(np.uint8)

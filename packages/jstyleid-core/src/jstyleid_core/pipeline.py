@@ -7,9 +7,10 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from jstyleid_core.backend import Var, jt
@@ -33,7 +34,7 @@ from jstyleid_core.weights.layout import Checkpoint, find_checkpoint
 from jstyleid_core.weights.loading import Component, load_module
 
 DType = Literal["auto", "float32", "float16"]
-Tokenizer = Callable[[Sequence[str]], np.ndarray]
+Tokenizer = Callable[[Sequence[str]], NDArray[Any]]
 """Prompts to token ids (B, 77)."""
 Report = Callable[[str, int, int], None]
 """(what is loaded, tensors done, tensors in all)"""
@@ -130,7 +131,7 @@ class StableDiffusion:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over everything that decides the networks' outputs: configurations and weights."""
+        """SHA-256 over what decides the networks' outputs: configurations and weights."""
         digest = hashlib.sha256()
         configs = [self.unet.config, self.vae.config, self.text_encoder.config]
         digest.update(json.dumps([c.model_dump() for c in configs], sort_keys=True).encode())
@@ -294,7 +295,7 @@ class StableDiffusion:
                 on_step()
         return self.decode(latents)
 
-    def _noise(self, seed: int, size: Size) -> np.ndarray:
+    def _noise(self, seed: int, size: Size) -> NDArray[Any]:
         # numpy's generator gives the same numbers on every device and in every batch.
         if seed < 0:
             raise InputError(f"seed = {seed}: must be 0 or more")

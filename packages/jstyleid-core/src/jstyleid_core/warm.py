@@ -6,10 +6,12 @@ checkpoint starts without waiting.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from jstyleid_core.backend import jt
@@ -19,11 +21,10 @@ from jstyleid_core.model.text import CLIPTextEncoder
 from jstyleid_core.model.unet import UNet
 from jstyleid_core.model.vae import AutoencoderKL
 from jstyleid_core.pipeline import StableDiffusion
+from jstyleid_core.runtime import BuildProgress, Report
 from jstyleid_core.styleid.method import StyleID
 from jstyleid_core.styleid.settings import StyleIDSettings
 from jstyleid_core.weights.layout import Checkpoint
-
-Report = Callable[[str, int, int], None]
 
 _SIZE = (64, 64)
 
@@ -32,30 +33,33 @@ def warm_kernels(report: Report | None = None) -> None:
     """Run text to image and style transfer on a tiny model of each kind, at batch 1 and 2.
 
     Args:
-        report: told what is being compiled, tasks done and tasks in all.
+        report: told what is being compiled, and how many rounds are done.
     """
     tasks = [(kind, batch) for kind in ("SD 2.1", "SD 1.5") for batch in (1, 2)]
     picture = Image.new("RGB", _SIZE)
     for done, (kind, batch) in enumerate(tasks):
         if report:
-            report(f"kernels of {kind}, batch {batch}", done, len(tasks))
+            report(BuildProgress(f"compiling kernels: {kind}, batch {batch}", done, len(tasks)))
         model = _tiny(two_one=kind == "SD 2.1")
         model.generate(["warm"] * batch, list(range(batch)), steps=1, size=_SIZE)
         styleid = StyleID(model, StyleIDSettings(steps=1))
         styleid.transfer([picture] * batch, styleid.invert_style(picture))
     jt.gc()
     if report:
-        report("kernels", len(tasks), len(tasks))
+        report(BuildProgress("compiling kernels", len(tasks), len(tasks)))
 
 
 def _tiny(two_one: bool) -> StableDiffusion:
-    cross, width = ("CrossAttnDownBlock2D",) * 3, 32
+    width = 32
     text = TextConfig(vocab_size=8, hidden_size=width, intermediate_size=width,
                       num_hidden_layers=1, num_attention_heads=2,
                       hidden_act="gelu" if two_one else "quick_gelu")
     unet = UNetConfig(
-        sample_size=8, down_block_types=(*cross, "DownBlock2D"),
-        up_block_types=("UpBlock2D", *("CrossAttnUpBlock2D",) * 3),
+        sample_size=8,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D",
+                          "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D",
+                        "CrossAttnUpBlock2D"),
         block_out_channels=(32, 64, 64, 64), cross_attention_dim=width, attention_head_dim=2,
         use_linear_projection=two_one, upcast_attention=two_one,
     )
@@ -75,5 +79,5 @@ def _tiny(two_one: bool) -> StableDiffusion:
     )
 
 
-def _no_words(prompts: Sequence[str]) -> np.ndarray:
+def _no_words(prompts: Sequence[str]) -> NDArray[Any]:
     return np.zeros((len(prompts), 77), np.int32)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jstyleid_core.errors import InputError
 from jstyleid_core.model.config import ScheduleConfig
@@ -14,7 +16,7 @@ from jstyleid_core.model.config import ScheduleConfig
 class Schedule:
     """alpha-bar of every training timestep, and the timesteps that n steps of DDIM visit."""
 
-    alphas_cumprod: np.ndarray
+    alphas_cumprod: NDArray[Any]
     """(T,) float64, the product of 1 - beta up to each timestep (Ho et al. 2020, equation 4)."""
     final_alpha_cumprod: float
     """alpha-bar of the step below the first: 1, or that of timestep 0, as the checkpoint says."""

@@ -7,15 +7,13 @@ from typing import Any
 
 from jstyleid_core.backend import Var, jt
 
-HEADER = """
+_HEADER = """
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
 #include <omp.h>
 """
-
-DNNL_HEADER = HEADER + "#include <dnnl.hpp>\n"
 
 
 def runs_on_cpu() -> bool:
@@ -30,14 +28,16 @@ def cpu_kernel(
     data: dict[str, float] | None = None,
     *,
     dnnl: bool = False,
+    header: str = "",
 ) -> Any:
-    """Run `source` on float32 inputs; it sees `in0_p`, `in0_shape0`, `out0_p`, `data["name"]`, ….
+    """Run `source` on its inputs; it sees `in0_p`, `in0_shape0`, `out0_p`, `data["name"]`, ….
 
-    The kernel is compiled once for all shapes. Returns one Var, or a list for several outputs.
+    The kernel is compiled once for all shapes. Returns one float32 Var, or a list for several
+    outputs. `dnnl` links oneDNN, `header` adds includes.
     """
     arguments: dict[str, Any] = {
-        "inputs": [x if x.dtype == "float32" else x.float32() for x in inputs],
-        "cpu_header": DNNL_HEADER if dnnl else HEADER,
+        "inputs": list(inputs),
+        "cpu_header": _HEADER + ("#include <dnnl.hpp>\n" if dnnl else "") + header,
         "cpu_src": source,
         "data": data or {},
     }

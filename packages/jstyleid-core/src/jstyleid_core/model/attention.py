@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Protocol
 
 from jstyleid_core import kernels
@@ -127,10 +128,11 @@ class Transformer2D(nn.Module):
     ) -> None:
         self.linear = linear
         self.norm = GroupNorm(groups, channels, 1e-6)
-        self.proj_in = nn.Linear(channels, channels) if linear else nn.Conv2d(channels, channels, 1)
+        projection = nn.Linear if linear else partial(nn.Conv2d, kernel_size=1)
+        self.proj_in = projection(channels, channels)
         self.transformer_blocks = nn.ModuleList(
             [BasicTransformerBlock(channels, context_width, heads, upcast)])
-        self.proj_out = nn.Linear(channels, channels) if linear else nn.Conv2d(channels, channels, 1)
+        self.proj_out = projection(channels, channels)
 
     def execute(self, x: Var, context: Var) -> Var:
         batch, channels, height, width = x.shape

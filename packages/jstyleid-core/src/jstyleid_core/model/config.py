@@ -37,7 +37,8 @@ class CheckpointConfig(BaseModel):
                 f"{path} is missing: the checkpoint is incomplete. Download it again."
             ) from error
         except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise CheckpointError(f"{path} is not valid JSON ({error}). Replace the file.") from error
+            raise CheckpointError(
+                f"{path} is not valid JSON ({error}). Replace the file.") from error
         try:
             return cls.model_validate(raw)
         except ValidationError as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jstyleid_core import kernels
 from jstyleid_core.backend import Var, jt, nn
@@ -95,8 +97,8 @@ class TimestepEmbedding(nn.Module):
 
 
 def timestep_sinusoids(
-    timesteps: np.ndarray, channels: int, flip_sin_to_cos: bool, freq_shift: float
-) -> np.ndarray:
+    timesteps: NDArray[Any], channels: int, flip_sin_to_cos: bool, freq_shift: float
+) -> NDArray[Any]:
     """Sinusoids of timesteps (Ho et al. 2020; Vaswani et al. 2017, section 3.5).
 
     Args:
@@ -111,5 +113,5 @@ def timestep_sinusoids(
     half = channels // 2
     exponents = -math.log(10000) * np.arange(half, dtype=np.float32) / (half - freq_shift)
     angles = timesteps.astype(np.float32)[:, None] * np.exp(exponents, dtype=np.float32)[None]
-    waves = [np.cos(angles), np.sin(angles)] if flip_sin_to_cos else [np.sin(angles), np.cos(angles)]
-    return np.concatenate(waves, axis=1)
+    waves = [np.sin(angles), np.cos(angles)]
+    return np.concatenate(waves[::-1] if flip_sin_to_cos else waves, axis=1)

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE
 
 from jstyleid_core.errors import CheckpointError
 
-_WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+_WORDS = (r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d"
+          r"|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
 _SPECIAL = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>",
             "pad_token": "<|endoftext|>"}
 
@@ -22,40 +24,59 @@ class CLIPTokenizer:
     """Prompts to token ids, always `length` of them: start, words, end, padding."""
 
     def __init__(self, folder: Path, length: int = 77) -> None:
-        """Read `vocab.json`, `merges.txt` and the special tokens' names from `folder`.
+        """Read the tokenizer's files from `folder`.
+
+        Both layouts are read: `vocab.json` with `merges.txt`, which all published checkpoints
+        have, and the single `tokenizer.json` that transformers 5 saves.
 
         Raises:
             CheckpointError: a file is missing or broken.
         """
-        vocabulary = _read_json(folder / "vocab.json")
         special = _special_tokens(folder)
-        for token in special.values():
-            if token.content not in vocabulary:
-                raise CheckpointError(
-                    f"{folder / 'vocab.json'} lacks the special token {token.content!r}")
-        start, end, pad = (special[name].content for name in _SPECIAL)
-        tokenizer = Tokenizer(BPE(
-            vocab=vocabulary, merges=_read_merges(folder / "merges.txt"), unk_token=end,
-            end_of_word_suffix="</w>", continuing_subword_prefix="", fuse_unk=False,
-        ))
-        tokenizer.normalizer = normalizers.Sequence([
-            normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-            pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
-        ])
-        # The padding too: SD 2.1 pads with "!", so that a "!" in a prompt is that token, not a word.
-        tokenizer.add_special_tokens(list(special.values()))
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single=f"{start} $A {end}",
-            special_tokens=[(start, vocabulary[start]), (end, vocabulary[end])])
+        if (folder / "vocab.json").is_file() or not (folder / "tokenizer.json").is_file():
+            tokenizer = _from_vocabulary(folder, special)
+        else:
+            tokenizer = _from_one_file(folder / "tokenizer.json")
+        pad = special["pad_token"].content
         tokenizer.enable_truncation(length)
-        tokenizer.enable_padding(length=length, pad_id=vocabulary[pad], pad_token=pad)
+        tokenizer.enable_padding(length=length, pad_id=tokenizer.token_to_id(pad), pad_token=pad)
         self._tokenizer = tokenizer
 
-    def __call__(self, prompts: Sequence[str]) -> np.ndarray:
+    def __call__(self, prompts: Sequence[str]) -> NDArray[Any]:
         """Token ids (B, length) int32; words beyond the length are cut off."""
         return np.array([e.ids for e in self._tokenizer.encode_batch(list(prompts))], np.int32)
+
+
+def _from_one_file(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises no narrower one
+        raise CheckpointError(f"{path} is not a tokenizer ({error}). Replace the file.") from error
+
+
+def _from_vocabulary(folder: Path, special: dict[str, AddedToken]) -> Tokenizer:
+    vocabulary = _read_json(folder / "vocab.json")
+    for token in special.values():
+        if token.content not in vocabulary:
+            raise CheckpointError(
+                f"{folder / 'vocab.json'} lacks the special token {token.content!r}")
+    start, end = special["bos_token"].content, special["eos_token"].content
+    tokenizer = Tokenizer(BPE(
+        vocab=vocabulary, merges=_read_merges(folder / "merges.txt"), unk_token=end,
+        end_of_word_suffix="</w>", continuing_subword_prefix="", fuse_unk=False,
+    ))
+    tokenizer.normalizer = normalizers.Sequence([
+        normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True),
+        pre_tokenizers.ByteLevel(add_prefix_space=False),
+    ])
+    # The padding too: SD 2.1 pads with "!", so that a "!" in a prompt is that token, not a word.
+    tokenizer.add_special_tokens(list(special.values()))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{start} $A {end}",
+        special_tokens=[(start, vocabulary[start]), (end, vocabulary[end])])
+    return tokenizer
 
 
 def _special_tokens(folder: Path) -> dict[str, AddedToken]:

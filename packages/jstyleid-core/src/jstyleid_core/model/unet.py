@@ -6,7 +6,10 @@ counterpart on the way up.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from jstyleid_core.backend import Var, jt, nn
 from jstyleid_core.model.attention import Attention, Transformer2D
@@ -102,10 +105,11 @@ class UNet(nn.Module):
         self.time_embedding = TimestepEmbedding(channels[0], 4 * channels[0])
 
         levels, width, kept = [], channels[0], [channels[0]]
-        for i, (kind, out) in enumerate(zip(config.down_block_types, channels, strict=True)):
+        for i, out in enumerate(channels):
             last = i == len(channels) - 1
             widths = [(width, out)] + [(out, out)] * (depth - 1)
-            levels.append(DownLevel(config, widths, heads[i], "CrossAttn" in kind, last))
+            levels.append(DownLevel(config, widths, heads[i],
+                                    "CrossAttn" in config.down_block_types[i], last))
             kept += [out] * (depth if last else depth + 1)
             width = out
         self.down_blocks = nn.ModuleList(levels)
@@ -113,19 +117,20 @@ class UNet(nn.Module):
         self.mid_block = MiddleLevel(config, channels[-1], heads[-1])
 
         levels, width = [], channels[-1]
-        for i, (kind, out) in enumerate(zip(config.up_block_types, reversed(channels), strict=True)):
+        for i, out in enumerate(reversed(channels)):
             widths = []
             for _ in range(depth + 1):
                 widths.append((width + kept.pop(), out))
                 width = out
             last = i == len(channels) - 1
-            levels.append(UpLevel(config, widths, heads[-1 - i], "CrossAttn" in kind, last))
+            levels.append(UpLevel(config, widths, heads[-1 - i],
+                                  "CrossAttn" in config.up_block_types[i], last))
         self.up_blocks = nn.ModuleList(levels)
 
         self.conv_norm_out = GroupNorm(config.norm_num_groups, channels[0], config.norm_eps, True)
         self.conv_out = nn.Conv2d(channels[0], config.out_channels, 3, padding=1)
 
-    def execute(self, sample: Var, timestep: int | np.ndarray, context: Var) -> Var:
+    def execute(self, sample: Var, timestep: int | NDArray[Any], context: Var) -> Var:
         """One evaluation of the network.
 
         Args:
@@ -164,9 +169,9 @@ class UNet(nn.Module):
         blocks += [(f"up_blocks.{i}", block) for i, block in enumerate(self.up_blocks)]
         for path, block in blocks:
             for j, transformer in enumerate(block.attentions or []):
-                inner = transformer.transformer_blocks[0]
+                inner = f"{path}.attentions.{j}.transformer_blocks.0"
                 for name in ("attn1", "attn2"):
-                    found[f"{path}.attentions.{j}.transformer_blocks.0.{name}"] = getattr(inner, name)
+                    found[f"{inner}.{name}"] = getattr(transformer.transformer_blocks[0], name)
         return found
 
 

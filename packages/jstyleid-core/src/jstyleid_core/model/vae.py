@@ -17,11 +17,11 @@ class PixelAttention(Attention):
         super().__init__(channels, None, heads=1, upcast=True, bias=True)
         self.group_norm = GroupNorm(groups, channels, _EPS)
 
-    def execute(self, x: Var) -> Var:
-        batch, channels, height, width = x.shape
-        h = self.group_norm(x).reshape(batch, channels, height * width).transpose(0, 2, 1)
-        h = super().execute(h)
-        return x + h.transpose(0, 2, 1).reshape(batch, channels, height, width)
+    def execute(self, hidden: Var, context: Var | None = None) -> Var:
+        batch, channels, height, width = hidden.shape
+        tokens = self.group_norm(hidden).reshape(batch, channels, height * width)
+        attended = super().execute(tokens.transpose(0, 2, 1), context)
+        return hidden + attended.transpose(0, 2, 1).reshape(batch, channels, height, width)
 
 
 class Middle(nn.Module):

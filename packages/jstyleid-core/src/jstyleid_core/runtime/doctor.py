@@ -1,4 +1,4 @@
-"""What `jstyleid doctor` looks at: everything that must be right before a run, each with its fix."""
+"""What `jstyleid doctor` looks at: all that must be right before a run, each with its fix."""
 
 from __future__ import annotations
 
@@ -96,9 +96,9 @@ def _convolution() -> Check:
     jt.sync_all()
     with jt.no_grad(), jt.profile_scope() as profile:
         y = nn.conv2d(jt.array(x), jt.array(w), padding=1).numpy()
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x[0], ((0, 0), (1, 1), (1, 1))),
-                                                       (3, 3), axis=(1, 2))
-    exact = np.einsum("chwij,ocij->ohw", windows.astype(np.float64), w.astype(np.float64))
+    padded = np.pad(x[0].astype(np.float64), ((0, 0), (1, 1), (1, 1)))
+    exact = sum(np.einsum("oc,chw->ohw", w[:, :, i, j], padded[:, i : i + 16, j : j + 16])
+                for i in range(3) for j in range(3))
     error = float(np.linalg.norm(y[0] - exact) / np.linalg.norm(exact))
     library = "cudnn" if jt.flags.use_cuda else "mkl"
     used = any(library in str(row[0]) for row in profile[1:])

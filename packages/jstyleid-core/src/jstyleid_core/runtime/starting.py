@@ -85,7 +85,7 @@ def _device_from_environment() -> Device:
 
 def _first_start(device: Device, report: Report | None) -> Any:
     if sys.platform != "linux":
-        raise RuntimeSetupError(f"{platform.system()} is not supported: Jittor is run on Linux only")
+        raise RuntimeSetupError(f"{platform.system()} is not supported: only Linux is")
     numpy = requirements.numpy_version()
     version = requirements.jittor_version()
     compiler, compiler_version = requirements.compiler()

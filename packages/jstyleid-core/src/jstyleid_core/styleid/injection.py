@@ -15,11 +15,14 @@ from jstyleid_core.model.attention import Attention
 
 @dataclass(frozen=True)
 class Projections:
-    """What one self-attention computed at one timestep; None where nobody needs it."""
+    """What one self-attention computed at one timestep; None where nobody needs it.
 
-    query: Var | None = None
-    key: Var | None = None
-    value: Var | None = None
+    The query is (B, N, C), key and value are (B, M, C).
+    """
+
+    query: Var = None
+    key: Var = None
+    value: Var = None
 
 
 Features = dict[int, dict[int, Projections]]

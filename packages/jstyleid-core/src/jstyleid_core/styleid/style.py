@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
@@ -66,7 +66,7 @@ class Style:
         Raises:
             OutputError: the file cannot be written.
         """
-        tensors: dict[str, np.ndarray] = {"latents": self.latents.numpy()}
+        tensors: dict[str, NDArray[Any]] = {"latents": self.latents.numpy()}
         for timestep, layers in self.features.items():
             for layer, seen in layers.items():
                 tensors[f"{timestep}.{layer}.key"] = seen.key.numpy()

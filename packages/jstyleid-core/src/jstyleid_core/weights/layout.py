@@ -25,7 +25,8 @@ _WEIGHTS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model",
             "text_encoder": "model"}
 _OTHER_FILES = ("unet/config.json", "vae/config.json", "text_encoder/config.json",
                 "scheduler/scheduler_config.json", "tokenizer/vocab.json", "tokenizer/merges.txt",
-                "tokenizer/special_tokens_map.json", "tokenizer/tokenizer_config.json")
+                "tokenizer/tokenizer.json", "tokenizer/special_tokens_map.json",
+                "tokenizer/tokenizer_config.json")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 
 from jstyleid_core.backend import Var, jt, nn
 from jstyleid_core.errors import CheckpointError
+from jstyleid_core.kernels import widen
 from jstyleid_core.weights.tensors import StoredTensor, stored_tensors
 
 Component = Literal["unet", "vae", "text_encoder"]
@@ -66,16 +67,24 @@ def load_module(
 
     in_file_order = sorted(tensors.items(), key=lambda item: (item[1].file, item[1].offset))
     for done, (name, tensor) in enumerate(in_file_order, start=1):
-        values = tensor.read().astype(dtype, copy=False).reshape(parameters[name].shape)
-        parameters[name].assign(_as_var(values))
-        # Also puts each tensor on the card before the next one is read.
-        parameters[name].sync()
+        parameters[name].assign(_as_var(tensor, dtype).reshape(parameters[name].shape))
+        # This one only: a weak sync would also make the initial values of all that are to come.
+        # On CUDA it puts the tensor on the card before the next one is read.
+        jt.sync([parameters[name]], weak_sync=False)
         if on_tensor:
             on_tensor(done, len(in_file_order))
     module.eval()  # weights of a checkpoint are not trained; LoRA layers bring their own
 
 
-def _as_var(values: np.ndarray) -> Var:
+def _as_var(tensor: StoredTensor, dtype: str) -> Var:
+    stored = tensor.map()
+    if tensor.dtype == "BF16":
+        # bfloat16 is the upper half of a float32.
+        values = (stored.astype(np.uint32) << 16).view(np.float32).astype(dtype, copy=False)
+    elif tensor.dtype == "F16" and dtype == "float32":
+        return widen(stored)
+    else:
+        values = stored.astype(dtype)
     with jt.flag_scope(reuse_array=1):  # the array becomes the Var's memory, without a copy
         return jt.array(values)
 

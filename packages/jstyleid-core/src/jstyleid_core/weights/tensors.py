@@ -9,8 +9,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from jstyleid_core.errors import CheckpointError
@@ -28,20 +30,12 @@ class StoredTensor:
     shape: tuple[int, ...]
     offset: int
 
-    def read(self) -> np.ndarray:
-        """The values as stored, except that bfloat16, which numpy lacks, is widened to float32.
+    def map(self) -> NDArray[Any]:
+        """The values as stored, read-only and straight from the file; nothing is copied yet.
 
-        Raises:
-            CheckpointError: the file ends early.
+        bfloat16, which numpy lacks, comes as uint16.
         """
-        stored = np.empty(self.shape, _DTYPES[self.dtype])
-        with open(self.file, "rb") as handle:
-            handle.seek(self.offset)
-            if handle.readinto(stored.reshape(-1).view(np.uint8)) != stored.nbytes:
-                raise CheckpointError(f"{self.file} is truncated: {self.name} ends beyond the file")
-        if self.dtype == "BF16":
-            return (stored.astype(np.uint32) << 16).view(np.float32)
-        return stored
+        return np.asarray(np.memmap(self.file, _DTYPES[self.dtype], "r", self.offset, self.shape))
 
 
 def stored_tensors(files: list[Path]) -> dict[str, StoredTensor]:

@@ -1,0 +1,58 @@
+"""What the core's tests share: checkpoints with the values diffusers computed for them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+
+from reference_sets import FRESH, GOLDEN, GOLDEN_VALUES, Reference, read
+from small_checkpoint import build
+
+
+@pytest.fixture(scope="session")
+def references(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Reference sets by name, each read once."""
+
+    @cache
+    def get(name: str) -> Reference:
+        if name in FRESH:
+            return read(name, FRESH[name] / "checkpoint", FRESH[name] / "values.safetensors")
+        short = name.removeprefix("golden-")
+        checkpoint = build(short, tmp_path_factory.mktemp("checkpoint"))
+        return read(name, checkpoint, GOLDEN_VALUES / f"{short}.safetensors")
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def models(references: Any) -> Any:
+    """Loaded models by reference name, each loaded once."""
+    from jstyleid_core import StableDiffusion
+
+    return cache(lambda name: StableDiffusion.load(references(name).checkpoint))
+
+
+@pytest.fixture(params=[*GOLDEN, *FRESH])
+def reference(request: pytest.FixtureRequest, references: Any) -> Reference:
+    """Each reference set in turn."""
+    return references(request.param)
+
+
+@pytest.fixture
+def reference_model(reference: Reference, models: Any) -> Any:
+    """The model of `reference`."""
+    return models(reference.name)
+
+
+@pytest.fixture(scope="session")
+def small(references: Any) -> Reference:
+    """One small checkpoint, for tests that need any."""
+    return references("golden-sd21-v")
+
+
+@pytest.fixture(scope="session")
+def model(small: Reference, models: Any) -> Any:
+    """The model of `small`."""
+    return models(small.name)

@@ -1,0 +1,68 @@
+"""Text to image: what a picture depends on, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jstyleid_core.errors import InputError
+from reference_sets import distance
+
+SIZE = (64, 64)
+
+
+def latents(model: Any, prompts: list[str], seeds: list[int], **options: Any) -> np.ndarray:
+    *_, step = model.sample(prompts, seeds, steps=3, size=SIZE, **options)
+    return step.latents.numpy()
+
+
+def test_a_seed_gives_its_picture_whatever_the_batch_and_order(model: Any) -> None:
+    together = latents(model, ["a cat", "a boat", "a cat"], [5, 6, 7])
+    assert distance(latents(model, ["a boat"], [6]), together[1:2]) <= 1e-5
+    swapped = latents(model, ["a cat", "a boat"], [7, 6])
+    assert distance(swapped[0], together[2]) <= 1e-5
+    assert distance(together[0], together[2]) > 0.1  # another seed, another picture
+
+
+def test_the_same_call_gives_the_same_bits(model: Any) -> None:
+    first = model.generate(["a cat"], [1], steps=2, size=SIZE)[0]
+    assert first.tobytes() == model.generate(["a cat"], [1], steps=2, size=SIZE)[0].tobytes()
+
+
+def test_latents_come_step_by_step(model: Any) -> None:
+    steps = list(model.sample(["a cat"], [1], steps=4, size=SIZE))
+    assert [s.timestep for s in steps] == [751, 501, 251, 1]
+    assert all(s.latents.shape == [1, 4, 8, 8] for s in steps)
+
+
+def test_guidance_costs_two_evaluations_a_step_and_no_guidance_one(model: Any) -> None:
+    before = model.evaluations
+    model.generate(["a", "b"], [1, 2], steps=3, size=SIZE)
+    assert model.evaluations - before == 2 * 2 * 3
+    before = model.evaluations
+    model.generate(["a"], [1], steps=3, size=SIZE, guidance_scale=1)
+    assert model.evaluations - before == 3
+
+
+def test_the_negative_prompt_counts(model: Any) -> None:
+    plain = latents(model, ["a cat"], [1])
+    assert distance(latents(model, ["a cat"], [1], negative_prompt="boat"), plain) > 1e-3
+
+
+def test_sizes_are_width_times_height(model: Any) -> None:
+    [picture] = model.generate(["a cat"], [0], steps=1, size=(128, 64))
+    assert picture.size == (128, 64)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"size": (100, 64)}, "Use 64x64 or 128x64"), ({"size": (0, 64)}, "multiples of 64"),
+     ({"steps": 0}, "steps = 0: must be between 1 and 999"), ({"steps": 1000}, "steps = 1000"),
+     ({"seeds": [-1]}, "seed = -1"), ({"seeds": [1, 2]}, "one seed each")],
+)
+def test_impossible_requests(model: Any, options: dict[str, Any], message: str) -> None:
+    call = {"seeds": [0], "steps": 1, "size": SIZE, **options}
+    with pytest.raises(InputError, match=message):
+        model.generate(["a cat"], **call)

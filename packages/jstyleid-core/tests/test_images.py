@@ -1,0 +1,119 @@
+"""Pictures as people have them, and files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jstyleid_core.errors import InputError, OutputError
+from jstyleid_core.files import atomic_path
+from jstyleid_core.images import fit, open_image, save_png, to_array, to_images
+
+
+def test_transparency_is_laid_over_white(tmp_path: Path) -> None:
+    Image.new("RGBA", (2, 2), (255, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert open_image(tmp_path / "clear.png").getpixel((0, 0)) == (255, 255, 255)
+    palette = Image.new("P", (2, 2))
+    palette.putpalette([10, 20, 30] * 256)
+    palette.save(tmp_path / "palette.png", transparency=0)
+    assert open_image(tmp_path / "palette.png").getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_rotation_by_exif_is_applied(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 90 degrees to view
+    Image.new("RGB", (4, 2)).save(tmp_path / "turned.jpg", exif=exif)
+    assert open_image(tmp_path / "turned.jpg").size == (2, 4)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "1", "P", "CMYK", "RGB", "RGBA"])
+def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    file = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    Image.new(mode, (3, 3)).save(file)
+    assert open_image(file).mode == "RGB"
+
+
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
+    Image.fromarray(np.full((2, 2), 32768, np.uint16)).save(tmp_path / "deep.png")
+    assert open_image(tmp_path / "deep.png").getpixel((0, 0)) == (128, 128, 128)
+
+
+def test_unreadable_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing.png: no such picture"):
+        open_image(tmp_path / "nothing.png")
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(InputError, match="text.png: not a picture"):
+        open_image(tmp_path / "text.png")
+    Image.effect_noise((64, 64), 50).save(tmp_path / "cut.png")
+    whole = (tmp_path / "cut.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="cut.png: the picture is damaged or truncated"):
+        open_image(tmp_path / "cut.png")
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 0xFF
+    (tmp_path / "cut.png").write_bytes(damaged)
+    with pytest.raises(InputError, match="cut.png: the picture is damaged or truncated"):
+        open_image(tmp_path / "cut.png")
+
+
+def test_fit_covers_and_cuts_the_centre() -> None:
+    image = Image.new("RGB", (300, 100), "red")
+    image.paste("blue", (100, 0, 200, 100))
+    fitted = fit(image, (64, 64))
+    assert fitted.size == (64, 64)
+    assert fitted.getpixel((32, 32)) == (0, 0, 255)
+    assert fitted.getpixel((4, 32)) == (0, 0, 255)
+
+
+def test_pixels_survive_the_way_to_numbers_and_back() -> None:
+    image = Image.effect_noise((16, 8), 80).convert("RGB")
+    array = to_array([image])
+    assert array.shape == (1, 3, 8, 16)
+    assert array.min() >= -1
+    assert array.max() <= 1
+    assert to_images(array)[0].tobytes() == image.tobytes()
+
+
+def test_text_chunks_are_written(tmp_path: Path) -> None:
+    save_png(Image.new("RGB", (2, 2)), tmp_path / "a" / "b.png", {"jstyleid": "{}"})
+    assert Image.open(tmp_path / "a" / "b.png").info["jstyleid"] == "{}"
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "result.txt"
+    target.write_text("old")
+    with pytest.raises(OutputError, match="No space left"), atomic_path(target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(KeyboardInterrupt), atomic_path(target):
+        raise KeyboardInterrupt
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["result.txt"]
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    """A limit on file size stands in for the disk: the write fails half-way, for real."""
+    program = (
+        "import signal, sys\nfrom PIL import Image\n"
+        "from jstyleid_core.errors import OutputError\nfrom jstyleid_core.images import save_png\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "try:\n    save_png(Image.effect_noise((256, 256), 90), sys.argv[1])\n"
+        "except OutputError as error:\n    print(error)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "big.png")], capture_output=True, text=True,
+        check=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
+    assert f"cannot write {tmp_path / 'big.png'}: File too large" in ran.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot write .*result.png"):
+        save_png(Image.new("RGB", (2, 2)), tmp_path / "file" / "result.png")

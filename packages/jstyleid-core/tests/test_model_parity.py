@@ -1,0 +1,69 @@
+"""The networks and the tokenizer against diffusers and transformers, on the same weights."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file
+
+from jstyleid_core.backend import jt
+from jstyleid_core.images import to_array
+from jstyleid_core.model.tokenizer import CLIPTokenizer
+from prompt_strings import prompts
+from reference_sets import Reference, distance
+
+ONE_NETWORK = 5e-6
+
+
+@pytest.mark.parametrize("key", ["unet", "unet.wide"])
+def test_unet(reference: Reference, reference_model: Any, key: str) -> None:
+    values = reference.values
+    with jt.no_grad():
+        out = reference_model.unet(jt.array(values[f"{key}.sample"]), values[f"{key}.timestep"],
+                                   jt.array(values[f"{key}.context"]))
+    assert distance(out, values[f"{key}.out"]) <= ONE_NETWORK
+
+
+def test_text_encoder(reference: Reference, reference_model: Any) -> None:
+    with jt.no_grad():
+        out = reference_model.text_encoder(jt.array(reference.values["text.ids"]))
+    assert distance(out, reference.values["text.out"]) <= ONE_NETWORK
+
+
+@pytest.mark.parametrize("key", ["vae", "vae.wide"])
+def test_vae_encoder(reference: Reference, reference_model: Any, key: str) -> None:
+    pixels = to_array([reference.picture(f"{key}.picture")])
+    with jt.no_grad():
+        mean, logvar = reference_model.vae.encode(jt.array(pixels))
+    assert distance(mean, reference.values[f"{key}.mean"]) <= ONE_NETWORK
+    assert distance(logvar, reference.values[f"{key}.logvar"]) <= ONE_NETWORK
+
+
+@pytest.mark.parametrize("key", ["vae", "vae.wide"])
+def test_vae_decoder(reference: Reference, reference_model: Any, key: str) -> None:
+    with jt.no_grad():
+        decoded = reference_model.vae.decode(jt.array(reference.values[f"{key}.code"]))
+    assert distance(decoded, reference.values[f"{key}.decoded"]) <= ONE_NETWORK
+
+
+def test_tokenizer_on_a_thousand_strings(reference: Reference, reference_model: Any) -> None:
+    strings = prompts(reference.seed)
+    assert len(strings) == 1000
+    assert np.array_equal(reference_model.tokenizer(strings), reference.values["tokenizer.ids"])
+
+
+CLIP = Path(os.environ.get("JSTYLEID_REFERENCE_FRESH", ""), "clip-tokenizer.safetensors")
+
+
+if CLIP.is_file():  # made by the torch side; the vocabulary is too large to commit
+
+    def test_tokenizer_with_the_real_vocabulary() -> None:
+        with safe_open(CLIP, framework="numpy") as opened:
+            seed = int(opened.metadata()["seed"])
+        ids = CLIPTokenizer(CLIP.with_suffix(""))(prompts(seed))
+        assert np.array_equal(ids, load_file(CLIP)["tokenizer.ids"])

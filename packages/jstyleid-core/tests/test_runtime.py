@@ -1,0 +1,252 @@
+"""Starting Jittor: what is checked, what is left as it was, and what happens on a cold cache."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jstyleid_core.runtime import build, devices, onednn, requirements
+from jstyleid_core.runtime.doctor import run_checks
+from jstyleid_core.runtime.requirements import RuntimeSetupError
+
+
+def python(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                          env={**os.environ, **environment}, check=False)
+
+
+def test_importing_the_package_is_silent_and_starts_nothing(tmp_path: Path) -> None:
+    ran = python("import sys, jstyleid_core, jstyleid_core.errors, jstyleid_core.runtime\n"
+                 "assert 'jittor' not in sys.modules and 'jittor_utils' not in sys.modules",
+                 HOME=str(tmp_path))
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+_AFTER = """
+import resource, signal, ssl, sys
+before = (ssl._create_default_https_context, sys.getrecursionlimit(), sys.getdlopenflags(),
+          resource.getrlimit(resource.RLIMIT_STACK), signal.getsignal(signal.SIGINT))
+from jstyleid_core.backend import jt
+(jt.ones((2, 2)) + 1).sync()
+after = (ssl._create_default_https_context, sys.getrecursionlimit(), sys.getdlopenflags(),
+         resource.getrlimit(resource.RLIMIT_STACK), signal.getsignal(signal.SIGINT))
+assert before == after, (before, after)
+import os, subprocess
+child = subprocess.Popen(["sleep", "60"])
+child.kill()                      # under Jittor's handler this ends the parent too
+assert child.wait() == -signal.SIGKILL
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted as Python does")
+"""
+
+
+def test_starting_jittor_leaves_the_process_as_it_was() -> None:
+    ran = python(_AFTER)
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("interrupted as Python does\n", "", 0)
+
+
+def test_native_chatter_goes_to_the_file_and_python_keeps_its_stderr(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "native.log"
+    ran = python("import os, sys\nfrom pathlib import Path\n"
+                 "from jstyleid_core.runtime import redirect_native_output\n"
+                 f"redirect_native_output(Path({str(log)!r}))\n"
+                 "os.write(2, b'from C++')\nprint('from Python', file=sys.stderr)")
+    assert ran.stderr == "from Python\n"
+    assert log.read_text() == "from C++"
+
+
+def test_numpy_2_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "2.1.0")
+    with pytest.raises(RuntimeSetupError, match=r"numpy 2.1.0 .* pip install 'numpy<2'"):
+        requirements.numpy_version()
+
+
+def test_an_unchecked_jittor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "1.3.9.14")
+    with pytest.raises(RuntimeSetupError, match=r"pip install jittor==1.3.11"):
+        requirements.jittor_version()
+
+
+def test_a_missing_compiler_is_named() -> None:
+    ran = python("import jstyleid_core.backend", cc_path="/nowhere/g++")
+    assert ran.returncode != 0
+    assert "RuntimeSetupError: no C++ compiler: /nowhere/g++" in ran.stderr
+
+
+def test_missing_onednn_wheels_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "files", lambda _: [])
+    with pytest.raises(RuntimeSetupError, match="pip install onednn-devel-cpu-gomp==2021.2.0"):
+        onednn.find()
+
+
+def test_onednn_links_follow_the_environment(tmp_path: Path) -> None:
+    folder = tmp_path / ".cache/jittor/mkl/dnnl_lnx_2.2.0_cpu_gomp"
+    for number in ("1", "2"):
+        library = onednn.OneDNN(tmp_path / number / "include", tmp_path / number / "lib", "x")
+        onednn.wire(tmp_path, library)
+        assert (folder / "lib").readlink() == library.lib
+        assert sorted(p.name for p in folder.iterdir()) == ["include", "lib"]
+
+
+@pytest.mark.parametrize("value", ["gpu", ""])
+def test_a_wrong_device_variable_is_named(value: str) -> None:
+    ran = python("import jstyleid_core.backend", JSTYLEID_DEVICE=value)
+    assert f"JSTYLEID_DEVICE is {value!r}: it must be auto, cpu or cuda" in ran.stderr
+
+
+def fake_tool(folder: Path, name: str, output: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\ncat <<'END'\n{output}\nEND\n")
+    (folder / name).chmod(0o755)
+
+
+CARDS = "0, GPU-aa, NVIDIA X, 1000, 2000\n1, GPU-bb, NVIDIA Y, 500, 1000"
+
+
+@pytest.mark.parametrize(
+    ("visible", "names"),
+    [(None, ["NVIDIA X", "NVIDIA Y"]), ("1", ["NVIDIA Y"]), ("1,0", ["NVIDIA Y", "NVIDIA X"]),
+     ("", []), ("-1", []), ("0,7,1", ["NVIDIA X"]), ("GPU-b", ["NVIDIA Y"])],
+)
+def test_visible_cards(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, visible: str | None, names: list[str]
+) -> None:
+    fake_tool(tmp_path / "bin", "nvidia-smi", CARDS)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    cards = devices.visible_gpus()
+    assert [card.name for card in cards] == names
+    assert all(card.free_bytes == card.total_bytes // 2 for card in cards)
+
+
+def test_the_choice_of_a_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("nvcc_path", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(devices, "_NVCC_PLACES", ())
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setattr(devices, "visible_gpus", list)
+    assert devices.choose("auto", tmp_path) == devices.Choice(None)
+    with pytest.raises(RuntimeSetupError, match="no CUDA card is visible"):
+        devices.choose("cuda", tmp_path)
+
+    monkeypatch.setattr(devices, "visible_gpus", lambda: [devices.GPU("NVIDIA X", 1, 2)])
+    note = devices.choose("auto", tmp_path).note
+    assert note is not None
+    assert "python -m jittor_utils.install_cuda" in note
+    with pytest.raises(RuntimeSetupError, match="no CUDA compiler"):
+        devices.choose("cuda", tmp_path)
+
+    fake_tool(tmp_path / "bin", "nvcc", "")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    assert devices.choose("auto", tmp_path).nvcc == str(tmp_path / "bin" / "nvcc")
+    assert devices.choose("cpu", tmp_path).nvcc is None
+
+
+def test_cuda_after_a_start_without_it_is_refused() -> None:
+    ran = python("import jstyleid_core.runtime as r\nr.start('cpu')\nr.start('cuda')")
+    assert "Jittor was started without CUDA in this process" in ran.stderr
+
+
+def _build(cache: Path, counter: Path, reports: Any) -> None:
+    def slow(*_: Any) -> bool:
+        with open(counter, "a") as handle:
+            handle.write("x")
+        time.sleep(0.5)
+        return True
+
+    build._build_in_child = slow
+    build.ensure_built(cache, "stamp", reports.put)
+
+
+def test_processes_that_start_together_compile_once(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    counter, reports = tmp_path / "count", spawn.Queue()
+    workers = [spawn.Process(target=_build, args=(tmp_path, counter, reports)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [w.exitcode for w in workers] == [0] * 4
+    assert counter.read_text() == "x"
+    assert "waiting for another process" in reports.get(timeout=5).message
+
+
+def test_a_cache_that_jittor_declares_stale_is_built_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jittor then prints `please rerun` and exits with 0; the child is started a second time."""
+    fake = tmp_path / "jittor.py"
+    fake.write_text("import pathlib, sys\nmark = pathlib.Path(__file__).with_name('mark')\n"
+                    "if not mark.exists():\n    mark.touch()\n"
+                    "    print('jit_utils updated, please rerun your command.')\n    sys.exit(0)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    seen: list[build.BuildProgress] = []
+    build.ensure_built(tmp_path, "stamp", seen.append)
+    assert build.is_built(tmp_path)
+    assert {p.message for p in seen} == {"compiling Jittor (first use only)"}
+    seen.clear()
+    build.ensure_built(tmp_path, "stamp", seen.append)
+    assert seen == []  # the stamp fits: nothing is started
+    build.ensure_built(tmp_path, "another compiler", seen.append)
+    assert seen
+
+
+def test_a_failed_compilation_shows_its_last_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "jittor.py").write_text("print('x.cc:1: error: no such thing')\nraise OSError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(RuntimeSetupError, match="x.cc:1: error: no such thing"):
+        build.ensure_built(tmp_path, "stamp", lambda _: None)
+    assert not build.is_built(tmp_path)
+
+
+def test_an_interrupted_compilation_leaves_no_process(tmp_path: Path) -> None:
+    (tmp_path / "jittor.py").write_text(
+        "import os, pathlib, time\n"
+        "pathlib.Path(__file__).with_name('pid').write_text(str(os.getpid()))\ntime.sleep(60)\n")
+    program = ("from pathlib import Path\nfrom jstyleid_core.runtime.build import ensure_built\n"
+               f"ensure_built(Path({str(tmp_path)!r}), 's', lambda p: None)")
+    parent = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL,
+                              env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text():
+        time.sleep(0.05)
+    parent.send_signal(signal.SIGINT)
+    parent.wait(timeout=20)
+    child = int((tmp_path / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+def test_the_doctor_finds_this_machine_fit() -> None:
+    checks = {check.name: check for check in run_checks("cpu")}
+    assert all(check.ok for check in checks.values()), checks
+    assert checks["Convolution"].details["library"] == "oneDNN"
+    assert checks["Convolution"].details["used"]
+    assert checks["Jittor"].details["compiled"]
+    json.dumps([check.details for check in checks.values()])
+
+
+def test_the_doctor_tells_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("cc_path", "/nowhere/g++")
+    monkeypatch.setenv("JSTYLEID_MODEL", "/nowhere/model")
+    checks = {check.name: check for check in run_checks("cpu")}
+    assert not checks["C++ compiler"].ok
+    assert "install g++" in (checks["C++ compiler"].fix or "")
+    assert not checks["Model"].ok
+    assert "JSTYLEID_MODEL" in (checks["Model"].fix or "")

@@ -1,0 +1,71 @@
+"""`jstyleid doctor`: whether everything is there that Jittor and the models need."""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jstyleid_runner import options
+from jstyleid_runner.failures import EXIT_FAILED, temporary_report
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jstyleid_core.runtime.doctor import Check
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Compile everything now that runs would compile.")
+    ] = False,
+    device: options.DeviceOption = "auto",
+) -> None:
+    """Check the machine: compiler, Jittor, oneDNN, CUDA, models, disk. Exit code 1 if one fails."""
+    from jstyleid_core import runtime
+    from jstyleid_core.runtime.doctor import run_checks
+    from jstyleid_runner.progress import make_reporter
+
+    with temporary_report() as report:
+        runtime.redirect_native_output(report)
+        reporter = make_reporter()
+
+        def on_build(build: runtime.BuildProgress) -> None:
+            reporter.preparing(build.message, build.done, build.total)
+
+        try:
+            checks = run_checks(device, on_build)
+            reporter.close()
+            good = all(check.ok for check in checks)
+            if as_json:
+                listed = [asdict(check) for check in checks]
+                print(json.dumps({"ok": good, "checks": listed}, indent=2))
+            else:
+                _print_table(checks)
+            if warm and good:
+                from jstyleid_core.warm import warm_kernels
+
+                warm_kernels(on_build)
+                reporter.note("--warm: everything is compiled")
+            elif warm:
+                reporter.note("--warm: nothing is compiled before the checks succeed")
+        finally:
+            reporter.close()
+    if not good:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _print_table(checks: "Sequence[Check]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("check", "")
+    table.add_column("found", overflow="fold")
+    for check in checks:
+        mark = Text("ok", "green") if check.ok else Text("FAILED", "bold red")
+        found = check.value if check.ok or not check.fix else f"{check.value}\nfix: {check.fix}"
+        # As Text, because values may hold brackets, which Rich would take for markup.
+        table.add_row(Text(check.name), mark, Text(found))
+    Console().print(table)

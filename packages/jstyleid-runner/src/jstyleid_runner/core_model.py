@@ -1,0 +1,78 @@
+"""Starting Jittor and loading the checkpoint, with progress."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from jstyleid_core import runtime
+from jstyleid_core.weights.layout import DEFAULT_MODEL, find_checkpoint, find_downloaded
+from jstyleid_runner.checkpoint_stamp import checkpoint_stamp
+from jstyleid_runner.devices import Device
+from jstyleid_runner.engine import CoreEngine
+from jstyleid_runner.progress import Reporter
+from jstyleid_runner.run_split import Opened
+from jstyleid_runner.settings import RunSettings
+
+if TYPE_CHECKING:
+    from jstyleid_core import StableDiffusion, Style
+
+Dtype = Literal["auto", "float32", "float16"]
+
+
+def named_source(model: str | None) -> str:
+    """The checkpoint `--model` means; without it, the environment or the default does."""
+    return model or os.environ.get("JSTYLEID_MODEL") or DEFAULT_MODEL
+
+
+def shown_source(source: str) -> str:
+    """A checkpoint as a picture names it: a hub id, or a folder without the user's own path."""
+    return Path(source).resolve().name if Path(source).exists() else source
+
+
+def load_model(source: str, dtype: Dtype, device: Device, reporter: Reporter) -> "StableDiffusion":
+    """Find the checkpoint, start Jittor, compiling it on first use, and load.
+
+    In this order, because a wrong name should not be found out after minutes of compilation.
+    """
+    on_cuda = device == "cuda" or (device == "auto" and bool(runtime.visible_gpus()))
+    checkpoint = find_checkpoint(source, half=dtype == "float16" or (dtype == "auto" and on_cuda))
+    for component in ("unet", "vae", "text_encoder"):
+        checkpoint.weights(component)
+    first_use = False
+
+    def on_build(build: runtime.BuildProgress) -> None:
+        nonlocal first_use
+        first_use = True
+        reporter.preparing(build.message, build.done, build.total)
+
+    runtime.start(device, report=on_build)
+    if first_use:
+        # Jittor compiles kernels inside the first calls, where nothing can be shown.
+        reporter.note("first use: the first steps also compile kernels, which takes minutes")
+    from jstyleid_core import StableDiffusion
+
+    return StableDiffusion.load(
+        source,
+        dtype=dtype,
+        report=lambda part, done, total: reporter.preparing(f"loading {part}", done, total),
+    )
+
+
+class CoreModel:
+    """The `ModelSource` of `jstyleid_core`."""
+
+    def __init__(self, source: str, device: Device, reporter: Reporter) -> None:
+        self.source = source
+        self._device = device
+        self._reporter = reporter
+
+    def stamp(self) -> str | None:
+        """The stamp of the checkpoint's files on this machine; None before a download."""
+        folder = find_downloaded(self.source)
+        return checkpoint_stamp(folder) if folder else None
+
+    def open(self, settings: RunSettings) -> "Opened[Style]":
+        """Load the checkpoint and check that it can draw the size asked for."""
+        model = load_model(self.source, settings.dtype, self._device, self._reporter)
+        model.check_size(settings.size)
+        return Opened(CoreEngine(model, settings), model.fingerprint)

@@ -1,0 +1,46 @@
+"""One run at a time in one folder: a second would tidy away what the first is writing."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jstyleid_core.errors import InputError, OutputError
+
+
+@contextmanager
+def folder_lock(path: Path) -> Iterator[None]:
+    """Hold the lock file at `path` while the block runs. It ends with the process, however that is.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    with _errors_named(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(handle, 32).decode(errors="replace").strip()
+            raise InputError(
+                f"--out {path.parent.parent}: another run, process {holder}, is at work there. "
+                "Wait for it, or choose another --out."
+            ) from error
+        with _errors_named(path):
+            os.ftruncate(handle, 0)
+            os.write(handle, str(os.getpid()).encode())
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _errors_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror}. Free some space or choose another --out that "
+            "you may write to."
+        ) from error

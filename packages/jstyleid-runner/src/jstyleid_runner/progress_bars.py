@@ -1,0 +1,92 @@
+"""Progress as bars on a terminal, by Rich."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from jstyleid_runner.progress import Meter, clock_text
+
+
+class BarReporter:
+    """Two bars: the whole work with an estimate of the time left, and the current stage."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._meter = Meter()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[detail]}"),
+            console=self._console,
+            transient=True,
+        )
+        self._whole: TaskID | None = None
+        self._stage: TaskID | None = None
+        self._steps = self._steps_done = 0
+
+    def note(self, text: str) -> None:
+        """Say something once, above the bars."""
+        self._console.print(text, markup=False, highlight=False)
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Something before the work proper."""
+        self._show_stage(what, done, total)
+
+    def begin(self, pictures: int, done: int, evaluations: int) -> None:
+        """Show the whole work."""
+        self._meter.begin(pictures, done, evaluations)
+        self._progress.start()
+        self._drop_stage()
+        self._whole = self._progress.add_task("pictures", total=max(evaluations, 1), detail="")
+        self._show_whole()
+
+    def stage(self, name: str, steps: int, evaluations: int) -> None:
+        """Show a new stage."""
+        self._meter.stage(steps, evaluations)
+        self._drop_stage()
+        self._steps, self._steps_done = steps, 0
+        self._show_stage(name, 0, steps)
+
+    def step(self) -> None:
+        """Advance both bars."""
+        self._meter.step()
+        if self._stage is not None:
+            self._steps_done += 1
+            detail = f"step {self._steps_done}/{self._steps}"
+            self._progress.update(self._stage, completed=self._steps_done, detail=detail)
+        self._show_whole()
+
+    def finished(self, picture: Path) -> None:
+        """Name the picture above the bars."""
+        self._meter.finished()
+        self.note(str(picture))
+        self._show_whole()
+
+    def close(self) -> None:
+        """Take the bars away."""
+        self._progress.stop()
+
+    def _show_whole(self) -> None:
+        if self._whole is None:
+            return
+        meter = self._meter
+        left = "" if meter.left is None else f", about {clock_text(meter.left)} left"
+        detail = f"{meter.done}/{meter.pictures}, {clock_text(meter.elapsed)} elapsed{left}"
+        self._progress.update(self._whole, completed=meter.evaluated, detail=detail)
+
+    def _show_stage(self, what: str, done: int, total: int) -> None:
+        self._progress.start()
+        text, detail = escape(what), f"{done}/{total}"
+        if self._stage is None:
+            self._stage = self._progress.add_task(text, total=total, completed=done, detail=detail)
+        else:
+            self._progress.update(
+                self._stage, description=text, total=total, completed=done, detail=detail
+            )
+
+    def _drop_stage(self) -> None:
+        if self._stage is not None:
+            self._progress.remove_task(self._stage)
+            self._stage = None

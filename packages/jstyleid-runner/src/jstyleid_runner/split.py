@@ -1,0 +1,131 @@
+"""Reading a split: `<data>/<split>/<NN>/images/*` and `<data>/<split>/<NN>/prompt.json`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from jstyleid_core.errors import InputError
+from jstyleid_runner.prompts_file import SplitError, read_prompts
+
+
+@dataclass(frozen=True)
+class StyleFolder:
+    """One style: its sample images and the prompts to draw in it."""
+
+    id: str
+    references: tuple[Path, ...]
+    prompts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Split:
+    """The chosen styles of one split, sorted by their folder's name."""
+
+    name: str
+    styles: tuple[StyleFolder, ...]
+
+
+def read_split(data: Path, name: str, only: Sequence[str] | None = None) -> Split:
+    """Read the split `name` below `data`, or only the styles named.
+
+    Raises:
+        InputError: the split is not there or not whole; every problem of it is listed.
+    """
+    folder = data / name
+    if not name or not folder.is_dir():
+        raise InputError(_no_such_split(data, name))
+    available = _subfolders(folder)
+    if not available:
+        raise InputError(f"{folder}: no style folders. Put each style into {folder}/NN/.")
+    problems: list[str] = []
+    chosen = available
+    if only is not None:
+        chosen = [style for style in available if style in only]
+        if unknown := sorted(set(only) - set(available)):
+            problems.append(
+                f"{folder}: no style {_listed(unknown)}. There are {_listed(available)}."
+            )
+    styles: list[StyleFolder] = []
+    for style in chosen:
+        try:
+            styles.append(_read_style(folder / style))
+        except SplitError as problem:
+            problems.append(str(problem))
+    if problems:
+        raise InputError("\n".join(problems))
+    return Split(name, tuple(styles))
+
+
+def _read_style(folder: Path) -> StyleFolder:
+    problems: list[str] = []
+    references = _references(folder)
+    if not references:
+        problems.append(f"{folder}: no images. Put the style's sample images into {folder}/images.")
+    prompts: tuple[str, ...] = ()
+    if not (folder / "prompt.json").is_file():
+        problems.append(f'{folder}: no prompt.json. Write one: {{"0": "Ring", "1": "Hotel"}}.')
+    else:
+        try:
+            prompts = read_prompts(folder / "prompt.json")
+        except SplitError as problem:
+            problems.append(str(problem))
+    if problems:
+        raise SplitError("\n".join(problems))
+    return StyleFolder(folder.name, references, prompts)
+
+
+def _references(folder: Path) -> tuple[Path, ...]:
+    images = folder / "images"
+    if not images.is_dir():
+        return ()
+    return tuple(
+        path
+        for path in _entries(images)
+        if path.suffix.lower() in _readable_suffixes()
+        and not path.name.startswith(".")
+        and path.is_file()
+    )
+
+
+@cache
+def _readable_suffixes() -> frozenset[str]:
+    """The suffixes of the formats that Pillow can read; some it can only write."""
+    from PIL import Image
+
+    suffixes = Image.registered_extensions()
+    return frozenset(suffix for suffix, kind in suffixes.items() if kind in Image.OPEN)
+
+
+def _no_such_split(data: Path, name: str) -> str:
+    if not data.is_dir():
+        return f"--data {data}: no such folder. Give the folder that holds the splits."
+    existing = [split for split in _subfolders(data) if _looks_like_a_split(data / split)]
+    hint = f"There are {_listed(existing)}." if existing else f"There are no splits in {data}."
+    return f"--split {name}: no folder {data / name}. {hint}"
+
+
+def _looks_like_a_split(folder: Path) -> bool:
+    return any(
+        (folder / style / "prompt.json").exists() or (folder / style / "images").is_dir()
+        for style in _subfolders(folder)
+    )
+
+
+def _subfolders(folder: Path) -> list[str]:
+    return [
+        path.name for path in _entries(folder) if path.is_dir() and not path.name.startswith(".")
+    ]
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be read: {error.strerror}. Check the folder's permissions."
+        ) from error
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,143 @@
+"""One content, one or several styles: what is read, made and written by `jstyleid transfer`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from PIL import Image
+
+from jstyleid_core import StyleIDSettings
+from jstyleid_core.errors import InputError
+from jstyleid_core.images import fit, open_image, save_png
+from jstyleid_runner.facts import as_text
+from jstyleid_runner.progress import Reporter
+from jstyleid_runner.sheet import Cell, contact_sheet
+from jstyleid_runner.targets import (
+    CONTACT_SHEET,
+    is_folder,
+    picture_target,
+    picture_targets,
+    require_writable,
+)
+
+if TYPE_CHECKING:
+    from jstyleid_core import StableDiffusion, Style, StyleID
+
+_STYLE_SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Look:
+    """A style's picture and where the result goes."""
+
+    path: Path
+    image: Image.Image
+    target: Path
+
+
+@dataclass(frozen=True)
+class TransferJob:
+    """Everything that could be found wrong before Jittor starts has been checked."""
+
+    content_path: Path
+    content: Image.Image
+    looks: tuple[Look, ...]
+    sheet: Path | None
+    size: tuple[int, int]
+    settings: StyleIDSettings
+    save_style: Path | None
+    load_style: Path | None
+    recorded: Mapping[str, Any]
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        content: Path,
+        styles: Sequence[Path],
+        out: Path,
+        size: tuple[int, int],
+        settings: StyleIDSettings,
+        save_style: Path | None,
+        load_style: Path | None,
+        recorded: Mapping[str, Any],
+    ) -> Self:
+        """Read the pictures and settle what is written where.
+
+        Raises:
+            InputError: a picture or a path cannot be used.
+        """
+        several = len(styles) > 1
+        for option, file in (("--save-style", save_style), ("--load-style", load_style)):
+            if file is None:
+                continue
+            if several:
+                raise InputError(f"{option} {file}: holds one style. Give one STYLE only.")
+            if file.suffix != _STYLE_SUFFIX:
+                raise InputError(f"{option} {file}: must be a {_STYLE_SUFFIX} file.")
+        if load_style and not load_style.is_file():
+            raise InputError(f"--load-style {load_style}: no such file. Check the path.")
+        targets = (
+            picture_targets(out, [style.stem for style in styles])
+            if several
+            else [picture_target(out, f"{content.stem}-{styles[0].stem}")]
+        )
+        picture = fit(open_image(content), size)
+        looks = tuple(
+            Look(style, fit(open_image(style), size), target)
+            for style, target in zip(styles, targets, strict=True)
+        )
+        require_writable(targets[0].parent)
+        if save_style:
+            require_writable(save_style.parent)
+        sheet = picture_target(out, CONTACT_SHEET) if several and is_folder(out) else None
+        return cls(content, picture, looks, sheet, size, settings, save_style, load_style, recorded)
+
+
+def run_transfer(job: TransferJob, model: "StableDiffusion", reporter: Reporter) -> list[Path]:
+    """Make the pictures, save each the moment it is there, and return all files written."""
+    from jstyleid_core import StyleID
+
+    styleid = StyleID(model, job.settings)
+    steps = job.settings.steps
+    inversions = 0 if job.load_style else len(job.looks)
+    reporter.begin(len(job.looks), 0, steps * (inversions + 2 * len(job.looks)))
+    written: list[Path] = []
+    columns: list[tuple[Cell, Cell]] = []
+    for look in job.looks:
+        style = _take_style(job, look, styleid, model, reporter)
+        reporter.stage(f"{job.content_path.name} as {look.path.name}", 2 * steps, 2 * steps)
+        [picture] = styleid.transfer([job.content], style, on_step=reporter.step)
+        facts = {
+            "kind": "transfer",
+            "content": job.content_path.name,
+            "style": look.path.name,
+            "size": list(job.size),
+            "styleid": job.settings.model_dump(mode="json"),
+            **job.recorded,
+        }
+        save_png(picture, look.target, text=as_text(facts))
+        reporter.finished(look.target)
+        written.append(look.target)
+        columns.append((Cell(look.path.name, look.image), Cell(look.target.name, picture)))
+    if job.sheet:
+        save_png(contact_sheet(Cell(job.content_path.name, job.content), columns), job.sheet)
+        written.append(job.sheet)
+    return written
+
+
+def _take_style(
+    job: TransferJob, look: Look, styleid: "StyleID", model: "StableDiffusion", reporter: Reporter
+) -> "Style":
+    """The inverted style: loaded, or computed and perhaps kept."""
+    from jstyleid_core import Style
+
+    if job.load_style:
+        return Style.load(job.load_style, model=model, settings=job.settings, image=look.image)
+    steps = job.settings.steps
+    reporter.stage(f"inverting {look.path.name}", steps, steps)
+    style = styleid.invert_style(look.image, on_step=reporter.step)
+    if job.save_style:
+        style.save(job.save_style)
+    return style

@@ -1,0 +1,163 @@
+"""A folder made with something else: refused with the reason, replaced only when forced."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from jstyleid_core.errors import InputError
+from jstyleid_runner.execute import Tally
+from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.run_split import RunRequest, run_split
+
+MakeRequest = Callable[..., RunRequest]
+FakeModelClass = Callable[..., Any]
+
+STEPS = 4
+"""Steps of `make_request`."""
+
+
+def run(request: RunRequest, model: Any, reporter: LineReporter) -> Tally:
+    tally = Tally()
+    run_split(request, model, reporter, tally)
+    return tally
+
+
+def pictures(request: RunRequest) -> dict[str, bytes]:
+    root = request.folder.root
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.glob("*/*.png"))}
+
+
+def refused(request: RunRequest, model: Any, reporter: LineReporter) -> str:
+    with pytest.raises(InputError) as caught:
+        run(request, model, reporter)
+    return str(caught.value)
+
+
+def test_changed_settings_are_shown_and_refused(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    request = make_request()
+    run(request, fake_model(), reporter)
+    before, model = pictures(request), fake_model()
+    changed = make_request(styleid={"steps": 4, "gamma": 0.3}, guidance=5.0)
+    message = refused(changed, model, reporter)
+    assert message.splitlines() == [
+        f"--out {request.folder.root}: its pictures were made with other settings:",
+        "  guidance: 7.5 there, 5.0 now",
+        "  styleid.gamma: 0.75 there, 0.3 now",
+        "Choose another --out, or give --force to replace the pictures.",
+    ]
+    assert model.opened == 0
+    assert pictures(request) == before
+
+
+def test_force_replaces_what_changed_and_keeps_what_did_not(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    run(make_request(), fake_model(), reporter)
+    stronger = {"steps": 4, "gamma": 0.3}
+    forced, model = make_request(styleid=stronger, force=True), fake_model()
+    run(forced, model, reporter)
+    # The contents do not depend on gamma.
+    assert model.evaluations == 2 * STEPS + 6 * 2 * STEPS
+    fresh = make_request(styleid=stronger, out="fresh")
+    run(fresh, fake_model(), reporter)
+    assert pictures(forced) == pictures(fresh)
+    again = fake_model()
+    run(make_request(styleid=stronger, force=True), again, reporter)
+    assert again.opened == 0
+
+
+def test_force_draws_contents_again_when_they_change(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    run(make_request(), fake_model(), reporter)
+    forced, model = make_request(guidance=3.0, force=True), fake_model()
+    run(forced, model, reporter)
+    assert model.evaluations == forced.plan.evaluations
+    fresh = make_request(guidance=3.0, out="fresh")
+    run(fresh, fake_model(), reporter)
+    assert pictures(forced) == pictures(fresh)
+
+
+def test_a_forced_run_that_was_stopped_does_not_pass_old_pictures_for_new(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    run(make_request(), fake_model(), reporter)
+    model = fake_model()
+
+    def stop(name: str) -> None:
+        if name == "transfer":
+            raise KeyboardInterrupt
+
+    model.before_call = stop
+    changed = {"styleid": {"steps": 4, "gamma": 0.3}}
+    with pytest.raises(KeyboardInterrupt):
+        run(make_request(force=True, **changed), model, reporter)
+    message = refused(make_request(**changed), fake_model(), reporter)
+    assert "6 pictures there were not made as this run would make them" in message
+    assert "styleid.gamma: 0.75 there, 0.3 now" in message
+    assert "  and 1 more" in message
+
+
+def test_another_model_is_refused_by_its_fingerprint(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    run(make_request(), fake_model(), reporter)
+    message = refused(make_request(), fake_model("other time", "other weights"), reporter)
+    assert "model: some/model there, some/model now" in message
+
+
+@pytest.mark.parametrize("stamp", ["other time", None])
+def test_the_same_weights_elsewhere_are_the_same_model(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, stamp: str | None
+) -> None:
+    run(make_request(), fake_model(), reporter)
+    model = fake_model(stamp, "abc")
+    run(make_request(), model, reporter)
+    assert (model.opened, model.evaluations) == (1, 0)
+
+
+def test_pictures_of_somebody_else_are_not_overwritten(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    request = make_request()
+    path = request.folder.picture("00", "Ring")
+    path.parent.mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(path)
+    before = path.read_bytes()
+    message = refused(request, fake_model(), reporter)
+    assert f"{path}: not made by jstyleid run" in message
+    assert path.read_bytes() == before
+
+
+def test_a_changed_reference_is_noticed(
+    data: Path, make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    run(make_request(), fake_model(), reporter)
+    Image.new("RGB", (70, 70), "red").save(data / "S" / "04" / "images" / "apple.png")
+    message = refused(make_request(), fake_model(), reporter)
+    assert "3 pictures there were not made as this run would" in message
+    assert "reference.sha256" in message
+
+
+def test_a_damaged_reference_is_found_before_any_work(
+    data: Path, make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    path = data / "S" / "04" / "images" / "apple.png"
+    path.write_bytes(path.read_bytes()[:100])
+    model = fake_model()
+    assert str(path) in refused(make_request(), model, reporter)
+    assert model.opened == 0
+
+
+def test_an_unreadable_record(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    request = make_request()
+    request.folder.record.write_text("{")
+    message = refused(request, fake_model(), reporter)
+    assert message.startswith(f"{request.folder.record}: not a record this version can read")

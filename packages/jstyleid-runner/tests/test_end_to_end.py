@@ -1,0 +1,289 @@
+"""The command with the real model, on a small checkpoint: resumed, killed, interrupted, counted."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from jstyleid_runner.core_model import CoreModel
+from jstyleid_runner.engine import CoreEngine
+from jstyleid_runner.execute import Tally
+from jstyleid_runner.out_folder import OutFolder
+from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.run_split import Opened, RunRequest, run_split
+from jstyleid_runner.settings import RunSettings
+from small_checkpoint import build
+
+CONTENT, STEPS = 1, 2
+SECONDS = 600
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny checkpoint in the layout of SD 2.1."""
+    return build("sd21-v", tmp_path_factory.mktemp("checkpoint") / "sd21-v")
+
+
+@pytest.fixture(scope="session")
+def split_data(
+    tmp_path_factory: pytest.TempPathFactory,
+    write_style: Callable[[Path, str, tuple[str, ...]], Path],
+) -> Path:
+    """Two styles, two prompts each."""
+    folder = tmp_path_factory.mktemp("data")
+    for style in ("00", "04"):
+        write_style(folder / "S", style, ("Ring", "Two Words"))
+    return folder
+
+
+class Command:
+    """`jstyleid run` in a process of its own."""
+
+    def __init__(self, checkpoint: Path, data: Path, out: Path) -> None:
+        self.out = out
+        options = {
+            "--split": "S",
+            "--data": data,
+            "--out": out,
+            "--model": checkpoint,
+            "--size": 64,
+            "--steps": STEPS,
+            "--content-steps": CONTENT,
+            "--device": "cpu",
+        }
+        self.line = [sys.executable, "-m", "jstyleid_runner", "run"]
+        self.line += [str(word) for pair in options.items() for word in pair]
+
+    def run(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.line, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+
+    def stop(self, how: signal.Signals, after: Callable[[], bool]) -> tuple[int, str]:
+        """Start, send the signal as soon as `after` holds, and return exit code and stderr."""
+        process = subprocess.Popen(self.line, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + SECONDS
+        while not after() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert process.poll() is None, "the command ended before it could be stopped"
+        process.send_signal(how)
+        _, stderr = process.communicate(timeout=SECONDS)
+        return process.returncode, stderr
+
+    def pictures(self) -> dict[str, bytes]:
+        return {str(p.relative_to(self.out)): p.read_bytes() for p in self.out.glob("*/*.png")}
+
+    def leftovers(self) -> list[Path]:
+        return list(self.out.rglob("*.part*"))
+
+
+@pytest.fixture(scope="session")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, checkpoint: Path, split_data: Path
+) -> Command:
+    """A run that nothing disturbed."""
+    command = Command(checkpoint, split_data, tmp_path_factory.mktemp("finished"))
+    result = command.run()
+    assert result.returncode == 0, result.stderr
+    return command
+
+
+def test_pictures_have_the_right_names_and_sizes(finished: Command) -> None:
+    assert sorted(finished.pictures()) == [
+        "00/Ring.png",
+        "00/Two Words.png",
+        "04/Ring.png",
+        "04/Two Words.png",
+    ]
+    for name in finished.pictures():
+        with Image.open(finished.out / name) as picture:
+            assert picture.size == (64, 64)
+    # Different prompts and different references give different pictures.
+    assert len(set(finished.pictures().values())) == 4
+
+
+def test_a_second_run_recomputes_nothing(finished: Command) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.out.rglob("*.png")}
+    result = finished.run()
+    assert result.returncode == 0
+    assert "4 there already; 0 UNet evaluations to do" in result.stderr
+    assert "loading" not in result.stderr
+    assert {path: path.stat().st_mtime_ns for path in finished.out.rglob("*.png")} == before
+
+
+def test_killed_twice_and_run_again(
+    tmp_path: Path, checkpoint: Path, split_data: Path, finished: Command
+) -> None:
+    command = Command(checkpoint, split_data, tmp_path)
+    folder = OutFolder(tmp_path)
+    code, _ = command.stop(signal.SIGKILL, folder.content("00", "Ring").exists)
+    assert code == -signal.SIGKILL
+    command.stop(signal.SIGKILL, folder.picture("00", "Two Words").exists)
+    assert finished.pictures().items() >= command.pictures().items()
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.png")}
+    assert 2 <= len(kept) < 4
+    (folder.root / "04").mkdir(exist_ok=True)
+    (folder.root / "04" / ".Ring.k1ll3d.part.png").write_bytes(b"half")
+    result = command.run()
+    assert result.returncode == 0, result.stderr
+    assert command.pictures() == finished.pictures()
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert command.leftovers() == []
+
+
+def test_ctrl_c_keeps_what_is_done(
+    tmp_path: Path, checkpoint: Path, split_data: Path, finished: Command
+) -> None:
+    command = Command(checkpoint, split_data, tmp_path)
+    code, stderr = command.stop(signal.SIGINT, OutFolder(tmp_path).picture("00", "Ring").exists)
+    assert code == 130
+    said = re.search(r"^stopped; (\d) of 4 done; run the same command to continue$", stderr, re.M)
+    assert said
+    # The signal may fall between a picture's appearance and its being counted.
+    assert len(command.pictures()) - int(said[1]) in (0, 1)
+    assert 1 <= len(command.pictures()) < 4
+    assert "Traceback" not in stderr
+    assert command.leftovers() == []
+    assert command.run().returncode == 0
+    assert command.pictures() == finished.pictures()
+
+
+def test_a_checkpoint_that_is_not_there_is_found_before_jittor_starts(
+    tmp_path: Path, split_data: Path
+) -> None:
+    start = time.monotonic()
+    result = Command(tmp_path / "none", split_data, tmp_path / "out").run()
+    assert result.returncode == 2
+    assert f"no such checkpoint: {tmp_path / 'none'}" in result.stderr
+    assert time.monotonic() - start < SECONDS
+    assert "Traceback" not in result.stderr
+
+
+def test_a_size_the_model_cannot_draw(tmp_path: Path, checkpoint: Path, split_data: Path) -> None:
+    command = Command(checkpoint, split_data, tmp_path)
+    command.line += ["--size", "100"]
+    result = command.run()
+    assert result.returncode == 2
+    assert "multiples of 64" in result.stderr
+    assert command.pictures() == {}
+
+
+class CountedModel:
+    """The real model, with what each job cost."""
+
+    def __init__(self, checkpoint: Path, reporter: LineReporter) -> None:
+        self._real = CoreModel(str(checkpoint), "cpu", reporter)
+        self.source = self._real.source
+        self.costs: list[tuple[str, int, int]] = []
+
+    def stamp(self) -> str | None:
+        return self._real.stamp()
+
+    def open(self, settings: RunSettings) -> Opened[object]:
+        opened = self._real.open(settings)
+        return Opened(CountedEngine(opened.engine, self.costs), opened.fingerprint)
+
+
+class CountedEngine:
+    """Notes the UNet evaluations of each call."""
+
+    def __init__(self, engine: object, costs: list[tuple[str, int, int]]) -> None:
+        assert isinstance(engine, CoreEngine)
+        self._engine = engine
+        self._costs = costs
+
+    def generate(self, prompts: Sequence[str], *rest: object) -> Any:
+        return self._counted("generate", len(prompts), prompts, *rest)
+
+    def invert_style(self, *arguments: object) -> Any:
+        return self._counted("invert_style", 1, *arguments)
+
+    def transfer(self, contents: Sequence[Image.Image], *rest: object) -> Any:
+        return self._counted("transfer", len(contents), contents, *rest)
+
+    def _counted(self, name: str, pictures: int, *arguments: object) -> Any:
+        before = self._engine.model.evaluations
+        result = getattr(self._engine, name)(*arguments)
+        self._costs.append((name, pictures, self._engine.model.evaluations - before))
+        return result
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_unet_evaluations(
+    checkpoint: Path, make_request: Callable[..., RunRequest], reporter: LineReporter, batch: int
+) -> None:
+    content, n = 2, 3
+    request = make_request(
+        prompts=2, batch=batch, content_steps=content, styleid={"steps": n}, size=(64, 64)
+    )
+    model = CountedModel(checkpoint, reporter)
+    run_split(request, model, reporter, Tally())
+    draw = ("generate", batch, 2 * content * batch)
+    paint = ("transfer", batch, (n + n) * batch)
+    assert model.costs == [("invert_style", 1, n), *[draw, paint] * (2 // batch)] * 2
+    assert sum(cost for _, _, cost in model.costs) == request.plan.evaluations
+
+
+def test_guidance_1_draws_with_one_evaluation_a_step(
+    checkpoint: Path, make_request: Callable[..., RunRequest], reporter: LineReporter
+) -> None:
+    request = make_request(styles=["00"], prompts=1, guidance=1.0, size=(64, 64))
+    model = CountedModel(checkpoint, reporter)
+    run_split(request, model, reporter, Tally())
+    assert sum(cost for _, _, cost in model.costs) == request.plan.evaluations
+
+
+def test_transfer_and_a_kept_style(checkpoint: Path, split_data: Path, tmp_path: Path) -> None:
+    images = split_data / "S" / "00" / "images"
+    common = [sys.executable, "-m", "jstyleid_runner", "transfer"]
+    common += [str(images / "apple.png"), str(images / "ball.png")]
+    common += ["--model", str(checkpoint), "--size", "64x128", "--steps", "2", "--device", "cpu"]
+
+    def transfer(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*common, *more], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+
+    kept = transfer("-o", "a.png", "--save-style", "style.safetensors")
+    assert kept.returncode == 0, kept.stderr
+    used = transfer("-o", "b.png", "--load-style", "style.safetensors")
+    assert used.returncode == 0, used.stderr
+    assert "inverting" in kept.stderr
+    assert "inverting" not in used.stderr
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    stale = transfer("-o", "c.png", "--load-style", "style.safetensors", "--steps", "3")
+    assert stale.returncode == 2
+    assert "style.safetensors" in stale.stderr
+    assert not (tmp_path / "c.png").exists()
+
+
+def test_doctor_on_this_machine(checkpoint: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "jstyleid_runner", "doctor", "--json", "--device", "cpu"],
+        env={**os.environ, "JSTYLEID_MODEL": str(checkpoint)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = json.loads(result.stdout)
+    assert found["ok"], found
+    assert result.returncode == 0
+    assert {"Jittor", "oneDNN", "CUDA", "Model"} <= {check["name"] for check in found["checks"]}
+
+
+@pytest.mark.skipif("JSTYLEID_SPLIT_DATA" not in os.environ, reason="JSTYLEID_SPLIT_DATA not set")
+def test_the_real_split(tmp_path: Path, checkpoint: Path) -> None:
+    command = Command(checkpoint, Path(os.environ["JSTYLEID_SPLIT_DATA"]), tmp_path)
+    command.line += ["--split", "B", "--styles", "00,04", "--prompts", "2"]
+    assert command.run().returncode == 0
+    assert len(command.pictures()) == 4
+    assert "0 UNet evaluations to do" in command.run().stderr

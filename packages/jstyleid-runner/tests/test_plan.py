@@ -1,0 +1,123 @@
+"""The plan: pure, deterministic, and right about the work ahead."""
+
+from pathlib import Path
+
+import pytest
+
+from jstyleid_core.errors import InputError
+from jstyleid_runner.draws import content_seed
+from jstyleid_runner.plan import GenerateContent, InvertStyle, Stylise, build_plan
+from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.split import Split, StyleFolder
+
+
+def split(*styles: str, references: int = 3) -> Split:
+    images = tuple(Path(f"images/{number}.png") for number in range(references))
+    return Split("S", tuple(StyleFolder(id, images, ("Ring", "Hotel")) for id in styles))
+
+
+def settings(**changes: object) -> RunSettings:
+    values: dict[str, object] = {"split": "S", "content_steps": 25, "styleid": {"steps": 20}}
+    return RunSettings.create(**(values | changes))
+
+
+def test_the_same_input_gives_the_same_plan() -> None:
+    first = build_plan(split("00", "04"), settings(seed=3, reference="random"))
+    assert first == build_plan(split("00", "04"), settings(seed=3, reference="random"))
+
+
+def test_a_style_is_planned_alike_whatever_else_is_in_the_run() -> None:
+    both = build_plan(split("00", "04"), settings(reference="random"))
+    alone = build_plan(split("04"), settings(reference="random"))
+    fewer = build_plan(split("04"), settings(reference="random"), prompts=1)
+    assert both.styles[1] == alone.styles[0]
+    assert fewer.styles[0].contents == alone.styles[0].contents[:1]
+
+
+def test_evaluations() -> None:
+    plan = build_plan(split("00", "04"), settings())
+    for job in plan.jobs:
+        if isinstance(job, GenerateContent):
+            assert job.evaluations == 2 * 25
+        elif isinstance(job, InvertStyle):
+            assert job.evaluations == 20
+        else:
+            assert job.evaluations == 20 + 20
+    assert plan.pictures == 4
+    assert plan.evaluations == 2 * 20 + 4 * (50 + 40)
+
+
+def test_without_guidance_the_unet_is_evaluated_once_a_step() -> None:
+    plan = build_plan(split("00"), settings(guidance=1))
+    assert [content.evaluations for content in plan.styles[0].contents] == [25, 25]
+
+
+def test_no_job_comes_before_what_it_needs() -> None:
+    done: set[str] = set()
+    jobs = list(build_plan(split("00", "04"), settings()).jobs)
+    for job in jobs:
+        assert set(job.needs) <= done
+        done.add(job.id)
+    assert len(done) == len(jobs)
+    pictures = [job for job in jobs if isinstance(job, Stylise)]
+    assert pictures[0].needs == ("content/00/Ring", "style/00")
+
+
+def test_prompts_limits_each_style() -> None:
+    assert build_plan(split("00", "04"), settings(), prompts=1).pictures == 2
+    assert build_plan(split("00", "04"), settings(), prompts=99).pictures == 4
+
+
+def test_seeds_are_fixed_for_ever() -> None:
+    # Pictures are made again from these: another value would be another picture.
+    assert content_seed(0, "00", "Ring") == 2569917727
+    assert content_seed(0, "00", "Käse") == 1497882751
+
+
+def test_seeds_differ_by_run_style_and_prompt() -> None:
+    seeds = {
+        content_seed(run, style, prompt)
+        for run in range(10)
+        for style in ("00", "0", "04")
+        for prompt in ("Ring", "0Ring", "Hotel")
+    }
+    assert len(seeds) == 90
+    assert all(0 <= seed < 2**32 for seed in seeds)
+
+
+def test_reference_first_random_and_by_name() -> None:
+    styles = [f"{number:02}" for number in range(40)]
+
+    def chosen(**changes: object) -> list[str]:
+        plan = build_plan(split(*styles), settings(**changes))
+        return [style.invert.reference.name for style in plan.styles]
+
+    assert set(chosen(reference="first")) == {"0.png"}
+    assert set(chosen(reference="2.png")) == {"2.png"}
+    assert set(chosen(reference="1")) == {"1.png"}
+    assert set(chosen(reference="random")) == {"0.png", "1.png", "2.png"}
+    assert chosen(reference="random", seed=1) != chosen(reference="random", seed=2)
+
+
+def test_an_unknown_reference_lists_those_there_are() -> None:
+    with pytest.raises(InputError, match=r"--reference x\.png: style 00 has no such image.*0\.png"):
+        build_plan(split("00"), settings(reference="x.png"))
+
+
+@pytest.mark.parametrize("method", ["dreambooth", "styleid-dreambooth"])
+def test_methods_that_are_not_available_yet(method: str) -> None:
+    with pytest.raises(InputError, match=f"--method {method}: comes with DreamBooth training"):
+        build_plan(split("00"), settings(method=method))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": -1}, "--seed -1: "),
+        ({"content_steps": 0}, "--content-steps 0: "),
+        ({"guidance": float("nan")}, "--guidance nan: "),
+    ],
+)
+def test_settings_out_of_range(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{message}"):
+        settings(**changes)

@@ -1,0 +1,259 @@
+"""A run with a model that paints noise: what is made, kept and recorded."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jstyleid_runner.execute import Tally
+from jstyleid_runner.facts import read_facts
+from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.run_split import RunRequest, run_split
+from jstyleid_runner.runlog import log_to
+
+MakeRequest = Callable[..., RunRequest]
+FakeModelClass = Callable[..., Any]
+
+CONTENT, STEPS = 3, 4
+"""Steps of `make_request`."""
+
+
+def run(request: RunRequest, model: Any, reporter: LineReporter) -> Tally:
+    tally = Tally()
+    run_split(request, model, reporter, tally)
+    return tally
+
+
+def pictures(request: RunRequest) -> dict[str, bytes]:
+    root = request.folder.root
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.glob("*/*.png"))}
+
+
+def times(request: RunRequest) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in request.folder.root.rglob("*.png")}
+
+
+def test_a_run_makes_each_picture_with_the_evaluations_the_plan_says(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    request, model = make_request(), fake_model()
+    tally = run(request, model, reporter)
+    assert list(pictures(request)) == [
+        f"{style}/{prompt}.png"
+        for style in ("00", "04")
+        for prompt in ("Hotel", "Ring", "Two Words")
+    ]
+    assert (tally.done, tally.pictures) == (6, 6)
+    assert model.evaluations == 2 * STEPS + 6 * (2 * CONTENT + 2 * STEPS)
+    assert model.evaluations == request.plan.evaluations
+
+
+def test_a_second_run_does_not_even_load_the_model(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    request = make_request()
+    run(request, fake_model(), reporter)
+    before, model = times(request), fake_model()
+    tally = run(request, model, reporter)
+    assert (model.opened, tally.done) == (0, 6)
+    assert times(request) == before
+
+
+def test_batches_give_the_same_pictures(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    one, three = make_request(out="one"), make_request(out="three", batch=2)
+    run(one, fake_model(), reporter)
+    model = fake_model()
+    run(three, model, reporter)
+    assert pictures(one) == pictures(three)
+    assert model.evaluations == one.plan.evaluations
+
+
+def test_only_what_is_missing_is_made(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    request = make_request()
+    run(request, fake_model(), reporter)
+    before = pictures(request)
+    request.folder.picture("04", "Ring").unlink()
+    model = fake_model()
+    run(request, model, reporter)
+    # Its content is there still, and style 00 is not inverted.
+    assert model.evaluations == STEPS + 2 * STEPS
+    assert pictures(request) == before
+
+
+@pytest.mark.parametrize("keep", [0, 30, 200])
+def test_a_truncated_picture_is_made_again(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, keep: int
+) -> None:
+    request = make_request()
+    run(request, fake_model(), reporter)
+    before = pictures(request)
+    path = request.folder.picture("00", "Hotel")
+    path.write_bytes(path.read_bytes()[:keep])
+    run(request, fake_model(), reporter)
+    assert pictures(request) == before
+
+
+def test_a_damaged_content_is_drawn_again(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    request = make_request()
+    run(request, fake_model(), reporter)
+    before = pictures(request)
+    content = request.folder.content("00", "Hotel")
+    spoilt = bytearray(content.read_bytes())
+    spoilt[-30] ^= 255
+    content.write_bytes(spoilt)
+    request.folder.picture("00", "Hotel").unlink()
+    model = fake_model()
+    run(request, model, reporter)
+    assert model.evaluations == STEPS + 2 * CONTENT + 2 * STEPS
+    assert pictures(request) == before
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError, MemoryError])
+@pytest.mark.parametrize("at", range(1, 15))
+def test_stopped_anywhere_and_run_again(
+    make_request: MakeRequest,
+    fake_model: FakeModelClass,
+    reporter: LineReporter,
+    at: int,
+    stop: type[BaseException],
+) -> None:
+    whole = make_request(out="whole")
+    run(whole, fake_model(), reporter)
+
+    request, model, calls = make_request(), fake_model(), []
+
+    def stop_at(name: str) -> None:
+        calls.append(name)
+        if len(calls) == at:
+            raise stop
+
+    model.before_call = stop_at
+    tally = Tally()
+    with pytest.raises(stop):
+        run_split(request, model, reporter, tally)
+    assert tally.done == len(pictures(request)) == calls[:-1].count("transfer")
+    again = fake_model()
+    run(request, again, reporter)
+    assert pictures(request) == pictures(whole)
+    contents_kept = calls[:-1].count("generate")
+    styles_left = 2 - (tally.done >= 3)
+    assert again.evaluations == (
+        styles_left * STEPS + (6 - contents_kept) * 2 * CONTENT + (6 - tally.done) * 2 * STEPS
+    )
+
+
+def test_leftovers_of_a_killed_run_are_removed(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    request = make_request()
+    leftovers = [
+        request.folder.root / "00" / ".Ring.abc123.part.png",
+        request.folder.hidden / ".run.abc123.part.json",
+        request.folder.content("04", "").parent / ".Ring.xyz.part.png",
+    ]
+    for path in leftovers:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    run(request, fake_model(), reporter)
+    assert not any(path.exists() for path in leftovers)
+
+
+def test_more_styles_can_be_added_later(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    run(make_request(styles=["00"], prompts=1), fake_model(), reporter)
+    model = fake_model()
+    tally = run(make_request(), model, reporter)
+    assert tally.done == 6
+    assert model.evaluations == 2 * STEPS + 5 * (2 * CONTENT + 2 * STEPS)
+
+
+def test_what_is_recorded(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    request = make_request(reference="ball")
+    run(request, fake_model(), reporter)
+    record = json.loads(request.folder.record.read_text())
+    assert record["settings"] == request.settings.model_dump(mode="json")
+    assert record["model"] == {
+        "source": "some/model",
+        "stamp": "unchanged",
+        "fingerprint": "abc",
+    }
+    assert {style: found["name"] for style, found in record["references"].items()} == {
+        "00": "ball.png",
+        "04": "ball.png",
+    }
+    assert set(record["versions"]) == {"jstyleid-runner", "jstyleid-core", "jittor"}
+    facts = read_facts(request.folder.picture("00", "Ring"))
+    assert facts["reference"]["name"] == "ball.png"
+    assert facts["content"]["prompt"] == "Ring"
+
+
+def test_the_record_keeps_the_references_of_styles_run_before(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    run(make_request(styles=["00"], prompts=1), fake_model(), reporter)
+    request = make_request(styles=["04"], prompts=1)
+    run(request, fake_model(), reporter)
+    assert set(json.loads(request.folder.record.read_text())["references"]) == {"00", "04"}
+
+
+def test_each_style_gets_a_sheet_again_when_it_is_missing(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    request = make_request()
+    run(request, fake_model(), reporter)
+    sheet = request.folder.sheet("04")
+    drawn = sheet.read_bytes()
+    sheet.unlink()
+    model = fake_model()
+    run(request, model, reporter)
+    assert model.opened == 0
+    assert sheet.read_bytes() == drawn
+
+
+def test_a_stopped_run_leaves_no_sheet_that_shows_less_than_there_is(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    run(make_request(prompts=1), fake_model(), reporter)
+    request, model, calls = make_request(), fake_model(), []
+
+    def stop(name: str) -> None:
+        calls.append(name)
+        if calls.count("transfer") == 2:
+            raise KeyboardInterrupt
+
+    model.before_call = stop
+    with pytest.raises(KeyboardInterrupt):
+        run(request, model, reporter)
+    assert not request.folder.sheet("00").exists()
+    assert request.folder.sheet("04").exists()
+
+
+def test_the_log_has_a_line_a_job_and_says_what_was_stopped(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    request, model = make_request(styles=["00"], prompts=1), fake_model()
+
+    def stop(name: str) -> None:
+        if name == "transfer":
+            raise KeyboardInterrupt
+
+    model.before_call = stop
+    with log_to(request.folder.log), pytest.raises(KeyboardInterrupt):
+        run(request, model, reporter)
+    lines = request.folder.log.read_text().splitlines()
+    assert [line.split(" ", 3)[3].split(" in ")[0] for line in lines[1:]] == [
+        "style/00: done",
+        "content/00/Ring: done",
+        "picture/00/Ring: not done: KeyboardInterrupt",
+    ]

@@ -1,0 +1,184 @@
+"""Reading splits: the order of things, and every message a wrong one gets."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from jstyleid_core.errors import InputError
+from jstyleid_runner.split import read_split
+
+WriteStyle = Callable[[Path, str, list[str]], Path]
+
+
+def problem(data: Path, split: str = "S", only: list[str] | None = None) -> str:
+    with pytest.raises(InputError) as caught:
+        read_split(data, split, only)
+    return str(caught.value)
+
+
+def write_prompts(data: Path, text: str) -> Path:
+    path = data / "S" / "00" / "prompt.json"
+    path.write_text(text)
+    return path
+
+
+def test_styles_and_references_are_sorted_and_prompts_in_numeric_order(data: Path) -> None:
+    numbered = {str(number): f"P{number}" for number in (10, 9, 2, 0)}
+    write_prompts(data, json.dumps(numbered))
+    split = read_split(data, "S")
+    assert [style.id for style in split.styles] == ["00", "04"]
+    assert split.styles[0].prompts == ("P0", "P2", "P9", "P10")
+    assert [path.name for path in split.styles[0].references] == ["apple.png", "ball.png"]
+
+
+def test_hidden_and_other_files_are_no_references(data: Path) -> None:
+    images = data / "S" / "00" / "images"
+    (images / ".hidden.png").write_bytes(b"")
+    (images / "notes.txt").write_text("not an image")
+    (images / "folder.png").mkdir()
+    (data / "S" / ".cache").mkdir()
+    Image.new("RGB", (8, 8)).save(images / "Z.JPG", "JPEG")
+    [style, _] = read_split(data, "S").styles
+    assert [path.name for path in style.references] == ["Z.JPG", "apple.png", "ball.png"]
+
+
+def test_only_the_chosen_styles_are_read(data: Path) -> None:
+    write_prompts(data, "broken")
+    assert [style.id for style in read_split(data, "S", ["04"]).styles] == ["04"]
+
+
+def test_a_byte_order_mark_is_accepted(data: Path) -> None:
+    path = data / "S" / "00" / "prompt.json"
+    path.write_text('{"0": "Käse"}', encoding="utf-8-sig")
+    assert read_split(data, "S", ["00"]).styles[0].prompts == ("Käse",)
+
+
+def test_no_such_split_lists_those_there_are(data: Path, write_style: WriteStyle) -> None:
+    write_style(data / "T", "00", ["Ring"])
+    (data / "empty").mkdir()
+    assert problem(data, "X") == f"--split X: no folder {data / 'X'}. There are S, T."
+
+
+def test_no_splits_at_all(tmp_path: Path) -> None:
+    assert problem(tmp_path, "X").endswith(f"There are no splits in {tmp_path}.")
+
+
+def test_no_data_folder(tmp_path: Path) -> None:
+    message = problem(tmp_path / "nowhere")
+    assert message.startswith(f"--data {tmp_path / 'nowhere'}: no such folder.")
+
+
+def test_a_split_without_styles(data: Path) -> None:
+    (data / "E").mkdir()
+    assert problem(data, "E").startswith(f"{data / 'E'}: no style folders.")
+
+
+def test_unknown_styles_are_listed_with_those_there_are(data: Path) -> None:
+    message = problem(data, only=["00", "7", "99"])
+    assert message == f"{data / 'S'}: no style 7, 99. There are 00, 04."
+
+
+def test_a_style_without_images(data: Path) -> None:
+    for image in (data / "S" / "00" / "images").iterdir():
+        image.unlink()
+    assert problem(data).startswith(f"{data / 'S' / '00'}: no images. Put")
+
+
+def test_a_style_without_prompts_file(data: Path) -> None:
+    (data / "S" / "04" / "prompt.json").unlink()
+    assert problem(data).startswith(f"{data / 'S' / '04'}: no prompt.json. Write one")
+
+
+def test_all_problems_are_told_at_once(data: Path) -> None:
+    (data / "S" / "07").mkdir()
+    path = write_prompts(data, "[]")
+    lines = problem(data, only=["00", "04", "07", "9"]).splitlines()
+    assert [line.split(": ")[0] for line in lines] == [
+        str(data / "S"),
+        str(path),
+        str(data / "S" / "07"),
+        str(data / "S" / "07"),
+    ]
+
+
+def test_broken_json_names_line_and_column(data: Path) -> None:
+    path = write_prompts(data, '{\n  "0": "Ring",\n  "1": Hotel\n}')
+    assert problem(data).startswith(f"{path}: broken JSON at line 3, column 8: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('["Ring"]', "not a JSON object"),
+        ('"Ring"', "not a JSON object"),
+        ("{}", "no prompts"),
+        ('{"0": 7}', 'key "0" holds 7, not a prompt in quotes'),
+        ('{"0": null}', 'key "0" holds null, not a prompt in quotes'),
+        ('{"a": "Ring"}', 'key "a" is not a number'),
+        ('{"-1": "Ring"}', 'key "-1" is not a number'),
+        ('{"0": "Ring", "0": "Hotel"}', 'key "0" is there twice'),
+        ('{"0": "Ring", "1": "Ring"}', 'the prompts "Ring" and "Ring" both name the file Ring.png'),
+        ('{"0": "Ring", "1": "ring"}', 'the prompts "Ring" and "ring" both name the file ring.png'),
+        ('{"0": "\\u00e4", "1": "a\\u0308"}', "both name the file"),
+        ("[" * 100_000, "unusable JSON"),
+    ],
+)
+def test_unusable_prompts_files(data: Path, text: str, expected: str) -> None:
+    path = write_prompts(data, text)
+    message = problem(data)
+    assert message.startswith(f"{path}: ")
+    assert expected in message
+
+
+@pytest.mark.parametrize(
+    ("prompt", "reason"),
+    [
+        ("a/b", "it contains '/', which separates folders"),
+        ("a\\b", "which separates folders"),
+        ("..", "it names a folder"),
+        (".", "it names a folder"),
+        ("", "it is empty"),
+        ("  ", "it is empty"),
+        ("a\0b", "a control character"),
+        ("a\nb", "a control character"),
+        ("Ring.", "begins or ends with a dot or a space"),
+        ("Ring ", "begins or ends with a dot or a space"),
+        (".Ring", "begins or ends with a dot or a space"),
+        ("x" * 252, "it has 256 bytes, and a file name at most 255"),
+        ("ä" * 126, "it has 256 bytes"),
+        ("\ud800", "half of a surrogate pair"),
+    ],
+)
+def test_prompts_that_cannot_be_file_names(data: Path, prompt: str, reason: str) -> None:
+    path = write_prompts(data, json.dumps({"0": "Ring", "5": prompt}))
+    message = problem(data)
+    assert message.startswith(f'{path}: key "5": ')
+    assert "cannot be a file name" in message
+    assert reason in message
+
+
+def test_the_longest_prompt_possible(data: Path) -> None:
+    write_prompts(data, json.dumps({"0": "x" * 251}))
+    assert read_split(data, "S", ["00"]).styles[0].prompts == ("x" * 251,)
+
+
+def test_prompts_that_are_not_utf8(data: Path) -> None:
+    path = data / "S" / "00" / "prompt.json"
+    path.write_bytes(b'{"0": "K\xe4se"}')
+    assert problem(data).startswith(f"{path}: not UTF-8 text (byte 8)")
+
+
+@pytest.mark.skipif("JSTYLEID_SPLIT_DATA" not in os.environ, reason="JSTYLEID_SPLIT_DATA not set")
+def test_the_real_split() -> None:
+    data = Path(os.environ["JSTYLEID_SPLIT_DATA"])
+    split = read_split(data, "B")
+    assert [style.id for style in split.styles] == sorted(style.id for style in split.styles)
+    for style in split.styles:
+        assert len(style.prompts) == len(
+            json.loads((data / "B" / style.id / "prompt.json").read_text())
+        )
+        assert style.references

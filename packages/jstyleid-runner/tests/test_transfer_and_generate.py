@@ -1,0 +1,182 @@
+"""What `transfer` and `generate` write, with a model that paints the mean of its inputs."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import jstyleid_core
+from jstyleid_core import runtime
+from jstyleid_runner import core_model
+from jstyleid_runner.cli import app
+
+OnStep = Callable[[], None]
+
+
+class FakeStableDiffusion:
+    """Paints grey; knows its sizes."""
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        if size[0] % 64 or size[1] % 64:
+            raise jstyleid_core.errors.InputError(f"size {size}: use 64x64 or 128x128")
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        steps: int,
+        size: tuple[int, int],
+        on_step: OnStep,
+        **_: object,
+    ) -> list[Image.Image]:
+        for _step in range(steps):
+            on_step()
+        return [Image.new("RGB", size, (seed, seed, seed)) for seed in seeds]
+
+
+class FakeStyleID:
+    """Blends content and style."""
+
+    inverted = 0
+
+    def __init__(self, model: FakeStableDiffusion, settings: object) -> None:
+        self.steps = settings.steps  # type: ignore[attr-defined]
+
+    def invert_style(self, image: Image.Image, on_step: OnStep) -> "FakeStyle":
+        FakeStyleID.inverted += 1
+        for _ in range(self.steps):
+            on_step()
+        return FakeStyle(image)
+
+    def transfer(
+        self, contents: Sequence[Image.Image], style: "FakeStyle", on_step: OnStep
+    ) -> list[Image.Image]:
+        for _ in range(2 * self.steps):
+            on_step()
+        return [Image.blend(content, style.image, 0.5) for content in contents]
+
+
+class FakeStyle:
+    """A style that is its picture."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self.image = image
+
+    def save(self, path: Path) -> None:
+        self.image.save(path, "PNG")
+
+    @classmethod
+    def load(
+        cls, path: Path, *, model: object, settings: object, image: Image.Image
+    ) -> "FakeStyle":
+        return cls(Image.open(path).convert("RGB"))
+
+
+@pytest.fixture(autouse=True)
+def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
+    monkeypatch.setattr(core_model, "load_model", lambda *_: FakeStableDiffusion())
+    # Not by setattr, which would look up the real ones and so start Jittor.
+    monkeypatch.setitem(vars(jstyleid_core), "StyleID", FakeStyleID)
+    monkeypatch.setitem(vars(jstyleid_core), "Style", FakeStyle)
+    monkeypatch.setattr(FakeStyleID, "inverted", 0)
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (200, 100), (0, 0, 0)).save("content.png")
+    Image.new("RGB", (64, 64), (200, 0, 0)).save("red.png")
+    Path("more").mkdir()
+    Image.new("RGB", (64, 64), (0, 200, 0)).save("more/red.png")
+
+
+def call(arguments: str) -> Any:
+    return CliRunner().invoke(app, arguments.split())
+
+
+def colour(path: str) -> object:
+    with Image.open(path) as image:
+        return image.size, image.convert("RGB").getpixel((5, 5))
+
+
+def facts(path: str) -> dict[str, object]:
+    with Image.open(path) as image:
+        found: dict[str, object] = json.loads(image.info["jstyleid"])
+    return found
+
+
+def test_one_style_to_a_file() -> None:
+    result = call("transfer content.png red.png -o new/o.png --size 128x64 --seed 9 --gamma 0.3")
+    assert (result.exit_code, result.stdout) == (0, "new/o.png\n")
+    assert colour("new/o.png") == ((128, 64), (100, 0, 0))
+    recorded = facts("new/o.png")
+    assert recorded["styleid"]["gamma"] == 0.3  # type: ignore[index]
+    assert (recorded["content"], recorded["style"], recorded["seed"]) == (
+        "content.png",
+        "red.png",
+        9,
+    )
+    assert sorted(path.name for path in Path("new").iterdir()) == ["o.png"]
+
+
+def test_one_style_to_a_folder() -> None:
+    assert call("transfer content.png red.png -o folder --size 64").exit_code == 0
+    assert [path.name for path in Path("folder").iterdir()] == ["content-red.png"]
+
+
+def test_several_styles_with_one_name() -> None:
+    result = call("transfer content.png red.png more/red.png -o out --size 64")
+    assert result.stdout.split() == ["out/red.png", "out/red-2.png", "out/contact-sheet.png"]
+    assert colour("out/red.png") == ((64, 64), (100, 0, 0))
+    assert colour("out/red-2.png") == ((64, 64), (0, 100, 0))
+    assert FakeStyleID.inverted == 2
+
+
+def test_a_style_named_as_the_contact_sheet() -> None:
+    Image.new("RGB", (64, 64), (0, 0, 200)).save("contact-sheet.png")
+    result = call("transfer content.png contact-sheet.png red.png -o out --size 64")
+    assert result.stdout.split() == [
+        "out/contact-sheet-2.png",
+        "out/red.png",
+        "out/contact-sheet.png",
+    ]
+
+
+def test_a_style_is_kept_and_used_again() -> None:
+    assert call("transfer content.png red.png -o o.png --size 64 --save-style s.safetensors")
+    kept = call("transfer content.png red.png -o p.png --size 64 --load-style s.safetensors")
+    assert kept.exit_code == 0
+    assert "1 pictures; 40 UNet evaluations to do" in kept.stderr
+    assert FakeStyleID.inverted == 1
+    assert colour("p.png") == colour("o.png")
+
+
+def test_a_size_the_model_cannot_draw() -> None:
+    result = call("transfer content.png red.png -o o.png --size 100")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "error: size (100, 100): use 64x64 or 128x128\n",
+    )
+    assert not Path("o.png").exists()
+
+
+def test_generate() -> None:
+    result = call("generate Ring -o o.png --size 128 --seed 77 --negative blurry")
+    assert (result.exit_code, result.stdout) == (0, "o.png\n")
+    assert colour("o.png") == ((128, 128), (77, 77, 77))
+    recorded = facts("o.png")
+    assert (recorded["prompt"], recorded["negative"], recorded["seed"]) == ("Ring", "blurry", 77)
+
+
+def test_generate_into_a_folder() -> None:
+    Path("folder").mkdir()
+    assert call("generate Ring -o folder --size 64").exit_code == 0
+    assert Path("folder/Ring.png").is_file()
+
+
+def test_progress_is_on_stderr() -> None:
+    result = call("generate Ring -o o.png --size 64 --steps 3")
+    assert "1 pictures; 6 UNet evaluations to do" in result.stderr
+    assert "[1/1] o.png" in result.stderr
