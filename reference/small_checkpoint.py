@@ -14,6 +14,7 @@ the same bytes on every machine and with every numpy.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import shutil
@@ -97,3 +98,16 @@ def draw(name: str, shape: Sequence[int], seed: int, dtype: str) -> NDArray[np.g
     elif name == "post_quant_conv.weight":
         unit *= 0.18215
     return (mean + math.sqrt(3.0) * deviation * unit).astype(np.dtype(dtype))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write a small random checkpoint.")
+    parser.add_argument("name", choices=SMALL)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    build(arguments.name, arguments.folder, arguments.seed)
+
+
+if __name__ == "__main__":
+    main()

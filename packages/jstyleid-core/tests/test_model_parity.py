@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
+from jstyleid_core import StableDiffusion
 from jstyleid_core.backend import jt
 from jstyleid_core.images import to_array
 from jstyleid_core.model.tokenizer import CLIPTokenizer
@@ -67,3 +69,40 @@ if CLIP.is_file():  # made by the torch side; the vocabulary is too large to com
             seed = int(opened.metadata()["seed"])
         ids = CLIPTokenizer(CLIP.with_suffix(""))(prompts(seed))
         assert np.array_equal(ids, load_file(CLIP)["tokenizer.ids"])
+
+
+@pytest.fixture
+def plain_operators(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What CUDA runs: no CPU kernel anywhere."""
+    for name in ("activation", "attention", "normalization"):
+        module = sys.modules[f"jstyleid_core.kernels.{name}"]
+        monkeypatch.setattr(module, "runs_on_cpu", lambda: False)
+
+
+@pytest.mark.usefixtures("plain_operators")
+def test_the_networks_in_plain_operators(small: Reference, model: Any) -> None:
+    """Nothing but the kernels differs between the devices, so this is CUDA's graph on the CPU."""
+    values = small.values
+    with jt.no_grad():
+        unet = model.unet(jt.array(values["unet.sample"]), values["unet.timestep"],
+                          jt.array(values["unet.context"]))
+        decoded = model.vae.decode(jt.array(values["vae.code"]))
+    assert distance(unet, values["unet.out"]) <= ONE_NETWORK
+    assert distance(decoded, values["vae.decoded"]) <= ONE_NETWORK
+
+
+@pytest.mark.usefixtures("plain_operators")
+def test_half_precision_is_half_precision_throughout(small: Reference) -> None:
+    """Types flow through the graph as on CUDA; the CPU sums in half, hence the wide limit."""
+    model = StableDiffusion.load(small.checkpoint)
+    values = small.values
+    with jt.no_grad():
+        for network in (model.unet, model.text_encoder):
+            for parameter in network.parameters():
+                parameter.assign(parameter.float16())
+        states = model.text_encoder(jt.array(values["text.ids"]))
+        unet = model.unet(jt.array(values["unet.sample"]).float16(), values["unet.timestep"],
+                          jt.array(values["unet.context"]).float16())
+    assert (states.dtype, unet.dtype) == ("float16", "float16")
+    assert distance(states.float32(), values["text.out"]) <= 2e-2
+    assert distance(unet.float32(), values["unet.out"]) <= 5e-2

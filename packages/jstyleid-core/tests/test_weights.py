@@ -215,8 +215,9 @@ except CheckpointError as error:
 """
 
 
-def from_hub(cache: Path) -> str:
-    environment = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(cache), "PATH": "/usr/bin:/bin"}
+def from_hub(cache: Path, **more: str) -> str:
+    environment = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(cache), "PATH": "/usr/bin:/bin",
+                   **more}
     ran = subprocess.run([sys.executable, "-c", _HUB], env=environment, capture_output=True,
                          text=True, check=True)
     return ran.stdout
@@ -235,6 +236,17 @@ def test_offline_a_downloaded_checkpoint_is_found(small: Reference, tmp_path: Pa
 def test_offline_without_a_download(tmp_path: Path) -> None:
     assert "the hub cannot be reached" in from_hub(tmp_path)
     assert "give its folder with --model" in from_hub(tmp_path)
+
+
+def test_a_hub_that_does_not_answer(tmp_path: Path) -> None:
+    """Nothing listens on the discard port of this machine: the connection is refused at once."""
+    message = from_hub(tmp_path, HF_HUB_OFFLINE="0", HF_ENDPOINT="http://127.0.0.1:9")
+    assert "someone/some-model is not on this machine and the hub cannot be reached" in message
+
+
+def test_an_impossible_hub_id() -> None:
+    with pytest.raises(CheckpointError, match="cannot be a hub id"):
+        layout.find_downloaded("someone/..model")
 
 
 def test_only_the_files_that_are_read_are_downloaded() -> None:

@@ -219,7 +219,7 @@ class StableDiffusion:
             self.evaluations += batch
             texts = context if context.shape[0] == batch else context.expand(batch, -1, -1)
             with jt.no_grad():
-                return self.unet(latents.cast(self.dtype), timestep, texts)
+                return self.unet(latents.cast(self.dtype), timestep, texts).float32()
 
         return evaluate
 

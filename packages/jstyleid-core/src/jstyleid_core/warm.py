@@ -33,20 +33,29 @@ def warm_kernels(report: Report | None = None) -> None:
     """Run text to image and style transfer on a tiny model of each kind, at batch 1 and 2.
 
     Args:
-        report: told what is being compiled, and how many rounds are done.
+        report: told how many of the rounds are done.
     """
-    tasks = [(kind, batch) for kind in ("SD 2.1", "SD 1.5") for batch in (1, 2)]
-    picture = Image.new("RGB", _SIZE)
-    for done, (kind, batch) in enumerate(tasks):
+    picture, done, total = Image.new("RGB", _SIZE), 0, 2 * (1 + 2 * 2)
+
+    def say() -> None:
         if report:
-            report(BuildProgress(f"compiling kernels: {kind}, batch {batch}", done, len(tasks)))
-        model = _tiny(two_one=kind == "SD 2.1")
-        model.generate(["warm"] * batch, list(range(batch)), steps=1, size=_SIZE)
+            report(BuildProgress("compiling kernels", done, total))
+
+    say()
+    for two_one in (True, False):
+        model = _tiny(two_one)
         styleid = StyleID(model, StyleIDSettings(steps=1))
-        styleid.transfer([picture] * batch, styleid.invert_style(picture))
+        style = styleid.invert_style(picture)
+        done += 1
+        say()
+        for batch in (1, 2):
+            model.generate(["warm"] * batch, list(range(batch)), steps=1, size=_SIZE)
+            done += 1
+            say()
+            styleid.transfer([picture] * batch, style)
+            done += 1
+            say()
     jt.gc()
-    if report:
-        report(BuildProgress("compiling kernels", len(tasks), len(tasks)))
 
 
 def _tiny(two_one: bool) -> StableDiffusion:

@@ -34,8 +34,8 @@ def load_model(source: str, dtype: Dtype, device: Device, reporter: Reporter) ->
 
     In this order, because a wrong name should not be found out after minutes of compilation.
     """
-    on_cuda = device == "cuda" or (device == "auto" and bool(runtime.visible_gpus()))
-    checkpoint = find_checkpoint(source, half=dtype == "float16" or (dtype == "auto" and on_cuda))
+    number = runtime.default_dtype(device) if dtype == "auto" else dtype
+    checkpoint = find_checkpoint(source, half=number == "float16")
     for component in ("unet", "vae", "text_encoder"):
         checkpoint.weights(component)
     first_use = False
@@ -47,8 +47,10 @@ def load_model(source: str, dtype: Dtype, device: Device, reporter: Reporter) ->
 
     runtime.start(device, report=on_build)
     if first_use:
-        # Jittor compiles kernels inside the first calls, where nothing can be shown.
-        reporter.note("first use: the first steps also compile kernels, which takes minutes")
+        # Otherwise kernels would be compiled inside the first steps, where nothing can be shown.
+        from jstyleid_core.warm import warm_kernels
+
+        warm_kernels(on_build)
     from jstyleid_core import StableDiffusion
 
     return StableDiffusion.load(

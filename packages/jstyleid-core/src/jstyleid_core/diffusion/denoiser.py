@@ -13,7 +13,7 @@ from typing import Literal
 from jstyleid_core.backend import Var, jt
 
 Network = Callable[[Var, int], Var]
-"""(latents (B, 4, h, w), timestep) -> what the checkpoint predicts, of the same shape."""
+"""(latents (B, 4, h, w), timestep) -> what the checkpoint predicts, of the same shape, float32."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def epsilon_denoiser(network: Network) -> Denoiser:
     """A denoiser over a network that predicts the noise (Ho et al. 2020)."""
 
     def denoise(z: Var, timestep: int, alpha_bar: float) -> Prediction:
-        noise = network(z, timestep).float32()
+        noise = network(z, timestep)
         x0 = (z - (1 - alpha_bar) ** 0.5 * noise) / alpha_bar**0.5
         return Prediction(x0, noise)
 
@@ -42,7 +42,7 @@ def velocity_denoiser(network: Network) -> Denoiser:
     """A denoiser over a network that predicts v (Salimans and Ho 2022, appendix D)."""
 
     def denoise(z: Var, timestep: int, alpha_bar: float) -> Prediction:
-        v = network(z, timestep).float32()
+        v = network(z, timestep)
         a, s = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
         return Prediction(a * z - s * v, a * v + s * z)
 

@@ -10,7 +10,7 @@ from jstyleid_core.runtime.build import BuildProgress, Report
 from jstyleid_core.runtime.devices import GPU, Device, visible_gpus
 from jstyleid_core.runtime.native_output import redirect_native_output
 from jstyleid_core.runtime.requirements import RuntimeSetupError
-from jstyleid_core.runtime.starting import start
+from jstyleid_core.runtime.starting import default_dtype, start
 
 __all__ = [
     "GPU",
@@ -18,6 +18,7 @@ __all__ = [
     "Device",
     "Report",
     "RuntimeSetupError",
+    "default_dtype",
     "redirect_native_output",
     "start",
     "visible_gpus",

@@ -10,7 +10,7 @@ import platform
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from jstyleid_core.runtime import onednn, requirements
 from jstyleid_core.runtime.build import Report, ensure_built, forget
@@ -58,6 +58,16 @@ def start(device: Device = "auto", report: Report | None = None) -> Any:
     if device == "cpu":
         jittor.flags.use_cuda = 0
     return jittor
+
+
+def default_dtype(device: Device = "auto") -> Literal["float32", "float16"]:
+    """What a model computes in on a device unless told otherwise; Jittor is not started.
+
+    Raises:
+        RuntimeSetupError: the device cannot be had.
+    """
+    wanted = _device_from_environment() if device == "auto" else device
+    return "float32" if choose(wanted, jittor_home()).nvcc is None else "float16"
 
 
 def jittor_home() -> Path:

@@ -68,6 +68,7 @@ class Injector:
         self.rule, self.content, self.style = rule, content, style
 
     def __call__(self, attention: Attention, hidden: Var, context: Var | None) -> Var:
+        # Jittor is lazy: what the rule does not use, as the paper's uses no own key, costs nothing.
         own = Projections(attention.to_q(hidden), attention.to_k(hidden), attention.to_v(hidden))
         mixed = self.rule(own, self.content, self.style)
         return attention.project_out(attention.attend(mixed.query, mixed.key, mixed.value))

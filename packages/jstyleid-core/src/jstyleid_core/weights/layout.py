@@ -10,10 +10,8 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
-    HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
 
@@ -94,6 +92,8 @@ def find_downloaded(source: str) -> Path | None:
     _check_hub_id(source)
     try:
         return Path(snapshot_download(source, local_files_only=True))
+    except HFValidationError as error:
+        raise CheckpointError(f"{source} cannot be a hub id ({error}). Check --model.") from error
     except LocalEntryNotFoundError:
         return None
 
@@ -118,7 +118,7 @@ def _from_hub(repository: str, half: bool) -> Path:
             f"no such checkpoint: {repository} is neither a folder here nor a repository on the "
             "hub. Check --model (or JSTYLEID_MODEL)."
         ) from error
-    except (OfflineModeIsEnabled, HfHubHTTPError, OSError) as reason:
+    except Exception as reason:  # each version of the hub's library has its transport's errors
         # Without a connection, what an earlier download left is as good.
         try:
             return Path(snapshot_download(repository, local_files_only=True))

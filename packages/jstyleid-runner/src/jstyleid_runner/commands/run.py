@@ -86,6 +86,7 @@ def run(
     from jstyleid_runner.sizes import parse_size
     from jstyleid_runner.split import read_split
 
+    chosen_device = choose_device(device, gpus)
     settings = RunSettings.create(
         split=split,
         method=method,
@@ -94,7 +95,8 @@ def run(
         reference=reference,
         content_steps=content_steps,
         guidance=guidance,
-        dtype=dtype,
+        # Resolved now: pictures of both precisions in one folder would not be the same run.
+        dtype=runtime.default_dtype(chosen_device) if dtype == "auto" else dtype,
         styleid=method_settings(
             steps=steps,
             gamma=gamma,
@@ -104,7 +106,6 @@ def run(
             injection=injection,
         ),
     )
-    chosen_device = choose_device(device, gpus)
     plan = build_plan(read_split(data, split, _named(styles)), settings, prompts)
     folder = OutFolder(out)
     folder.prepare()
