@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from jstyleid_core.errors import InputError, OutputError
-from jstyleid_core.files import atomic_path
+from jstyleid_core.files import atomic_path, remove_leftovers
 from jstyleid_core.images import fit, open_image, save_png, to_array, to_images
 
 
@@ -95,6 +95,17 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     assert target.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["result.txt"]
+
+
+def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "result.png").touch()
+    with atomic_path(tmp_path / "result.png") as temporary:
+        copy = temporary.read_bytes()
+        left = temporary.name
+    (tmp_path / left).write_bytes(copy)
+    remove_leftovers(tmp_path)
+    remove_leftovers(tmp_path / "nowhere")
+    assert [p.name for p in tmp_path.iterdir()] == ["result.png"]
 
 
 def test_a_full_disk(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -249,26 +250,28 @@ def test_an_impossible_hub_id() -> None:
         layout.find_downloaded("someone/..model")
 
 
-def test_only_the_files_that_are_read_are_downloaded() -> None:
-    names = [
-        "README.md", "model_index.json", "v2-1_768-ema-pruned.ckpt", "unet/config.json",
-        "unet/diffusion_pytorch_model.bin", "unet/diffusion_pytorch_model.safetensors",
-        "unet/diffusion_pytorch_model.fp16.safetensors", "vae/config.json",
-        "vae/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.fp16.safetensors",
-        "text_encoder/config.json", "text_encoder/model.safetensors",
-        "text_encoder/model.fp16.safetensors", "text_encoder/pytorch_model.bin",
-        "scheduler/scheduler_config.json", "tokenizer/vocab.json", "tokenizer/merges.txt",
-        "tokenizer/tokenizer_config.json", "tokenizer/special_tokens_map.json",
-        "feature_extractor/preprocessor_config.json", "safety_checker/model.safetensors",
-    ]
-    full = layout._needed(names, half=False)
-    assert "unet/diffusion_pytorch_model.safetensors" in full
-    assert "tokenizer/merges.txt" in full
-    assert not [n for n in full if "fp16" in n or n.endswith((".bin", ".ckpt", ".md"))]
-    assert not [n for n in full if n.startswith(("safety_checker", "feature_extractor"))]
-    half = layout._needed(names, half=True)
-    assert sum("fp16" in n for n in half) == 3
-    assert "unet/diffusion_pytorch_model.safetensors" not in half
+@pytest.mark.parametrize(
+    ("files", "half", "read", "unread"),
+    [
+        (["unet/a.safetensors", "unet/a.fp16.safetensors", "vae/a.safetensors"], False,
+         ["unet/a.safetensors", "vae/a.safetensors"], ["unet/a.fp16.safetensors"]),
+        (["unet/a.safetensors", "unet/a.fp16.safetensors", "vae/a.safetensors"], True,
+         ["unet/a.fp16.safetensors", "vae/a.safetensors"], ["unet/a.safetensors"]),
+        (["unet/a.safetensors.index.json", "unet/a-00001-of-00002.safetensors",
+          "unet/a.fp16-00001-of-00002.safetensors", "unet/a.safetensors.index.fp16.json"], False,
+         ["unet/a.safetensors.index.json", "unet/a-00001-of-00002.safetensors"],
+         ["unet/a.fp16-00001-of-00002.safetensors", "unet/a.safetensors.index.fp16.json"]),
+    ],
+)
+def test_of_two_precisions_one_is_downloaded(
+    files: list[str], half: bool, read: list[str], unread: list[str]
+) -> None:
+    def full(name: str) -> str:
+        return name.replace("/a", "/diffusion_pytorch_model")
+
+    patterns = layout._needed([full(f) for f in files], half)
+    wanted = {f for f in files for pattern in patterns if fnmatch(full(f), pattern)}
+    assert (wanted, set(files) - wanted) == (set(read), set(unread))
 
 
 _PEAK = """

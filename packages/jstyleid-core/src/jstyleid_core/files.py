@@ -45,6 +45,15 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process was writing to `folder` through `atomic_path`.
+
+    Nobody else may be writing there.
+    """
+    for path in folder.glob(".*.part*"):
+        path.unlink(missing_ok=True)
+
+
 def _output_error(path: Path, error: OSError) -> OutputError:
     reason = error.strerror or str(error)
     return OutputError(

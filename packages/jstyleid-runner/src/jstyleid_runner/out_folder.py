@@ -1,15 +1,12 @@
 """Where a run keeps what: the pictures for the user, everything else below `.jstyleid`."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from jstyleid_core.files import remove_leftovers
 from jstyleid_runner.file_names import picture_name
 from jstyleid_runner.targets import require_writable
-
-_LEFTOVER = re.compile(r"\..*\.part(\.\w+)?")
-"""How `jstyleid_core.files.atomic_path` names a file that is not whole yet."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,4 @@ class OutFolder:
         for style in styles:
             folders += [self.root / style, self.content(style, "").parent]
         for folder in folders:
-            if folder.is_dir():
-                for path in folder.iterdir():
-                    if _LEFTOVER.fullmatch(path.name):
-                        path.unlink(missing_ok=True)
+            remove_leftovers(folder)

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
@@ -91,11 +92,9 @@ def find_downloaded(source: str) -> Path | None:
         return folder
     _check_hub_id(source)
     try:
-        return Path(snapshot_download(source, local_files_only=True))
+        return _downloaded(source, half=False)
     except HFValidationError as error:
         raise CheckpointError(f"{source} cannot be a hub id ({error}). Check --model.") from error
-    except LocalEntryNotFoundError:
-        return None
 
 
 def _check_hub_id(source: str) -> None:
@@ -120,31 +119,54 @@ def _from_hub(repository: str, half: bool) -> Path:
         ) from error
     except Exception as reason:  # each version of the hub's library has its transport's errors
         # Without a connection, what an earlier download left is as good.
-        try:
-            return Path(snapshot_download(repository, local_files_only=True))
-        except LocalEntryNotFoundError as error:
+        folder = _downloaded(repository, half)
+        if folder is None:
             raise CheckpointError(
                 f"{repository} is not on this machine and the hub cannot be reached ({reason}). "
                 "Download it where there is a connection, and give its folder with --model."
-            ) from error
+            ) from reason
+        return folder
+
+
+def _downloaded(repository: str, half: bool) -> Path | None:
+    for variant in ("fp16", None) if half else (None, "fp16"):
+        middle = f".{variant}" if variant else ""
+        # The library calls a download incomplete unless told what was wanted of it.
+        wanted = list(_OTHER_FILES)
+        for component, stem in _WEIGHTS.items():
+            wanted += _file_patterns(component, stem, middle)
+        try:
+            folder = Path(snapshot_download(repository, allow_patterns=wanted,
+                                            local_files_only=True))
+        except LocalEntryNotFoundError:
+            continue
+        if _weight_files("unet", _listing(folder), variant, lambda _: []) is not None:
+            return folder
+    return None
 
 
 def _needed(names: Collection[str], half: bool) -> list[str]:
     """Of all files of a repository those that `find_checkpoint` will read.
 
-    The shards of an index are taken by pattern, since the index itself is not there yet.
+    The shards of an index are taken by pattern, since the index itself is not read yet.
     """
     variant = _variant(names, half)
     needed = [name for name in _OTHER_FILES if name in names]
     for component, stem in _WEIGHTS.items():
         middle = f".{variant}" if variant else ""
-        single = f"{component}/{stem}{middle}.safetensors"
-        if single in names:
-            needed.append(single)
-        else:
-            needed += [f"{component}/{stem}.safetensors.index*.json",
-                       f"{component}/{stem}{middle}-*.safetensors"]
+        patterns = _file_patterns(component, stem, middle)
+        # A component that lacks the variant is read as it is.
+        if not any(fnmatch(name, pattern) for name in names for pattern in patterns):
+            patterns = _file_patterns(component, stem, "")
+        needed += patterns
     return needed
+
+
+def _file_patterns(component: str, stem: str, middle: str) -> list[str]:
+    """The weights of a component, in one file or in shards with an index."""
+    index = f"{component}/{stem}.safetensors.index{middle}.json"
+    return [f"{component}/{stem}{middle}.safetensors", index,
+            f"{component}/{stem}{middle}-*.safetensors"]
 
 
 def _variant(names: Collection[str], half: bool) -> str | None:
