@@ -42,7 +42,7 @@ class Recipe:
         return cls(settings.steps, settings.layers if settings.injection else (), dtype)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Style:
     """One style picture at t = T, and what the injection layers saw on the way there.
 
