@@ -18,9 +18,15 @@ from jstyleid_core.runtime.doctor import run_checks
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
 
+def interruptible() -> None:
+    """In the child: a shell that starts the tests in the background makes them ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def python(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
-                          env={**os.environ, **environment}, check=False)
+                          env={**os.environ, **environment}, check=False,
+                          preexec_fn=interruptible)
 
 
 def test_importing_the_package_is_silent_and_starts_nothing(tmp_path: Path) -> None:
@@ -224,7 +230,8 @@ def test_an_interrupted_compilation_leaves_no_process(tmp_path: Path) -> None:
     program = ("from pathlib import Path\nfrom jstyleid_core.runtime.build import ensure_built\n"
                f"ensure_built(Path({str(tmp_path)!r}), 's', lambda p: None)")
     parent = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL,
-                              env={**os.environ, "PYTHONPATH": str(tmp_path)})
+                              env={**os.environ, "PYTHONPATH": str(tmp_path)},
+                              preexec_fn=interruptible)
     while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text():
         time.sleep(0.05)
     parent.send_signal(signal.SIGINT)

@@ -70,7 +70,13 @@ class Command:
 
     def stop(self, how: signal.Signals, after: Callable[[], bool]) -> tuple[int, str]:
         """Start, send the signal as soon as `after` holds, and return exit code and stderr."""
-        process = subprocess.Popen(self.line, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            self.line,
+            stderr=subprocess.PIPE,
+            text=True,
+            # A shell that starts the tests in the background makes its children ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         deadline = time.monotonic() + SECONDS
         while not after() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
