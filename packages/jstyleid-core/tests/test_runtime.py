@@ -250,6 +250,16 @@ def test_the_doctor_finds_this_machine_fit() -> None:
     json.dumps([check.details for check in checks.values()])
 
 
+def test_warming_up_says_how_far_it_is_and_is_remembered() -> None:
+    from jstyleid_core.warm import is_warm, warm_kernels
+
+    seen: list[build.BuildProgress] = []
+    warm_kernels(seen.append)
+    assert [p.done for p in seen] == list(range(11))
+    assert {p.total for p in seen} == {10}
+    assert is_warm()
+
+
 def test_the_doctor_tells_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("cc_path", "/nowhere/g++")
     monkeypatch.setenv("JSTYLEID_MODEL", "/nowhere/model")

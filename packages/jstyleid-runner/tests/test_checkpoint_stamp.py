@@ -59,6 +59,7 @@ def test_a_hub_id_is_looked_for_in_the_cache_only(
     config = repository / "snapshots" / ("c0ffee" * 7)[:40] / "unet" / "config.json"
     config.parent.mkdir(parents=True)
     config.write_text("{}")
+    config.with_name("diffusion_pytorch_model.safetensors").touch()
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(("c0ffee" * 7)[:40])
     assert model.stamp() == checkpoint_stamp(config.parent.parent)

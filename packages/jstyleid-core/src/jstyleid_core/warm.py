@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from jstyleid_core import __version__
 from jstyleid_core.backend import jt
 from jstyleid_core.diffusion.schedule import Schedule
 from jstyleid_core.model.config import ScheduleConfig, TextConfig, UNetConfig, VAEConfig
@@ -22,11 +23,17 @@ from jstyleid_core.model.unet import UNet
 from jstyleid_core.model.vae import AutoencoderKL
 from jstyleid_core.pipeline import StableDiffusion
 from jstyleid_core.runtime import BuildProgress, Report
+from jstyleid_core.runtime.starting import cache_folder
 from jstyleid_core.styleid.method import StyleID
 from jstyleid_core.styleid.settings import StyleIDSettings
 from jstyleid_core.weights.layout import Checkpoint
 
 _SIZE = (64, 64)
+
+
+def is_warm() -> bool:
+    """Whether `warm_kernels` has run here, on this device and with this version."""
+    return _mark().is_file()
 
 
 def warm_kernels(report: Report | None = None) -> None:
@@ -56,6 +63,12 @@ def warm_kernels(report: Report | None = None) -> None:
             done += 1
             say()
     jt.gc()
+    _mark().touch()
+
+
+def _mark() -> Path:
+    device = "cuda" if jt.flags.use_cuda else "cpu"
+    return cache_folder() / f"jstyleid-{__version__}-kernels-for-{device}"
 
 
 def _tiny(two_one: bool) -> StableDiffusion:

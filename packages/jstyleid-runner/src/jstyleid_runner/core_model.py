@@ -38,20 +38,17 @@ def load_model(source: str, dtype: Dtype, device: Device, reporter: Reporter) ->
     checkpoint = find_checkpoint(source, half=number == "float16")
     for component in ("unet", "vae", "text_encoder"):
         checkpoint.weights(component)
-    first_use = False
 
     def on_build(build: runtime.BuildProgress) -> None:
-        nonlocal first_use
-        first_use = True
         reporter.preparing(build.message, build.done, build.total)
 
     runtime.start(device, report=on_build)
-    if first_use:
-        # Otherwise kernels would be compiled inside the first steps, where nothing can be shown.
-        from jstyleid_core.warm import warm_kernels
-
-        warm_kernels(on_build)
     from jstyleid_core import StableDiffusion
+    from jstyleid_core.warm import is_warm, warm_kernels
+
+    if not is_warm():
+        # Otherwise kernels would be compiled inside the first steps, where nothing can be shown.
+        warm_kernels(on_build)
 
     return StableDiffusion.load(
         source,
