@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from jstyleid_core import Style, StyleID, StyleIDSettings
+from jstyleid_core import StableDiffusion, Style, StyleID, StyleIDSettings
 from jstyleid_core.errors import InputError, OutputError, StaleStyleError
 from jstyleid_core.model.attention import plain_attention, processors
 from reference_sets import Reference, distance
@@ -171,6 +172,17 @@ def test_a_style_of_another_model_or_picture_is_refused(
         Style.load(file, model=models("golden-sd21-base"), settings=FEW)
     with pytest.raises(StaleStyleError, match="recorded with image"):
         Style.load(file, model=model, settings=FEW, image=content)
+
+
+def test_the_fingerprint_sees_the_schedule(
+    model: Any, small: Reference, tmp_path: Path
+) -> None:
+    """Same weights, another kind of prediction: another model."""
+    copy = shutil.copytree(small.checkpoint, tmp_path / "checkpoint")
+    file = copy / "scheduler" / "scheduler_config.json"
+    assert StableDiffusion.load(copy).fingerprint == model.fingerprint
+    file.write_text(file.read_text().replace("v_prediction", "epsilon"))
+    assert StableDiffusion.load(copy).fingerprint != model.fingerprint
 
 
 def test_gamma_and_temperature_may_change_with_a_saved_style(

@@ -131,11 +131,14 @@ class StableDiffusion:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over what decides the networks' outputs: configurations and weights."""
+        """SHA-256 over what decides the results: configurations, schedule, tokens and weights."""
         digest = hashlib.sha256()
         configs = [self.unet.config, self.vae.config, self.text_encoder.config]
-        digest.update(json.dumps([c.model_dump() for c in configs], sort_keys=True).encode())
+        described = [*(config.model_dump() for config in configs), self.prediction_type,
+                     self.schedule.steps_offset, self.schedule.final_alpha_cumprod]
+        digest.update(json.dumps(described, sort_keys=True).encode())
         digest.update(self.schedule.alphas_cumprod.tobytes())
+        digest.update(self.tokenizer([""]).tobytes())
         for component in ("text_encoder", "vae", "unet"):
             for file in self.checkpoint.weights(component):
                 with open(file, "rb") as handle:

@@ -118,11 +118,11 @@ def _from_hub(repository: str, half: bool) -> Path:
             "hub. Check --model (or JSTYLEID_MODEL)."
         ) from error
     except Exception as reason:  # each version of the hub's library has its transport's errors
-        # Without a connection, what an earlier download left is as good.
+        # Whatever keeps us from the hub, what an earlier download left is as good.
         folder = _downloaded(repository, half)
         if folder is None:
             raise CheckpointError(
-                f"{repository} is not on this machine and the hub cannot be reached ({reason}). "
+                f"{repository} is not on this machine and cannot be downloaded ({reason}). "
                 "Download it where there is a connection, and give its folder with --model."
             ) from reason
         return folder
