@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,10 @@ from jstyleid_core.model.text import CLIPTextEncoder
 from jstyleid_core.model.tokenizer import CLIPTokenizer
 from jstyleid_core.model.unet import UNet
 from jstyleid_core.model.vae import AutoencoderKL
+from jstyleid_core.runtime import DType
 from jstyleid_core.weights.layout import Checkpoint, find_checkpoint
 from jstyleid_core.weights.loading import Component, load_module
 
-DType = Literal["auto", "float32", "float16"]
 Tokenizer = Callable[[Sequence[str]], NDArray[Any]]
 """Prompts to token ids (B, 77)."""
 Report = Callable[[str, int, int], None]
@@ -74,7 +74,7 @@ class StableDiffusion:
     @classmethod
     def load(
         cls,
-        source: str | os.PathLike[str] | None = None,
+        source: str | os.PathLike[str] | Checkpoint | None = None,
         *,
         dtype: DType = "auto",
         report: Report | None = None,
@@ -82,7 +82,8 @@ class StableDiffusion:
         """Load a checkpoint in diffusers layout, from a folder or the hub.
 
         Args:
-            source: a folder or a hub id; by default `JSTYLEID_MODEL` or SD 2.1 from the hub.
+            source: a folder, a hub id, or what `find_checkpoint` found; by default
+                `JSTYLEID_MODEL` or SD 2.1 from the hub.
             dtype: `auto` is float16 on CUDA and float32 on the CPU, where float16 would be both
                 slow and wrong.
             report: told how far the loading is.
@@ -95,7 +96,8 @@ class StableDiffusion:
         if dtype == "float16" and not on_cuda:
             raise InputError("--dtype float16 needs --device cuda; the CPU computes in float32")
         number = ("float16" if on_cuda else "float32") if dtype == "auto" else dtype
-        checkpoint = find_checkpoint(source, half=number == "float16")
+        checkpoint = (source if isinstance(source, Checkpoint)
+                      else find_checkpoint(source, half=number == "float16"))
         folder = checkpoint.folder
         scheduler = ScheduleConfig.read(folder / "scheduler" / "scheduler_config.json")
         text = TextConfig.read(folder / "text_encoder" / "config.json")

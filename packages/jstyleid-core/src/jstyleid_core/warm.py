@@ -6,7 +6,7 @@ checkpoint starts without waiting.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from jstyleid_core.styleid.settings import StyleIDSettings
 from jstyleid_core.weights.layout import Checkpoint
 
 _SIZE = (64, 64)
+_ROUNDS = 10
 
 
 def is_warm() -> bool:
@@ -42,28 +43,27 @@ def warm_kernels(report: Report | None = None) -> None:
     Args:
         report: told how many of the rounds are done.
     """
-    picture, done, total = Image.new("RGB", _SIZE), 0, 2 * (1 + 2 * 2)
-
-    def say() -> None:
+    for done, _ in enumerate(_rounds()):
         if report:
-            report(BuildProgress("compiling kernels", done, total))
+            report(BuildProgress("compiling kernels", done, _ROUNDS))
+    jt.gc()
+    _mark().touch()
 
-    say()
+
+def _rounds() -> Iterator[None]:
+    """Yields before the first of the `_ROUNDS` and after each."""
+    picture = Image.new("RGB", _SIZE)
+    yield
     for two_one in (True, False):
         model = _tiny(two_one)
         styleid = StyleID(model, StyleIDSettings(steps=1))
         style = styleid.invert_style(picture)
-        done += 1
-        say()
+        yield
         for batch in (1, 2):
             model.generate(["warm"] * batch, list(range(batch)), steps=1, size=_SIZE)
-            done += 1
-            say()
+            yield
             styleid.transfer([picture] * batch, style)
-            done += 1
-            say()
-    jt.gc()
-    _mark().touch()
+            yield
 
 
 def _mark() -> Path:

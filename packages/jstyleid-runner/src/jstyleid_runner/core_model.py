@@ -2,12 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from jstyleid_core import runtime
+from jstyleid_core.runtime import Device, DType
 from jstyleid_core.weights.layout import DEFAULT_MODEL, find_checkpoint, find_downloaded
 from jstyleid_runner.checkpoint_stamp import checkpoint_stamp
-from jstyleid_runner.devices import Device
 from jstyleid_runner.engine import CoreEngine
 from jstyleid_runner.progress import Reporter
 from jstyleid_runner.run_split import Opened
@@ -15,8 +15,6 @@ from jstyleid_runner.settings import RunSettings
 
 if TYPE_CHECKING:
     from jstyleid_core import StableDiffusion, Style
-
-Dtype = Literal["auto", "float32", "float16"]
 
 
 def named_source(model: str | None) -> str:
@@ -29,7 +27,7 @@ def shown_source(source: str) -> str:
     return Path(source).resolve().name if Path(source).exists() else source
 
 
-def load_model(source: str, dtype: Dtype, device: Device, reporter: Reporter) -> "StableDiffusion":
+def load_model(source: str, dtype: DType, device: Device, reporter: Reporter) -> "StableDiffusion":
     """Find the checkpoint, start Jittor, compiling it on first use, and load.
 
     In this order, because a wrong name should not be found out after minutes of compilation.
@@ -51,7 +49,7 @@ def load_model(source: str, dtype: Dtype, device: Device, reporter: Reporter) ->
         warm_kernels(on_build)
 
     return StableDiffusion.load(
-        source,
+        checkpoint,
         dtype=dtype,
         report=lambda part, done, total: reporter.preparing(f"loading {part}", done, total),
     )

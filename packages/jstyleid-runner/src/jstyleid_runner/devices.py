@@ -1,11 +1,8 @@
 """Which device a command computes on, from `--device` and `--gpus`."""
 
-from typing import Literal
-
 from jstyleid_core import runtime
 from jstyleid_core.errors import InputError
-
-Device = Literal["auto", "cpu", "cuda"]
+from jstyleid_core.runtime import Device
 
 
 def choose_device(device: Device, gpus: int | None) -> Device:

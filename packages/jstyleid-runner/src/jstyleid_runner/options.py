@@ -1,11 +1,10 @@
 """The options that several commands share, described once."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-DeviceName = Literal["auto", "cpu", "cuda"]
-DtypeName = Literal["auto", "float32", "float16"]
+from jstyleid_core.runtime import Device, DType
 
 _METHOD = "StyleID"
 _MODEL = "Model and device"
@@ -20,7 +19,7 @@ ModelOption = Annotated[
     ),
 ]
 DtypeOption = Annotated[
-    DtypeName,
+    DType,
     typer.Option(
         "--dtype",
         help="Number format of the weights; auto is float16 on CUDA, float32 on CPU.",
@@ -28,7 +27,7 @@ DtypeOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[
-    DeviceName, typer.Option("--device", help="Where to compute.", rich_help_panel=_MODEL)
+    Device, typer.Option("--device", help="Where to compute.", rich_help_panel=_MODEL)
 ]
 SizeOption = Annotated[
     str, typer.Option("--size", help="Size of the pictures in pixels, as 512 or 768x512.")

@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jstyleid_core import StyleIDSettings
 from jstyleid_core.errors import InputError
+from jstyleid_core.runtime import DType
 
 Method = Literal["styleid", "dreambooth", "styleid-dreambooth"]
-Dtype = Literal["auto", "float32", "float16"]
 
 
 class RunSettings(BaseModel):
@@ -29,7 +29,7 @@ class RunSettings(BaseModel):
     guidance: float = Field(
         7.5, ge=0, le=100, allow_inf_nan=False, description="Classifier-free guidance scale."
     )
-    dtype: Dtype = Field("auto", description="Number format of the weights.")
+    dtype: DType = Field("auto", description="Number format of the weights.")
     styleid: StyleIDSettings = Field(default_factory=StyleIDSettings)
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ def widen(values: NDArray[Any]) -> Var:
     return cpu_kernel([values.shape], [bits], _WIDEN, header="#include <immintrin.h>\n")
 
 
+@cache
 def _has_conversion_instruction() -> bool:
     with open("/proc/cpuinfo") as info:
         return any(line.startswith("flags") and " f16c" in line for line in info)

@@ -12,6 +12,7 @@ from typing import Literal
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
 Device = Literal["auto", "cpu", "cuda"]
+DType = Literal["auto", "float32", "float16"]
 
 _NVCC_PLACES = ("/usr/local/cuda/bin/nvcc", "/usr/bin/nvcc", "/opt/cuda/bin/nvcc")
 NVCC_FIX = (

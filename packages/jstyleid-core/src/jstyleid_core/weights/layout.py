@@ -130,11 +130,10 @@ def _from_hub(repository: str, half: bool) -> Path:
 
 def _downloaded(repository: str, half: bool) -> Path | None:
     for variant in ("fp16", None) if half else (None, "fp16"):
-        middle = f".{variant}" if variant else ""
         # The library calls a download incomplete unless told what was wanted of it.
         wanted = list(_OTHER_FILES)
-        for component, stem in _WEIGHTS.items():
-            wanted += _file_patterns(component, stem, middle)
+        for component in _WEIGHTS:
+            wanted += _file_patterns(component, variant)
         try:
             folder = Path(snapshot_download(repository, allow_patterns=wanted,
                                             local_files_only=True))
@@ -152,21 +151,20 @@ def _needed(names: Collection[str], half: bool) -> list[str]:
     """
     variant = _variant(names, half)
     needed = [name for name in _OTHER_FILES if name in names]
-    for component, stem in _WEIGHTS.items():
-        middle = f".{variant}" if variant else ""
-        patterns = _file_patterns(component, stem, middle)
+    for component in _WEIGHTS:
+        patterns = _file_patterns(component, variant)
         # A component that lacks the variant is read as it is.
         if not any(fnmatch(name, pattern) for name in names for pattern in patterns):
-            patterns = _file_patterns(component, stem, "")
+            patterns = _file_patterns(component, None)
         needed += patterns
     return needed
 
 
-def _file_patterns(component: str, stem: str, middle: str) -> list[str]:
-    """The weights of a component, in one file or in shards with an index."""
-    index = f"{component}/{stem}.safetensors.index{middle}.json"
-    return [f"{component}/{stem}{middle}.safetensors", index,
-            f"{component}/{stem}{middle}-*.safetensors"]
+def _file_patterns(component: str, variant: str | None) -> list[str]:
+    """The weights of a component: in one file, or an index and its shards."""
+    path, dotted = f"{component}/{_WEIGHTS[component]}", f".{variant}" if variant else ""
+    return [f"{path}{dotted}.safetensors", f"{path}.safetensors.index{dotted}.json",
+            f"{path}{dotted}-*.safetensors"]
 
 
 def _variant(names: Collection[str], half: bool) -> str | None:
@@ -179,14 +177,11 @@ def _weight_files(
     component: str, names: Collection[str], variant: str | None,
     weight_map: Callable[[str], Collection[str]],
 ) -> list[str] | None:
-    stem = _WEIGHTS[component]
     # A checkpoint may hold a variant of some components only; the others are read as they are.
     for kind in (variant, None) if variant else (None,):
-        dotted = f".{kind}" if kind else ""
-        single = f"{component}/{stem}{dotted}.safetensors"
+        single, index, _ = _file_patterns(component, kind)
         if single in names:
             return [single]
-        index = f"{component}/{stem}.safetensors.index{dotted}.json"
         if index in names:
             return sorted(f"{component}/{shard}" for shard in weight_map(index))
     return None

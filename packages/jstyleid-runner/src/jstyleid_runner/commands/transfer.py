@@ -1,15 +1,12 @@
 """`jstyleid transfer`: give a picture the look of others."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from jstyleid_runner import options
 from jstyleid_runner.failures import temporary_report
-
-if TYPE_CHECKING:
-    pass
 
 
 def transfer(
