@@ -8,11 +8,12 @@ of JSON.  FILE (safetensors) gets the inputs and the output, for the Jittor side
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 import measurement
@@ -20,37 +21,23 @@ import measurement
 
 def measure(folder: Path, out: Path | None) -> measurement.Report:
     """Load the UNet in ``folder``, evaluate it twice and return what it cost."""
-    import_bytes = measurement.resident_bytes()
-    start = time.perf_counter()
-    unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
-    load_seconds = time.perf_counter() - start
-    load_peak = measurement.peak_bytes()
-    model_bytes = sum(p.numel() * p.element_size() for p in unet.parameters())
-
     inputs = measurement.inputs()
-    sample, timestep, context = (torch.from_numpy(array) for array in inputs.values())
-    seconds = []
-    measurement.reset_peak()
-    for _ in range(2):
-        start = time.perf_counter()
-        with torch.no_grad():
-            output = unet(sample, timestep, context).sample
-        seconds.append(time.perf_counter() - start)
-    forward_peak = measurement.peak_bytes()
 
+    def load() -> tuple[measurement.Evaluate, int]:
+        unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
+
+        def evaluate() -> NDArray[Any]:
+            sample, timestep, context = (torch.from_numpy(array) for array in inputs.values())
+            with torch.no_grad():
+                output: NDArray[Any] = unet(sample, timestep, context).sample.numpy()
+            return output
+
+        return evaluate, sum(p.numel() * p.element_size() for p in unet.parameters())
+
+    report, output = measurement.measure("diffusers", torch.get_num_threads(), load)
     if out is not None:
-        save_file({**inputs, "out": output.numpy()}, out)
-    return measurement.Report(
-        implementation="diffusers",
-        threads=torch.get_num_threads(),
-        model_bytes=model_bytes,
-        import_bytes=import_bytes,
-        load_seconds=load_seconds,
-        load_peak_bytes=load_peak,
-        forward_first_seconds=seconds[0],
-        forward_second_seconds=seconds[1],
-        forward_peak_bytes=forward_peak,
-    )
+        save_file({**inputs, "out": output}, out)
+    return report
 
 
 def main() -> None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
+from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "reference"))
@@ -30,34 +31,22 @@ LIMIT = 2e-3
 
 def measure(folder: Path, values: Path | None) -> tuple[measurement.Report, float | None]:
     """Load the UNet in ``folder``, evaluate it twice; return the cost and the distance."""
-    import_bytes = measurement.resident_bytes()
-    start = time.perf_counter()
-    unet = UNet(UNetConfig.read(folder / "unet" / "config.json"))
-    load_module(unet, "unet", find_checkpoint(folder).weights("unet"), "float32")
-    load_seconds = time.perf_counter() - start
-    load_peak = measurement.peak_bytes()
-    model_bytes = sum(p.numel() * 4 for p in unet.parameters())
-
     inputs = measurement.inputs()
-    seconds = []
-    measurement.reset_peak()
-    for _ in range(2):
-        start = time.perf_counter()
-        with jt.no_grad():
-            output = unet(jt.array(inputs["sample"]), inputs["timestep"],
-                          jt.array(inputs["context"])).numpy()
-        seconds.append(time.perf_counter() - start)
-    report = measurement.Report(
-        implementation="jstyleid",
-        threads=int(os.environ["OMP_NUM_THREADS"]),
-        model_bytes=model_bytes,
-        import_bytes=import_bytes,
-        load_seconds=load_seconds,
-        load_peak_bytes=load_peak,
-        forward_first_seconds=seconds[0],
-        forward_second_seconds=seconds[1],
-        forward_peak_bytes=measurement.peak_bytes(),
-    )
+
+    def load() -> tuple[measurement.Evaluate, int]:
+        unet = UNet(UNetConfig.read(folder / "unet" / "config.json"))
+        load_module(unet, "unet", find_checkpoint(folder).weights("unet"), "float32")
+
+        def evaluate() -> NDArray[Any]:
+            with jt.no_grad():
+                output: NDArray[Any] = unet(
+                    jt.array(inputs["sample"]), inputs["timestep"], jt.array(inputs["context"])
+                ).numpy()
+            return output
+
+        return evaluate, sum(p.numel() * 4 for p in unet.parameters())
+
+    report, output = measurement.measure("jstyleid", int(os.environ["OMP_NUM_THREADS"]), load)
     return report, None if values is None else distance(output, load_file(values)["out"])
 
 

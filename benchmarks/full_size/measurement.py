@@ -1,4 +1,4 @@
-"""What both full-size measurements share: inputs, memory readings and the report.
+"""What both full-size measurements share: the procedure, inputs and the report.
 
 Standard library and numpy only, because one measurement runs beside torch and the other beside
 Jittor.  Memory is the resident set as Linux counts it, in bytes; memory-mapped file pages that
@@ -8,12 +8,16 @@ were touched are included.
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+Evaluate = Callable[[], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,41 @@ class Report:
             for key, value in asdict(self).items()
         }
         return json.dumps(values)
+
+
+def measure(
+    implementation: str,
+    threads: int,
+    load: Callable[[], tuple[Evaluate, int]],
+) -> tuple[Report, NDArray[Any]]:
+    """Load a UNet, evaluate it twice; return what that cost and the output.
+
+    ``load`` returns the evaluation, from nothing to the output, and the bytes of the parameters.
+    """
+    import_bytes = resident_bytes()
+    start = time.perf_counter()
+    evaluate, model_bytes = load()
+    load_seconds = time.perf_counter() - start
+    load_peak = peak_bytes()
+
+    seconds = []
+    reset_peak()
+    for _ in range(2):
+        start = time.perf_counter()
+        output = evaluate()
+        seconds.append(time.perf_counter() - start)
+    report = Report(
+        implementation=implementation,
+        threads=threads,
+        model_bytes=model_bytes,
+        import_bytes=import_bytes,
+        load_seconds=load_seconds,
+        load_peak_bytes=load_peak,
+        forward_first_seconds=seconds[0],
+        forward_second_seconds=seconds[1],
+        forward_peak_bytes=peak_bytes(),
+    )
+    return report, output
 
 
 def inputs() -> dict[str, NDArray[Any]]:
