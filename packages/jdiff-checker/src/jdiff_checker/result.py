@@ -1,0 +1,176 @@
+"""What a check returns and `result.json` holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from jdiff_checker.scoring import Scoring
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Components(_Record):
+    """The six metrics of one scoring; None where a metric was not asked for or has no value.
+
+    `dino`, `hist`: -1 to 1, higher is better. `fid`: 0 and up, lower is better. `lpips`: 0 to about
+    1, lower is better. `clip_iqa`, `clip_r`: 0 to 1, higher is better.
+    """
+
+    dino: float | None = None
+    hist: float | None = None
+    fid: float | None = None
+    lpips: float | None = None
+    clip_iqa: float | None = None
+    clip_r: float | None = None
+
+
+class ClipR(_Record):
+    """Whether an image's own prompt is among the five likeliest of the list."""
+
+    label: str
+    """The prompt looked for, in lower case."""
+    correct: bool
+    top5: list[tuple[str, float]]
+    """The five likeliest prompts with their probabilities, likeliest first."""
+
+
+class ImageScores(_Record):
+    """One generated image."""
+
+    file: str
+    """Its name inside the style's folder of the upload."""
+    prompt: str | None
+    """The split's prompt it belongs to; None for an extra image."""
+    sha256: str
+    width: int
+    height: int
+    converted_from: str | None = None
+    """Pillow's mode of a file that was not RGB."""
+    dino: float | None = None
+    """Mean of `dino_pairs`."""
+    dino_pairs: dict[str, float] = Field(default_factory=dict)
+    """Reference file name -> cosine similarity."""
+    lpips: float | None = None
+    """Mean of `lpips_pairs`."""
+    lpips_pairs: dict[str, float] = Field(default_factory=dict)
+    """Reference file name -> LPIPS distance."""
+    hist: dict[Scoring, float] = Field(default_factory=dict)
+    clip_iqa: dict[Scoring, float] = Field(default_factory=dict)
+    clip_r: dict[Scoring, ClipR] = Field(default_factory=dict)
+
+
+class ReferenceImage(_Record):
+    """One sample image of a style."""
+
+    file: str
+    sha256: str
+    width: int
+    height: int
+    converted_from: str | None = None
+
+
+class StyleScores(_Record):
+    """One style: its references, its images, and its means under both scorings.
+
+    A style's own FID compares its few images alone; it says something beside other styles' values
+    only. A scoring that leaves the style out (quirk 5) has no entry in `means`.
+    """
+
+    style: str
+    prompts: int
+    """How many prompts the split has for it."""
+    references: list[ReferenceImage]
+    images: list[ImageScores]
+    means: dict[Scoring, Components]
+
+
+class ScoringResult(_Record):
+    """One scoring over all its styles."""
+
+    scoring: Scoring
+    styles: list[str]
+    images: int
+    components: Components
+    final_score: float | None
+    no_final_because: str | None = None
+    """Why there is no final score; None when there is one."""
+    incomplete: list[str] = Field(default_factory=list)
+    """What was missing from the upload, one sentence each; empty when all was there."""
+    notes: list[str] = Field(default_factory=list)
+    """What this scoring does about each quirk."""
+
+
+class Problem(_Record):
+    """Something about the upload or the references that a person should know before the score."""
+
+    kind: str
+    style: str | None
+    file: str | None
+    message: str
+    stops: list[Scoring] = Field(default_factory=list)
+    """The scorings that a strict check refuses because of it."""
+
+
+class WeightsRecord(_Record):
+    """One file of weights that was used."""
+
+    file: str
+    """Its path inside the weights folder."""
+    sha256: str
+    published: bool
+    """Whether this is the file the metric is defined with."""
+
+
+class CheckResult(_Record):
+    """Everything a check found out; see `check`."""
+
+    schema_version: int = 1
+    scoring: Scoring
+    """The scoring that was asked for."""
+    metrics: list[str]
+    upload: str
+    gt: str
+    official: ScoringResult | None
+    """None when the split has none of the official styles."""
+    corrected: ScoringResult
+    styles: list[StyleScores]
+    problems: list[Problem]
+    prompts: list[str]
+    """CLIP-R's list, in lower case."""
+    prompts_from: str
+    weights: list[WeightsRecord]
+    versions: dict[str, str]
+    device: str
+    started: str
+    """ISO 8601, UTC."""
+    seconds: float
+
+    @property
+    def chosen(self) -> ScoringResult:
+        """The result of the scoring that was asked for."""
+        if self.scoring is Scoring.OFFICIAL:
+            assert self.official is not None
+            return self.official
+        return self.corrected
+
+    @property
+    def final_score(self) -> float | None:
+        """The final score of the scoring that was asked for."""
+        return self.chosen.final_score
+
+    @property
+    def unpublished_weights(self) -> list[str]:
+        """Files of weights that are not the published ones; scores from them compare to nothing."""
+        return [record.file for record in self.weights if not record.published]
+
+    def image_path(self, style: str, file: str) -> Path:
+        """Where a generated image lies."""
+        return Path(self.upload) / style / file
+
+    def reference_path(self, style: str, file: str) -> Path:
+        """Where a reference image lies."""
+        return Path(self.gt) / style / "images" / file
