@@ -56,27 +56,34 @@ class Quirk:
     subject: str
     official: str
     corrected: str
+    metric: Metric | None = None
+    """The metric it belongs to; None for one that concerns all."""
 
 
 QUIRKS = (
     Quirk(1, "Hist, RGB",
           "the joint bin index is computed in 8 bits, so blue drops out (256 of 4,096 bins used)",
-          "blue is counted (all 4,096 bins)"),
+          "blue is counted (all 4,096 bins)",
+          Metric.HIST),
     Quirk(2, "Hist, HSV",
           "the doubled hue wraps at 256; the 72 bins end at 71, so the last class is dropped",
-          "the hue is doubled without wrapping; all 72 classes are counted"),
+          "the hue is doubled without wrapping; all 72 classes are counted",
+          Metric.HIST),
     Quirk(3, "FID",
           "only the last style is compared",
-          "the images of all styles are compared"),
+          "the images of all styles are compared",
+          Metric.FID),
     Quirk(4, "CLIP-IQA",
           "images go in scaled to 0-255 although the network expects 0-1",
-          "images go in scaled to 0-1"),
+          "images go in scaled to 0-1",
+          Metric.CLIP_IQA),
     Quirk(5, "styles",
           "a fixed list of 15, folders 00 to 14",
           "every style of the split"),
     Quirk(6, "summary",
           "the printed clip_iqa_score is the histogram score (the final score uses the right one)",
-          "the summary shows CLIP-IQA"),
+          "the summary shows CLIP-IQA",
+          Metric.CLIP_IQA),
     Quirk(7, "images",
           "every file of a folder counts, and all must have one size",
           "only images of the split's prompts count; each is resized on its own"),

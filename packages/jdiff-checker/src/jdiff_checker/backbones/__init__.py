@@ -1,0 +1,1 @@
+"""The networks behind the metrics, each loaded from the weights folder; one file a network."""

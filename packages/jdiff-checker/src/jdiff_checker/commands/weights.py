@@ -1,0 +1,170 @@
+"""`jdiff-check weights`: getting the files the metrics are defined with, and looking at them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jdiff_checker.commands.failures import EXIT_STOPPED, guarded
+from jdiff_checker.commands.options import parse_metrics
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from jdiff_checker.weights.folder import FileState, WeightsFolder
+    from jdiff_checker.weights.published import WeightsFile
+
+weights_app = typer.Typer(
+    name="weights",
+    help="The published weights the metrics need: fetch, list and verify them.",
+    no_args_is_help=True,
+)
+
+Folder = Annotated[
+    Path | None,
+    typer.Option("--dir", metavar="DIR", show_default=False,
+                 help="The folder of the weights. Without it JDIFF_WEIGHTS, else "
+                      "~/.cache/jdiff-checker/weights."),
+]
+Metrics = Annotated[
+    str | None,
+    typer.Option("--metrics", metavar="A,B", show_default=False,
+                 help="Only the weights of these metrics: dino, fid, lpips, clip-iqa, clip-r "
+                      "(hist needs none). Without it all."),
+]
+
+
+def fetch_weights(
+    folder: Folder = None,
+    metrics: Metrics = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Overwrite files that are not the published ones."),
+    ] = False,
+) -> None:
+    """Download the weights that are not there yet; an interrupted download is resumed."""
+    place, files = _chosen(folder, metrics)
+    fetch_with_progress(place, files, replace=replace)
+
+
+def list_weights(folder: Folder = None, metrics: Metrics = None) -> None:
+    """Show which weights are needed, where they come from, and whether they are there."""
+    place, files = _chosen(folder, metrics)
+    print_states(place, files, afresh=False)
+
+
+def verify_weights(folder: Folder = None, metrics: Metrics = None) -> None:
+    """Read all weights anew; exit code 0 if each is the published one, else 2."""
+    verify(*_chosen(folder, metrics))
+
+
+for _name, _command in (
+    ("fetch", fetch_weights), ("list", list_weights), ("verify", verify_weights)
+):
+    weights_app.command(_name)(guarded(_command))
+
+
+def fetch_with_progress(
+    folder: WeightsFolder, files: Sequence[WeightsFile], *, replace: bool = False
+) -> None:
+    """Download with a progress bar per file; Ctrl-C ends it with exit code 130.
+
+    Raises:
+        WeightsError: a file cannot be had, is not what was published, or is in the way of one.
+        OutputError: the folder cannot be written to, or the disk is too small.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    from jdiff_checker.weights.fetch import fetch
+
+    progress = Progress(
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
+        TimeRemainingColumn(), console=Console(stderr=True),
+    )
+    bars: dict[str, TaskID] = {}
+
+    def show(file: WeightsFile, done: int, total: int) -> None:
+        if file.path in bars:
+            progress.update(bars[file.path], completed=done, total=total)
+        else:
+            # What was there before must not count as speed.
+            bars[file.path] = progress.add_task(file.name, completed=done, total=total)
+
+    try:
+        with progress:
+            new = fetch(folder, files, on_progress=show, replace=replace)
+    except KeyboardInterrupt:
+        print("stopped; what has arrived is kept, and the same command goes on from there",
+              file=sys.stderr)
+        raise typer.Exit(EXIT_STOPPED) from None
+    # Not by Rich, which would wrap the path.
+    print(f"{len(new)} downloaded, {len(files) - len(new)} already there: {folder.root}")
+
+
+def verify(folder: WeightsFolder, files: Sequence[WeightsFile]) -> None:
+    """Show the state of all files, read anew.
+
+    Raises:
+        WeightsError: files are missing or not the published ones.
+    """
+    print_states(folder, files, afresh=True)
+    metrics = {metric for file in files for metric in file.metrics}
+    folder.require(metrics, allow_unpublished=False, published=files)
+    print(f"all {len(files)} are the published ones: {folder.root}")
+
+
+def print_states(
+    folder: WeightsFolder, files: Sequence[WeightsFile], *, afresh: bool
+) -> None:
+    """Print a table of the files and what was found of them."""
+    from rich.console import Console
+
+    states = []
+    with Console(stderr=True).status("") as status:
+        for file in files:
+            status.update(f"reading {file.path}")
+            states.append((file, folder.state(file, afresh=afresh)))
+    Console().print(_table(states))
+    print(folder.root)
+
+
+def _table(states: Sequence[tuple[WeightsFile, FileState]]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    from jdiff_checker.weights.folder import Presence, short
+    from jdiff_checker.weights.published import size_text
+
+    table = Table(box=box.SIMPLE_HEAD)
+    # A path that does not fit is folded: one that is cut could not be copied.
+    table.add_column("file, from where", overflow="fold")
+    for heading in ("size", "metrics", "sha256", "state"):
+        table.add_column(heading, no_wrap=True)
+    for file, state in states:
+        found = str(state.presence)
+        if state.presence is Presence.DIFFERENT and state.sha256:
+            found += f":\n{short(state.sha256)}"
+        table.add_row(f"{file.path}\n[dim]{file.source}[/dim]", size_text(file.size),
+                      file.metric_names, short(file.sha256), found)
+    return table
+
+
+def _chosen(
+    folder: Path | None, metrics: str | None
+) -> tuple[WeightsFolder, tuple[WeightsFile, ...]]:
+    from jdiff_checker.weights.folder import WeightsFolder
+    from jdiff_checker.weights.published import needed
+
+    return WeightsFolder.locate(folder), needed(parse_metrics(metrics))

@@ -1,0 +1,1 @@
+"""From image files to what the metrics compare: decoding, embedding, remembering."""

@@ -1,0 +1,93 @@
+"""Features that are computed once and kept: a table of vectors on disk.
+
+A vector's name is its network's key (weights, preprocessing, library, device) and the SHA-256 of
+the image file, so nothing stale can be met: another file or another network is another name.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from jdiff_checker.errors import OutputError
+
+Vector = npt.NDArray[np.float32]
+
+_AT_ONCE = 500
+"""Names a query; SQLite limits its parameters."""
+
+
+def default_cache_file() -> Path:
+    """`jdiff-checker/features.sqlite` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "jdiff-checker" / "features.sqlite"
+
+
+class FeatureCache:
+    """A table of float32 vectors. Several processes may use one file at a time.
+
+    Args:
+        file: where to keep it; None keeps it in memory for this process.
+
+    Raises:
+        OutputError: the file cannot be made, written or read as a cache.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        try:
+            if file is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(file or ":memory:", timeout=60)
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS vectors (network TEXT, content TEXT, data BLOB,"
+                " PRIMARY KEY (network, content)) WITHOUT ROWID"
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise self._error(error) from error
+
+    def __enter__(self) -> FeatureCache:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._database.close()
+
+    def get(self, network: str, contents: Iterable[str]) -> dict[str, Vector]:
+        """The vectors of `network` for those of `contents` that are known."""
+        wanted = sorted(set(contents))
+        found: dict[str, Vector] = {}
+        try:
+            for start in range(0, len(wanted), _AT_ONCE):
+                part = wanted[start:start + _AT_ONCE]
+                marks = ",".join("?" * len(part))
+                rows = self._database.execute(
+                    f"SELECT content, data FROM vectors WHERE network = ? AND content IN ({marks})",
+                    [network, *part],
+                )
+                found.update((content, np.frombuffer(data, "<f4")) for content, data in rows)
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+        return found
+
+    def put(self, network: str, vectors: Mapping[str, Vector]) -> None:
+        """Keep vectors of `network` by their image's hash; all of them or, on a failure, none."""
+        rows = [(network, content, vector.astype("<f4").tobytes())
+                for content, vector in vectors.items()]
+        try:
+            with self._database:
+                self._database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+
+    def _error(self, error: Exception) -> OutputError:
+        return OutputError(
+            f"{self._file}: the cache of features cannot be used ({error}). Delete that file, or "
+            "pass --cache another/file or --no-cache."
+        )

@@ -1,0 +1,1 @@
+"""The six metrics, each a few functions over features; one file a metric."""

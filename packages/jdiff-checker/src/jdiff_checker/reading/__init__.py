@@ -1,0 +1,1 @@
+"""Reading the upload, the split and the prompt lists, and judging whether they are complete."""

@@ -1,0 +1,57 @@
+"""Listing folders, and recognising splits and styles by what lies in them."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from jdiff_checker.errors import InputError
+
+PROMPT_FILE = "prompt.json"
+REFERENCES = "images"
+_NUMBER = re.compile("[0-9]+")
+
+
+def entries(folder: Path) -> list[Path]:
+    """What lies in `folder`, hidden things left out, by name.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    try:
+        found = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be read: {error.strerror or error}. Check the folder and its "
+            "permissions."
+        ) from error
+    return sorted(found, key=lambda path: path.name)
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in `folder`, hidden ones left out, by name."""
+    return [path for path in entries(folder) if path.is_dir()]
+
+
+def looks_like_style(folder: Path) -> bool:
+    """Whether it has what a style of a split has: references or prompts."""
+    # os.path says False of what may not be looked at, where pathlib raises.
+    return os.path.isdir(folder / REFERENCES) or os.path.isfile(folder / PROMPT_FILE)
+
+
+def style_folders(split: Path) -> list[Path]:
+    """The styles of a split: folders that have references or prompts, or a number for a name.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    return [
+        path for path in subfolders(split)
+        if looks_like_style(path) or _NUMBER.fullmatch(path.name)
+    ]
+
+
+def same_number(one: str, other: str) -> bool:
+    """Whether both names are one number, as 4 and 04 are."""
+    return bool(_NUMBER.fullmatch(one) and _NUMBER.fullmatch(other)) and int(one) == int(other)

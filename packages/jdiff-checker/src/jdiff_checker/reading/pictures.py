@@ -1,0 +1,150 @@
+"""Opening image files; no other part of this package does.
+
+`inspect` looks at a file without decoding its pixels, `decode` gives the pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jdiff_checker.errors import UploadError
+from jdiff_checker.reading.truncation import check_whole
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+"""Files with other suffixes are not taken for images; the suffix may be in any case."""
+
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
+"""What a file may hold, whatever its suffix. Pillow's other readers, some of which start programs,
+stay out of the reach of an upload."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is known of an image file without its pixels.
+
+    `sha256` is of the file's bytes, `width` and `height` are in pixels, `mode` is Pillow's name for
+    how the file stores its pixels.
+    """
+
+    path: Path
+    sha256: str
+    width: int
+    height: int
+    mode: str
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folder."""
+        return self.path.name
+
+    @property
+    def converted_from(self) -> str | None:
+        """The mode that `decode` converts from; None when the file is RGB already."""
+        return None if self.mode == "RGB" else self.mode
+
+
+def is_image_name(path: Path) -> bool:
+    """Whether the suffix is that of an image."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def inspect(path: Path) -> Picture:
+    """Read the file's bytes once, and check that it is an image and whole; decode no pixels.
+
+    Raises:
+        UploadError: the file cannot be read, is not an image, is damaged or cut short.
+    """
+    data = _read(path)
+    with _opened(path, data) as image:
+        picture = Picture(
+            path=path,
+            sha256=hashlib.sha256(data).hexdigest(),
+            width=image.width,
+            height=image.height,
+            mode=image.mode,
+        )
+        check_whole(data, image)
+    return picture
+
+
+def decode(path: Path) -> Image:
+    """The image in 8-bit RGB, in the size and orientation of the stored pixels.
+
+    Alpha is dropped, not composited, and an EXIF orientation is not applied: so does the official
+    checker. 16-bit grey (0 to 65535) is scaled to 0 to 255, not clipped.
+
+    Raises:
+        UploadError: the file cannot be read or decoded.
+    """
+    with _opened(path, _read(path)) as image:
+        return _to_rgb(image)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UploadError(
+            f"{path}: cannot be read: {error.strerror or error}. Check the file and its "
+            "permissions."
+        ) from error
+
+
+@contextmanager
+def _opened(path: Path, data: bytes) -> Iterator[ImageFile]:
+    """Pillow's image of `data`; whatever fails in the block becomes an error that names `path`."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        if not data:
+            raise ValueError("the file is empty")
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            yield image
+    except MemoryError:
+        # This says something about the machine, not about the file.
+        raise
+    except UnidentifiedImageError as error:
+        raise UploadError(
+            f"{path}: not a PNG, JPEG, BMP, WebP or TIFF image, whatever its name says. "
+            "Save it again as an RGB PNG."
+        ) from error
+    except Exception as error:
+        # On damaged bytes Pillow's readers raise nearly anything: SyntaxError, IndexError, ...
+        reason = str(error).rstrip(".") or type(error).__name__
+        raise UploadError(
+            f"{path}: damaged or cannot be decoded: {reason}. Save it again as an RGB PNG."
+        ) from error
+
+
+def _to_rgb(image: Image) -> Image:
+    if image.mode == "RGB":
+        image.load()
+        return image.copy()
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        return _from_16_bit(image)
+    if image.mode in ("I", "F"):
+        raise ValueError(f"its numbers (mode {image.mode}) have no defined white")
+    if image.mode in ("P", "PA", "La", "RGBa"):
+        # Over RGBA, a transparent palette colour stays the colour that the palette says.
+        image = image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def _from_16_bit(image: Image) -> Image:
+    import numpy as np
+    from PIL import Image as PillowImage
+
+    values = np.asarray(image).astype(np.uint32)
+    # 65535 is 257 x 255; Pillow's own conversion would clip at 255.
+    grey = ((values + 128) // 257).astype(np.uint8)
+    return PillowImage.fromarray(grey).convert("RGB")

@@ -1,0 +1,176 @@
+"""Looking over a whole upload beside its split: what is there, what is missing, what is odd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from jdiff_checker.errors import InputError, UploadError
+from jdiff_checker.reading.folders import PROMPT_FILE, REFERENCES, same_number, subfolders
+from jdiff_checker.reading.listing import FolderFiles, StyleFiles, list_folder, list_style
+from jdiff_checker.reading.matching import UploadImage, match
+from jdiff_checker.reading.pictures import Picture, inspect
+from jdiff_checker.reading.problems import StyleProblems, extra_style, images_beside_styles
+from jdiff_checker.reading.prompts import read_prompt_json
+from jdiff_checker.reading.split import check_upload, choose_styles, split_styles
+from jdiff_checker.result import Problem
+from jdiff_checker.scoring import OFFICIAL_STYLES, Scoring
+
+__all__ = ["Survey", "SurveyedStyle", "UploadImage", "survey"]
+
+_Inspected = Mapping[Path, Picture | UploadError]
+
+
+@dataclass(frozen=True)
+class SurveyedStyle:
+    """One style: what was asked for and what can be read; pictures are sorted by file name.
+
+    `prompts` is empty when the split's file of them is missing or malformed; then no image has a
+    prompt.
+    """
+
+    style: str
+    prompts: tuple[str, ...]
+    references: tuple[Picture, ...]
+    images: tuple[UploadImage, ...]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The selected styles of a split, by name, even those that the upload lacks."""
+
+    upload: Path
+    gt: Path
+    styles: tuple[SurveyedStyle, ...]
+    problems: tuple[Problem, ...]
+
+
+def survey(
+    upload: Path,
+    gt: Path,
+    *,
+    styles: Sequence[str] | None = None,
+    workers: int = 4,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Survey:
+    """Inspect every image of the upload and of the references, and find all problems.
+
+    Args:
+        upload: holds `<NN>/<Prompt>.png`.
+        gt: the split, which holds `<NN>/images/*` and `<NN>/prompt.json`.
+        styles: the styles to look at; 4 may stand for 04. None: all of the split.
+        workers: how many files are read at a time, from 1.
+        on_progress: called after each file with how many are done and how many there are.
+
+    Raises:
+        InputError: there is nothing to look at: one of the folders is wrong, or a style unknown.
+    """
+    if workers < 1:
+        raise InputError(f"workers: {workers} is too few. Give 1 or more.")
+    available = split_styles(gt)
+    chosen = choose_styles(gt, available, styles)
+    check_upload(upload, chosen)
+    listed = [list_style(upload, gt, style) for style in chosen]
+    paths = [path for files in listed for path in files.images]
+    inspected = _inspect_all(paths, workers, on_progress)
+    surveyed: list[SurveyedStyle] = []
+    problems: list[Problem] = []
+    for files in listed:
+        official = styles is not None or files.style in OFFICIAL_STYLES
+        stops = tuple(Scoring) if official else (Scoring.CORRECTED,)
+        found = StyleProblems(files.style, stops)
+        surveyed.append(_survey_style(upload, gt, files, inspected, found))
+        problems.extend(found.found)
+    problems.extend(
+        extra_style(folder.name) for folder in subfolders(upload) if folder.name not in available
+    )
+    problems.extend(images_beside_styles(list_folder(upload).images))
+    return Survey(upload, gt, tuple(surveyed), tuple(problems))
+
+
+def _inspect_all(
+    paths: Sequence[Path], workers: int, on_progress: Callable[[int, int], None] | None
+) -> dict[Path, Picture | UploadError]:
+    inspected: dict[Path, Picture | UploadError] = {}
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="inspect") as pool:
+        try:
+            for path, result in zip(paths, pool.map(_inspect_or_error, paths), strict=True):
+                inspected[path] = result
+                if on_progress is not None:
+                    on_progress(len(inspected), len(paths))
+        finally:
+            # After Ctrl-C the files that still wait must not be read to the end.
+            pool.shutdown(wait=False, cancel_futures=True)
+    return inspected
+
+
+def _inspect_or_error(path: Path) -> Picture | UploadError:
+    try:
+        return inspect(path)
+    except UploadError as error:
+        return error
+
+
+def _survey_style(
+    upload: Path, gt: Path, files: StyleFiles, inspected: _Inspected, problems: StyleProblems
+) -> SurveyedStyle:
+    prompts = _prompts(gt / files.style / PROMPT_FILE, problems)
+    references = _readable(files.references, inspected, problems, references=True)
+    if not files.references.images:
+        problems.no_references()
+    pictures = _readable(files.upload, inspected, problems, references=False)
+    if not files.upload.images:
+        problems.missing_style(_why_missing(upload, files, len(prompts)))
+    found = match(prompts, files.upload.images, pictures)
+    if prompts and files.upload.images:
+        problems.missing_images(found.missing, len(prompts))
+        problems.duplicates(found.duplicates)
+        problems.extra_images(found.strangers)
+    problems.wrong_sizes(pictures)
+    return SurveyedStyle(files.style, prompts, references, found.images)
+
+
+def _prompts(path: Path, problems: StyleProblems) -> tuple[str, ...]:
+    if not path.is_file():
+        problems.no_prompts(None)
+        return ()
+    try:
+        return read_prompt_json(path)
+    except InputError as error:
+        problems.no_prompts(str(error).removeprefix(f"{path}: "))
+        return ()
+
+
+def _readable(
+    folder: FolderFiles, inspected: _Inspected, problems: StyleProblems, *, references: bool
+) -> tuple[Picture, ...]:
+    """The pictures of a folder; tells of those that are none, and of what is odd about them."""
+    pictures: list[Picture] = []
+    errors: list[tuple[Path, Exception]] = []
+    for path in folder.images:
+        result = inspected[path]
+        if isinstance(result, Picture):
+            pictures.append(result)
+        else:
+            errors.append((path, result))
+    problems.unreadable(errors, references=references)
+    problems.mixed_sizes(pictures, references=references)
+    problems.not_images(folder.others, references=references)
+    problems.converted(pictures, references=references)
+    return tuple(pictures)
+
+
+def _why_missing(upload: Path, files: StyleFiles, prompts: int) -> str:
+    style = files.style
+    if not files.upload.exists:
+        alike = [folder.name for folder in subfolders(upload) if same_number(folder.name, style)]
+        if alike:
+            return f"no folder of this name in the upload. Is it {alike[0]}? Rename it to {style}."
+        count = f"its {prompts} images" if prompts else "its images"
+        return f"no folder in the upload. Add the folder {style} with {count}."
+    if list_folder(upload / style / REFERENCES).images:
+        return (f"no images in the upload's folder, but some in {style}/{REFERENCES}. "
+                f"Results belong into {style} itself.")
+    return "no images in the upload's folder. Add them."

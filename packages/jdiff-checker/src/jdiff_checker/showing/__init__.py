@@ -1,0 +1,1 @@
+"""How a result is shown: in the terminal, as a page, beside another result."""

@@ -1,0 +1,229 @@
+"""What changed from one result to another, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jdiff_checker.result import CheckResult, Components, ImageScores, ScoringResult, StyleScores
+from jdiff_checker.scoring import ALL_METRICS, Metric, Scoring
+from jdiff_checker.showing.mismatch import mismatches, side_differences
+from jdiff_checker.showing.worst import means_term
+
+LARGEST = 10
+"""So many images are kept for each metric."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One number in A and in B."""
+
+    metric: Metric | None
+    """None for a score made of several metrics: the final score, a style term."""
+    before: float | None
+    after: float | None
+
+    @property
+    def difference(self) -> float | None:
+        """B minus A; None where either is missing."""
+        if self.before is None or self.after is None:
+            return None
+        return self.after - self.before
+
+    @property
+    def size(self) -> float:
+        """How large the difference is, 0 where there is none."""
+        return abs(self.difference or 0.0)
+
+    @property
+    def better(self) -> bool | None:
+        """Whether B is better, in the metric's own direction; None where nothing changed."""
+        if not self.difference:
+            return None
+        higher_is_better = self.metric is None or self.metric.higher_is_better
+        return (self.difference > 0) == higher_is_better
+
+
+@dataclass(frozen=True)
+class StyleChange:
+    """One style that both have: its style term, then its metrics."""
+
+    style: str
+    term: Change
+    metrics: tuple[Change, ...]
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """By what styles are sorted: the term; where that stays, what moved most by itself."""
+        return self.term.size, max(change.size for change in self.metrics)
+
+
+@dataclass(frozen=True)
+class ImageChange:
+    """One metric of one image that both have."""
+
+    style: str
+    file: str
+    same_file: bool
+    """The image itself is the same, byte for byte."""
+    change: Change
+
+
+@dataclass(frozen=True)
+class Flip:
+    """An image whose prompt is among the five likeliest in only one of the results."""
+
+    style: str
+    file: str
+    label: str
+    likeliest: tuple[str, str]
+    """The likeliest prompt in A and in B."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two results beside each other; A is the one before."""
+
+    names: tuple[str, str]
+    """The folders that were scored."""
+    scoring: Scoring
+    """Whose numbers are compared: the one both asked for, else the corrected one."""
+    mismatches: tuple[str, ...]
+    """Why the numbers do not compare; empty when they do."""
+    side_differences: tuple[str, ...]
+    identical: bool
+    final: Change
+    overall: tuple[Change, ...]
+    styles: tuple[StyleChange, ...]
+    """Largest change first."""
+    images: dict[Metric, tuple[ImageChange, ...]]
+    """The `LARGEST` changes of each metric that images have, largest first."""
+    gained: tuple[Flip, ...]
+    """CLIP-R: missed in A, hit in B."""
+    lost: tuple[Flip, ...]
+    """CLIP-R: hit in A, missed in B."""
+    styles_only: tuple[tuple[str, ...], tuple[str, ...]]
+    """The styles that only A, and only B has."""
+    images_only: tuple[tuple[str, ...], tuple[str, ...]]
+    """The images of common styles that only A, and only B has, as style/file."""
+    images_in_both: int
+    same_files: int
+    """How many of `images_in_both` are the same files, byte for byte."""
+
+
+def compare_results(a: CheckResult, b: CheckResult) -> Comparison:
+    """Hold `b` against `a`.
+
+    Args:
+        a: the result before.
+        b: the result after; differences are B minus A.
+
+    Returns:
+        The comparison. Two results that do not compare are compared all the same, as far as they
+        hold the same things; `mismatches` then says what is wrong with that.
+    """
+    scoring = a.scoring if a.scoring is b.scoring else Scoring.CORRECTED
+    why_not = mismatches(a, b)
+    ours, theirs = ({style.style: style for style in result.styles} for result in (a, b))
+    in_a, in_b = (_scored(result, scoring) for result in (a, b))
+    if set(in_a.styles) != set(in_b.styles):
+        why_not.append(f"The overall numbers cover different styles: {len(in_a.styles)} in A, "
+                       f"{len(in_b.styles)} in B.")
+    common = [style for style in ours if style in theirs]
+    pairs = [
+        (style, one, other)
+        for style in common
+        for one, other in _image_pairs(ours[style], theirs[style])
+    ]
+    gained, lost = _flips(pairs, scoring)
+    return Comparison(
+        names=(a.upload, b.upload),
+        scoring=scoring,
+        mismatches=tuple(why_not),
+        side_differences=tuple(side_differences(a, b)),
+        identical=not why_not and _scores(a) == _scores(b),
+        final=Change(None, in_a.final_score, in_b.final_score),
+        overall=_metric_changes(in_a.components, in_b.components),
+        styles=_style_changes([(ours[style], theirs[style]) for style in common], scoring),
+        images={metric: _largest(pairs, metric, value)
+                for metric, value in _image_values(scoring).items()},
+        gained=gained,
+        lost=lost,
+        styles_only=_only(list(ours), list(theirs)),
+        images_only=_only(*([f"{style}/{image.file}" for style in common
+                             for image in styles[style].images] for styles in (ours, theirs))),
+        images_in_both=len(pairs),
+        same_files=sum(one.sha256 == other.sha256 for _, one, other in pairs),
+    )
+
+
+_Pair = tuple[str, ImageScores, ImageScores]
+
+
+def _scored(result: CheckResult, scoring: Scoring) -> ScoringResult:
+    return result.chosen if result.scoring is scoring else result.corrected
+
+
+def _scores(result: CheckResult) -> dict[str, object]:
+    """All but when, where and how long."""
+    return result.model_dump(
+        include={"scoring", "metrics", "official", "corrected", "styles", "prompts"}
+    )
+
+
+def _image_pairs(a: StyleScores, b: StyleScores) -> list[tuple[ImageScores, ImageScores]]:
+    others = {image.file: image for image in b.images}
+    return [(image, others[image.file]) for image in a.images if image.file in others]
+
+
+def _metric_changes(a: Components, b: Components) -> tuple[Change, ...]:
+    return tuple(Change(metric, getattr(a, metric.field), getattr(b, metric.field))
+                 for metric in ALL_METRICS)
+
+
+def _style_changes(
+    styles: list[tuple[StyleScores, StyleScores]], scoring: Scoring
+) -> tuple[StyleChange, ...]:
+    changes = []
+    for one, other in styles:
+        if scoring in one.means and scoring in other.means:
+            a, b = one.means[scoring], other.means[scoring]
+            changes.append(StyleChange(one.style, Change(None, means_term(a), means_term(b)),
+                                       _metric_changes(a, b)))
+    return tuple(sorted(changes, key=lambda change: change.size, reverse=True))
+
+
+def _image_values(scoring: Scoring) -> dict[Metric, Callable[[ImageScores], float | None]]:
+    return {
+        Metric.DINO: lambda image: image.dino,
+        Metric.HIST: lambda image: image.hist.get(scoring),
+        Metric.LPIPS: lambda image: image.lpips,
+        Metric.CLIP_IQA: lambda image: image.clip_iqa.get(scoring),
+    }
+
+
+def _largest(
+    pairs: list[_Pair], metric: Metric, value: Callable[[ImageScores], float | None]
+) -> tuple[ImageChange, ...]:
+    changes = [ImageChange(style, one.file, one.sha256 == other.sha256,
+                           Change(metric, value(one), value(other)))
+               for style, one, other in pairs]
+    changed = [change for change in changes if change.change.size > 0]
+    return tuple(sorted(changed, key=lambda each: each.change.size, reverse=True)[:LARGEST])
+
+
+def _flips(pairs: list[_Pair], scoring: Scoring) -> tuple[tuple[Flip, ...], tuple[Flip, ...]]:
+    gained: list[Flip] = []
+    lost: list[Flip] = []
+    for style, one, other in pairs:
+        a, b = one.clip_r.get(scoring), other.clip_r.get(scoring)
+        if a is None or b is None or a.correct == b.correct:
+            continue
+        likeliest = (a.top5[0][0] if a.top5 else "", b.top5[0][0] if b.top5 else "")
+        (gained if b.correct else lost).append(Flip(style, one.file, b.label, likeliest))
+    return tuple(gained), tuple(lost)
+
+
+def _only(a: list[str], b: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return (tuple(name for name in a if name not in set(b)),
+            tuple(name for name in b if name not in set(a)))

@@ -1,0 +1,170 @@
+"""Two results beside each other in the terminal; `compare_results` finds what there is to print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from jdiff_checker.scoring import ALL_METRICS, Metric
+from jdiff_checker.showing.changes import Change, Comparison, Flip, ImageChange, compare_results
+from jdiff_checker.showing.values import DASH, arrow, plain, written, written_change
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+__all__ = ["Comparison", "compare_results", "print_comparison"]
+
+_BOTH = ("A", "B", "B - A")
+_NAMES_SHOWN = 10
+"""Of styles or images that only one result has; the rest is counted."""
+
+
+def print_comparison(console: Console, comparison: Comparison) -> None:
+    """Print what is wrong with comparing, then the whole, the styles and the images."""
+    console.print(_text(f"A  {plain(comparison.names[0])}"))
+    console.print(_text(f"B  {plain(comparison.names[1])}"))
+    if comparison.identical:
+        console.print(_text("Identical: the same images and references, the same scores "
+                            "throughout.", "bold green"))
+        _print_side_differences(console, comparison)
+        return
+    if comparison.mismatches:
+        _print_warning(console, comparison.mismatches)
+    _print_side_differences(console, comparison)
+    console.print(_text(f"{comparison.images_in_both} images are in both, "
+                        f"{comparison.same_files} of them byte for byte the same."))
+    _print_only(console, "Styles", comparison.styles_only)
+    _print_only(console, "Images", comparison.images_only)
+    console.print()
+    if comparison.styles:
+        console.print(_styles_table(comparison))
+    for metric, changes in comparison.images.items():
+        if changes:
+            console.print(_images_table(metric, changes))
+    if comparison.gained:
+        console.print(_flips_table("CLIP-R: missed in A, hit in B", "green", comparison.gained))
+    if comparison.lost:
+        console.print(_flips_table("CLIP-R: hit in A, missed in B", "red", comparison.lost))
+    # Last, where the eye is when the printing ends.
+    console.print(_overall_table(comparison))
+    console.print(_final_line(comparison))
+
+
+def _print_warning(console: Console, sentences: Sequence[str]) -> None:
+    from rich.panel import Panel
+
+    lines = "\n".join(f"- {plain(sentence)}" for sentence in sentences)
+    console.print(Panel(_text(lines, "bold red", as_it_is=True), border_style="bold red",
+                        title="These results do not compare", title_align="left"))
+
+
+def _print_side_differences(console: Console, comparison: Comparison) -> None:
+    if comparison.side_differences:
+        console.print(_text("Also different: " + "; ".join(comparison.side_differences) + ".",
+                            "dim"))
+
+
+def _print_only(
+    console: Console, what: str, only: tuple[tuple[str, ...], tuple[str, ...]]
+) -> None:
+    for name, names in zip("AB", only, strict=True):
+        if names:
+            more = len(names) - _NAMES_SHOWN
+            listed = ", ".join(plain(each) for each in names[:_NAMES_SHOWN])
+            console.print(_text(f"{what} only in {name} ({len(names)}): {listed}"
+                                f"{f' and {more} more' if more > 0 else ''}.", "yellow"))
+
+
+def _overall_table(comparison: Comparison) -> Table:
+    table = _table(f"Overall, {comparison.scoring} scoring", "", _BOTH, [""])
+    for change in (*comparison.overall, comparison.final):
+        name = change.metric.label if change.metric else "final score"
+        table.add_row(
+            _text(f"{name} {arrow(change.metric)}"), written(change.before, change.metric),
+            written(change.after, change.metric), _difference(change), _verdict(change),
+            style="" if change.metric else "bold",
+        )
+    return table
+
+
+def _styles_table(comparison: Comparison) -> Table:
+    headings = [f"{metric.label} {arrow(metric)}" for metric in ALL_METRICS]
+    table = _table("Styles, B - A, largest change of the style term first", "style",
+                   ["style term ↑", *headings])
+    for style in comparison.styles:
+        table.add_row(_text(style.style), _difference(style.term),
+                      *map(_difference, style.metrics))
+    table.caption = _text("style term = 0.2 DINO + 0.4 Hist + 0.4 (1 - LPIPS)", "dim")
+    return table
+
+
+def _images_table(metric: Metric, changes: Sequence[ImageChange]) -> Table:
+    table = _table(f"{metric.label} {arrow(metric)}: the images that changed most", "image", _BOTH,
+                   [""])
+    for image in changes:
+        change = image.change
+        note = _verdict(change)
+        if image.same_file:
+            note.append(", though the same file", "yellow")
+        table.add_row(_text(f"{plain(image.style)}/{plain(image.file)}"),
+                      written(change.before, metric), written(change.after, metric),
+                      _difference(change), note)
+    return table
+
+
+def _flips_table(title: str, style: str, flips: Sequence[Flip]) -> Table:
+    table = _table(f"{title} ({len(flips)})", "image", (),
+                   ["looked for", "likeliest in A", "likeliest in B"], style=style)
+    for flip in flips:
+        table.add_row(_text(f"{plain(flip.style)}/{plain(flip.file)}"), _text(flip.label),
+                      *(_text(guess or DASH) for guess in flip.likeliest))
+    return table
+
+
+def _final_line(comparison: Comparison) -> Text:
+    change = comparison.final
+    line = _text(f"Final score, {comparison.scoring} scoring: {written(change.before)} -> "
+                 f"{written(change.after)} ", "bold")
+    line.append_text(_verdict(change))
+    if comparison.mismatches:
+        line.append(" (do not compare, see above)", "bold red")
+    return line
+
+
+def _difference(change: Change) -> Text:
+    return _text(written_change(change.difference, change.metric), _colour(change))
+
+
+def _verdict(change: Change) -> Text:
+    words = {True: "better", False: "worse"}
+    if change.difference is None:
+        return _text("")
+    return _text(words[change.better] if change.better is not None else "same", _colour(change))
+
+
+def _colour(change: Change) -> str:
+    return {True: "green", False: "red", None: ""}[change.better]
+
+
+def _table(title: str, names: str, numbers: Sequence[str], words: Sequence[str] = (), *,
+           style: str = "") -> Table:
+    """A column of names, columns of numbers, which stay whole, and columns of words."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=_text(title, f"bold {style}"), box=box.SIMPLE, title_justify="left",
+                  caption_justify="left", pad_edge=False, collapse_padding=True)
+    table.add_column(names, overflow="fold")
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in words:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _text(content: str, style: str = "", *, as_it_is: bool = False) -> Text:
+    from rich.text import Text
+
+    return Text(content if as_it_is else plain(content), style, overflow="fold")

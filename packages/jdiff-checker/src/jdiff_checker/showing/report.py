@@ -1,0 +1,190 @@
+"""A result as one web page that needs nothing but itself.
+
+The page is written as it is rendered, style by style, so that only one picture is in memory at a
+time. File names and prompts are foreign text: Jinja2 escapes them, and a content security policy
+keeps the page from loading anything and from running any script but its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jdiff_checker.files import atomic_path
+from jdiff_checker.formula import PUBLISHED
+from jdiff_checker.result import CheckResult, ClipR, Components, ImageScores, StyleScores
+from jdiff_checker.scoring import ALL_METRICS, Metric, Scoring
+from jdiff_checker.showing.chart import panels
+from jdiff_checker.showing.thumbnails import Thumbnail, thumbnail
+from jdiff_checker.showing.values import arrow, direction, plain, written
+from jdiff_checker.showing.worst import (
+    image_term,
+    images_worst_first,
+    means_term,
+    shown_scoring,
+    styles_worst_first,
+)
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_PAGE_BYTES = 7_600_000
+"""What a page may take; a few thousand images get the worst quality and take more."""
+_TEXT_BYTES_EACH = 2_000
+"""Of that, what the markup of one image takes."""
+_THUMBNAIL_BYTES = (2_500, 14_000)
+"""A JPEG is allowed at least and at most this."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image's place in the page: its values, and what links to it."""
+
+    anchor: str
+    style: str
+    left_out: bool
+    """The scoring asked for does not count its style; the numbers are of the corrected one."""
+    image: ImageScores
+    term: float | None
+    hist: float | None
+    clip_iqa: float | None
+    clip_r: ClipR | None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One style: what stands above its pictures."""
+
+    anchor: str
+    style: StyleScores
+    scoring: Scoring
+    """What its numbers come from; see `shown_scoring`."""
+    means: Components
+    term: float | None
+    entries: list[Entry]
+    """Worst first."""
+
+
+@dataclass
+class _Pictures:
+    """Makes the thumbnails one after the other, and keeps what could not be shown."""
+
+    most_bytes: int
+    total: int
+    on_progress: Callable[[int, int], None] | None
+    done: int = 0
+    not_shown: list[str] = field(default_factory=list)
+
+    def make(self, path: Path) -> Thumbnail:
+        made = thumbnail(path, self.most_bytes)
+        if made.missing_because:
+            self.not_shown.append(f"{path}: {made.missing_because}")
+        self.done += 1
+        if self.on_progress is not None:
+            self.on_progress(self.done, self.total)
+        return made
+
+
+def write_report(
+    result: CheckResult, folder: Path, on_progress: Callable[[int, int], None] | None = None
+) -> Path:
+    """Write `report.html` into `folder`: one self-contained page, and no other file.
+
+    Args:
+        result: what to show. Its images and references are read again for the thumbnails; one
+            that has gone is an empty frame, and named at the end of the page.
+        folder: made if it is not there.
+        on_progress: called after each picture with how many are done, and of how many.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        OutputError: the page cannot be written.
+    """
+    page = folder / "report.html"
+    with atomic_path(page) as temporary, open(
+        # A file name that is not text cannot be encoded otherwise.
+        temporary, "w", encoding="utf-8", errors="backslashreplace", newline="\n"
+    ) as stream:
+        for part in _parts(result, on_progress):
+            stream.write(part)
+    return page
+
+
+def _parts(
+    result: CheckResult, on_progress: Callable[[int, int], None] | None
+) -> Iterator[str]:
+    from markupsafe import Markup
+
+    environment = _environment()
+    script = _source(environment, "report.js")
+    sheets = list(_sheets(result))
+    total = sum(len(style.references) + len(style.images) for style in result.styles)
+    least, most = _THUMBNAIL_BYTES
+    # Base64 makes four characters of three bytes.
+    each = (_PAGE_BYTES // max(total, 1) - _TEXT_BYTES_EACH) * 3 // 4
+    pictures = _Pictures(min(max(each, least), most), total, on_progress)
+    return environment.get_template("report.html.j2").generate(
+        result=result, chosen=result.chosen, scorings=list(Scoring), metrics=ALL_METRICS,
+        sheets=sheets, entries=_in_table_order(sheets), pictures=pictures,
+        published=PUBLISHED, panels=[Markup(panel) for panel in panels(result)],
+        css=Markup(_source(environment, "report.css")), script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("jdiff_checker.showing"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )
+    environment.filters.update(written=written, plain=plain, sortable=_sortable, top5=_top5)
+    environment.globals.update(Metric=Metric, arrow=arrow, direction=direction)
+    return environment
+
+
+def _source(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0].strip()
+
+
+def _sheets(result: CheckResult) -> Iterator[Sheet]:
+    for number, style in enumerate(styles_worst_first(result)):
+        scoring = shown_scoring(result, style)
+        means = style.means.get(scoring, Components())
+        entries = [
+            Entry(f"s{number}-{place}", style.style, scoring != result.scoring, image,
+                  image_term(image, scoring), image.hist.get(scoring),
+                  image.clip_iqa.get(scoring), image.clip_r.get(scoring))
+            for place, image in enumerate(images_worst_first(style.images, scoring))
+        ]
+        yield Sheet(f"s{number}", style, scoring, means, means_term(means), entries)
+
+
+def _in_table_order(sheets: list[Sheet]) -> list[Entry]:
+    """Worst of all first; what the scoring leaves out comes last, as the sheets do."""
+
+    def key(entry: Entry) -> tuple[bool, float]:
+        return entry.left_out, math.inf if entry.term is None else entry.term
+
+    return sorted((entry for sheet in sheets for entry in sheet.entries), key=key)
+
+
+def _sortable(value: float | None) -> str:
+    """A number as the page's script reads it; empty where there is none."""
+    return "" if value is None or not math.isfinite(value) else f"{value:.6g}"
+
+
+def _top5(clip_r: ClipR) -> str:
+    """The guesses as lines of text."""
+    lines = [f"{place}. {plain(label)}  {probability:.1%}"
+             for place, (label, probability) in enumerate(clip_r.top5, 1)]
+    return "\n".join([f"Looked for: {plain(clip_r.label)}. The five likeliest:", *lines])

@@ -1,0 +1,1 @@
+"""The files of weights that metrics need: which ones, where they lie, how they get there."""

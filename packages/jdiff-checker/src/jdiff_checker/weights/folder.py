@@ -1,0 +1,173 @@
+"""The folder the weights lie in, and whether they are the ones the metrics are defined with."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from jdiff_checker.errors import WeightsError
+from jdiff_checker.result import WeightsRecord
+from jdiff_checker.scoring import ALL_METRICS, Metric
+from jdiff_checker.weights.hashes import HashMemo
+from jdiff_checker.weights.published import PUBLISHED, WeightsFile, needed, size_text
+
+
+class Presence(StrEnum):
+    """What lies at a file's place."""
+
+    MISSING = "missing"
+    PUBLISHED = "published"
+    DIFFERENT = "different"
+    """Another file, or a damaged or truncated one."""
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What was found at a file's place."""
+
+    presence: Presence
+    sha256: str | None
+    """Of what is there; None where nothing is."""
+
+
+class WeightsFolder:
+    """A folder of weights, which need not exist yet."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._hashes = HashMemo(root)
+
+    @classmethod
+    def locate(cls, given: Path | None) -> WeightsFolder:
+        """The folder given, or `JDIFF_WEIGHTS`, or the place for caches of this user.
+
+        Raises:
+            WeightsError: the path is no folder, or there is no home folder to put one in.
+        """
+        try:
+            root = (given or _from_environment()).expanduser().absolute()
+        except RuntimeError as error:
+            raise WeightsError(
+                f"no folder for the weights: {error}. Give it with --dir, or set JDIFF_WEIGHTS."
+            ) from error
+        if root.exists() and not root.is_dir():
+            raise WeightsError(
+                f"{root} is a file. The folder of the weights is wanted: check --dir and "
+                "JDIFF_WEIGHTS.")
+        return cls(root)
+
+    def path(self, file: WeightsFile) -> Path:
+        """Where the file lies, or would."""
+        return self.root / file.path
+
+    def state(self, file: WeightsFile, *, afresh: bool = False) -> FileState:
+        """What lies at the file's place; `afresh` reads it even if its hash is remembered.
+
+        Raises:
+            WeightsError: something is there but cannot be read.
+        """
+        try:
+            sha256 = self._hashes.sha256(file.path, afresh=afresh)
+        except (FileNotFoundError, NotADirectoryError):
+            return FileState(Presence.MISSING, None)
+        except OSError as error:
+            raise WeightsError(
+                f"{self.path(file)} cannot be read: {error.strerror or error}. Check its "
+                "permissions and the disk, or choose another folder."
+            ) from error
+        same = sha256 == file.sha256
+        return FileState(Presence.PUBLISHED if same else Presence.DIFFERENT, sha256)
+
+    def downloaded(self, file: WeightsFile) -> None:
+        """Note that the file was just put in place and is the published one."""
+        self._hashes.remember(file.path, file.sha256)
+
+    def require(
+        self, metrics: Iterable[Metric], *, allow_unpublished: bool,
+        published: Sequence[WeightsFile] = PUBLISHED,
+    ) -> list[WeightsRecord]:
+        """Make sure that every file these metrics read is there; the records tell which they are.
+
+        Args:
+            metrics: what will be scored.
+            allow_unpublished: accept files other than the published ones; their records say so.
+            published: the files that metrics are defined with.
+
+        Raises:
+            WeightsError: files are missing, or not the published ones; all of them are listed.
+        """
+        metrics = set(metrics)
+        records: list[WeightsRecord] = []
+        missing: list[WeightsFile] = []
+        different: list[tuple[WeightsFile, str]] = []
+        for file in needed(metrics, published):
+            state = self.state(file)
+            if state.sha256 is None:
+                missing.append(file)
+                continue
+            is_published = state.presence is Presence.PUBLISHED
+            if not is_published and not allow_unpublished:
+                different.append((file, state.sha256))
+            records.append(WeightsRecord(file=file.path, sha256=state.sha256,
+                                         published=is_published))
+        paragraphs = []
+        if missing:
+            refused = _metrics_of(missing + [file for file, _ in different])
+            # Hist needs no weights, so there is always something left to score.
+            left = [metric for metric in ALL_METRICS if metric in metrics
+                    and metric not in refused] or [Metric.HIST]
+            paragraphs.append(self._missing_message(missing, left))
+        if different:
+            paragraphs.append(self._different_message(different))
+        if paragraphs:
+            raise WeightsError("\n".join(paragraphs))
+        return records
+
+    def fetch_command(self, *options: str) -> str:
+        """The command that fills this folder, to be copied from a message into a shell."""
+        return shlex.join(["jdiff-check", "weights", "fetch", "--dir", str(self.root), *options])
+
+    def _missing_message(self, missing: list[WeightsFile], left: list[Metric]) -> str:
+        lines = [f"weights are missing in {self.root}:"]
+        lines += [f"  {file.path} ({file.name}, {size_text(file.size)}), for {file.metric_names}"
+                  for file in missing]
+        names = ",".join(_metrics_of(missing))
+        lines += [f"Get them: {self.fetch_command('--metrics', names)}",
+                  f"Or score without them: --metrics {','.join(left)}"]
+        return "\n".join(lines)
+
+    def _different_message(self, different: list[tuple[WeightsFile, str]]) -> str:
+        lines = [f"weights in {self.root} are not the published ones (damaged, cut short, or "
+                 "another version):"]
+        lines += [f"  {file.path} ({file.name}), for {file.metric_names}: "
+                  f"sha256 {short(sha256)} instead of {short(file.sha256)}"
+                  for file, sha256 in different]
+        names = ",".join(_metrics_of([file for file, _ in different]))
+        lines += [f"Replace them: {self.fetch_command('--metrics', names, '--replace')}",
+                  "Or score with them as they are: --unpublished-weights; the result is marked, "
+                  "for its numbers compare to no others."]
+        return "\n".join(lines)
+
+
+def short(sha256: str) -> str:
+    """Enough of a hash to tell files apart."""
+    return sha256[:12]
+
+
+def _metrics_of(files: list[WeightsFile]) -> list[Metric]:
+    return [metric for metric in ALL_METRICS if any(metric in file.metrics for file in files)]
+
+
+def _from_environment() -> Path:
+    named = os.environ.get("JDIFF_WEIGHTS")
+    if named:
+        return Path(named)
+    # The XDG specification wants relative paths ignored.
+    caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not caches.is_absolute():
+        caches = Path.home() / ".cache"
+    return caches / "jdiff-checker" / "weights"
