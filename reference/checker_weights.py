@@ -35,13 +35,13 @@ def write(folder: Path, seed: int = 0) -> None:
     torch.save(inception_tensors(), folder / "fid/pt_inception-2015-12-05-6726825d.pth")
 
 
-def dinov2() -> torch.nn.Module:
-    """A transformers DINOv2 with two layers of width 64."""
+def dinov2(*, full_size: bool = False) -> torch.nn.Module:
+    """A transformers DINOv2 with two layers of width 64, or ViT-B/14."""
     from transformers import Dinov2Config, Dinov2Model
 
-    model = Dinov2Model(Dinov2Config(hidden_size=64, num_hidden_layers=2, num_attention_heads=2,
-                                     image_size=518, patch_size=14))
-    return _lively(model)
+    small = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = Dinov2Config(image_size=518, patch_size=14, **({} if full_size else small))
+    return _lively(Dinov2Model(config))
 
 
 def clip_vit() -> torch.nn.Module:
