@@ -74,7 +74,8 @@ def score_all(
     incomplete: list[str],
     notes: list[str],
 ) -> ScoringResult:
-    """The result of one scoring over its styles, in their order."""
+    """The result of one scoring over those of its styles that have images, in their order."""
+    styles = [style for style in styles if _counted(style.scores.images, scoring)]
     means = [style.scores.means[scoring] for style in styles]
     images = [image for style in styles for image in _counted(style.scores.images, scoring)]
     # Quirk 3: the official loop keeps only the style it saw last.

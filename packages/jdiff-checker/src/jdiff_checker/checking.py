@@ -90,8 +90,13 @@ def check(
     """
     started, begun = datetime.datetime.now(datetime.UTC), time.monotonic()
     require_torch()
+    for name, given in (("metrics", metrics), ("styles", styles)):
+        if isinstance(given, str):  # or its letters would be taken for the list
+            raise InputError(f"{name}={given!r}: give a list, {name}=[{given!r}].")
     scoring = _member(Scoring, scoring, "scoring")
     wanted = {_member(Metric, given, "metric") for given in metrics}
+    if not wanted:
+        raise InputError("metrics: none is named. Give at least one, or leave it out for all.")
     chosen = [metric for metric in ALL_METRICS if metric in wanted]
     workers = workers or min(8, os.cpu_count() or 1)
     seen = survey(
@@ -194,10 +199,10 @@ def _notes(
     for quirk in QUIRKS:
         if quirk.metric is not None and quirk.metric not in metrics:
             continue
-        if scoring is Scoring.CORRECTED:
+        if quirk.number == 5 and selected:
+            notes.append("as asked for: styles: those named, neither 00 to 14 nor all")
+        elif scoring is Scoring.CORRECTED:
             notes.append(f"fixed: {quirk.subject}: {quirk.corrected}")
-        elif quirk.number == 5 and selected:
-            notes.append("not as official: styles: those asked for instead of 00 to 14")
         else:
             notes.append(f"as official: {quirk.subject}: {quirk.official}")
     if Metric.CLIP_R in metrics and prompts <= clip_r.TOP:

@@ -1,4 +1,4 @@
-"""The `jdiff-check` command line. What a command needs is imported when it runs, not for `--help`."""
+"""The `jdiff-check` command line. What a command needs is imported when it runs, not before."""
 
 from __future__ import annotations
 
@@ -114,8 +114,8 @@ def main_command(
 ) -> None:
     """Score style-transfer results as track 2 of the 4th Jittor AI challenge does.
 
-    `jdiff-check --upload out/ --gt data/B` prints a table and writes `result.json`. The weights come
-    first, once: `jdiff-check weights fetch`.
+    `jdiff-check --upload out/ --gt data/B` prints a table and writes `result.json`. The weights
+    come first, once: `jdiff-check weights fetch`.
     """
     if context.invoked_subcommand is not None:
         return

@@ -20,6 +20,15 @@ class UploadError(InputError):
     """The images to score, or the references, are incomplete or cannot be read."""
 
 
+class IncompleteUploadError(UploadError):
+    """A strict check refuses the upload; the message lists every problem."""
+
+    def __init__(self, summary: str, problems: list[str], fix: str) -> None:
+        super().__init__("\n".join([f"{summary}:", *problems, fix]))
+        self.summary = summary
+        self.fix = fix
+
+
 class WeightsError(InputError):
     """Weights a metric needs are missing, damaged or not the published ones."""
 

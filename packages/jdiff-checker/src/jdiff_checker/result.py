@@ -16,8 +16,9 @@ class _Record(BaseModel):
 class Components(_Record):
     """The six metrics of one scoring; None where a metric was not asked for or has no value.
 
-    `dino`, `hist`: -1 to 1, higher is better. `fid`: 0 and up, lower is better. `lpips`: 0 to about
-    1, lower is better. `clip_iqa`, `clip_r`: 0 to 1, higher is better.
+    `dino` (arXiv 2304.07193) and `hist`: -1 to 1, higher is better. `fid` (arXiv 1706.08500): 0
+    and up, lower is better. `lpips` (arXiv 1801.03924): 0 to about 1, lower is better. `clip_iqa`
+    (arXiv 2207.12396) and `clip_r` (arXiv 2103.00020): 0 to 1, higher is better.
     """
 
     dino: float | None = None

@@ -6,15 +6,17 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jdiff_checker.backbones.loading import loading
 from jdiff_checker.environment import import_torchvision
-from jdiff_checker.errors import WeightsError
 
 if TYPE_CHECKING:
     import torch
 
 
-def load_clip(file: Path) -> Any:
+def load_clip(file: Path, what: str, *, vision_transformer: bool) -> Any:
     """The `open_clip.CLIP` whose tensors `file` holds, in float32 on the CPU.
+
+    Its image side must be a vision transformer or, with False, a ResNet; messages call it `what`.
 
     The architecture is read off the tensors' shapes (heads are 64 wide, as in all of OpenAI's
     models), and the activation is the quick GELU that they were trained with: with the exact one
@@ -23,22 +25,18 @@ def load_clip(file: Path) -> Any:
     Raises:
         WeightsError: the file is damaged or not such a model.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     import_torchvision()
     from open_clip import CLIP
 
-    try:
+    with loading(file, what):
         tensors = load_file(file)
+        if ("visual.proj" in tensors) != vision_transformer:
+            raise ValueError("another CLIP")
         embed_dim, vision, text = _architecture(tensors)
         model = CLIP(embed_dim, vision, text, quick_gelu=True)
         model.load_state_dict(tensors)
-    except (SafetensorError, OSError, RuntimeError, KeyError) as error:
-        raise WeightsError(
-            f"{file}: not a CLIP model in open_clip's layout ({str(error).splitlines()[0]}). Fetch "
-            "it again: jdiff-check weights fetch --replace"
-        ) from error
     return model.float().eval()
 
 

@@ -23,7 +23,7 @@ class ClipRN50:
     def __init__(self, file: Path, key: str, device: torch.device) -> None:
         import torch
 
-        self._model = load_clip(file).to(device)
+        self._model = load_clip(file, "CLIP RN50", vision_transformer=False).to(device)
         self._device = device
         self._mean = torch.tensor(CLIP_MEAN, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(CLIP_STD, device=device).view(1, 3, 1, 1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jdiff_checker.backbones.loading import loading
 from jdiff_checker.environment import import_torchvision
-from jdiff_checker.errors import WeightsError
 from jdiff_checker.features.preprocessing import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -25,20 +25,17 @@ class Dinov2:
 
     def __init__(self, folder: Path, key: str, device: torch.device) -> None:
         import_torchvision()  # transformers imports it where it is installed
-        from transformers import Dinov2Model
+        from transformers import Dinov2Config, Dinov2Model
 
-        try:
+        with loading(folder / "config.json", "DINOv2's configuration"):
+            config = Dinov2Config.from_json_file(folder / "config.json")
+        with loading(folder / "model.safetensors", "DINOv2 ViT-B/14"):
             model, found = Dinov2Model.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+                folder, config=config, local_files_only=True, use_safetensors=True,
+                output_loading_info=True,
             )
-        except (OSError, ValueError, RuntimeError) as error:
-            raise WeightsError(f"{folder}: DINOv2 cannot be loaded from it ({error}).") from error
-        if found["missing_keys"]:
-            raise WeightsError(
-                f"{folder}/model.safetensors lacks {sorted(found['missing_keys'])[0]} and "
-                f"{len(found['missing_keys']) - 1} more tensors of DINOv2. Fetch it again: "
-                "jdiff-check weights fetch --replace"
-            )
+            if found["missing_keys"]:
+                raise KeyError(f"no tensor {sorted(found['missing_keys'])[0]}")
         self._model = model.float().eval().to(device)
         self.key = key
 

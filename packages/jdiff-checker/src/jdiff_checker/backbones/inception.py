@@ -9,8 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jdiff_checker.backbones.pickled import read_tensors
-from jdiff_checker.errors import WeightsError
+from jdiff_checker.backbones.loading import loading, read_tensors
 from jdiff_checker.features.preprocessing import pixels
 
 if TYPE_CHECKING:
@@ -39,21 +38,16 @@ class InceptionStem:
             "Conv2d_2a_3x3": layer(32, 32),
             "Conv2d_2b_3x3": layer(32, 64, padding=1),
         }
-        tensors = read_tensors(file)
-        for name, module in layers.items():
-            state = {
-                key.removeprefix(f"{name}.").replace("conv.", "0.").replace("bn.", "1."): value
-                for key, value in tensors.items()
-                if key.startswith(f"{name}.")
-            }
-            try:
+        with loading(file, "the FID Inception network"):
+            tensors = read_tensors(file)
+            for name, module in layers.items():
+                state = {
+                    key.removeprefix(f"{name}.").replace("conv.", "0.").replace("bn.", "1."): value
+                    for key, value in tensors.items()
+                    if key.startswith(f"{name}.")
+                }
                 # Older files lack num_batches_tracked, which only training counts with.
                 module.load_state_dict({"1.num_batches_tracked": torch.tensor(0), **state})
-            except RuntimeError as error:
-                raise WeightsError(
-                    f"{file}: no layer {name}; not the FID Inception weights. Fetch them again: "
-                    "jdiff-check weights fetch --replace"
-                ) from error
         self._stem = nn.Sequential(*layers.values(), nn.MaxPool2d(3, stride=2)).eval().to(device)
         self.key = key
 

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jdiff_checker.backbones.pickled import read_tensors
+from jdiff_checker.backbones.loading import loading, read_tensors
 from jdiff_checker.environment import import_torchvision
 from jdiff_checker.errors import BrokenEnvironmentError, WeightsError
 from jdiff_checker.features.preprocessing import pixels
@@ -40,13 +40,8 @@ class SqueezeNetLpips:
             warnings.filterwarnings("ignore", message=".*weight enum.*")
             model = lpips.LPIPS(net="squeeze", pnet_rand=True, verbose=False)
             trunk = torchvision.models.squeezenet1_1(weights=None)
-        try:
+        with loading(file, "SqueezeNet 1.1"):
             trunk.load_state_dict(read_tensors(file))
-        except RuntimeError as error:
-            raise WeightsError(
-                f"{file}: not SqueezeNet 1.1 ({str(error).splitlines()[-1].strip()}). Fetch it "
-                "again: jdiff-check weights fetch --replace"
-            ) from error
         for part in range(model.net.N_slices):
             for name, module in getattr(model.net, f"slice{part + 1}").named_children():
                 module.load_state_dict(trunk.features[int(name)].state_dict())

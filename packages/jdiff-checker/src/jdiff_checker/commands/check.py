@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jdiff_checker.commands.options import parse_metrics, parse_styles
-from jdiff_checker.errors import InputError, OutputError
+from jdiff_checker.errors import IncompleteUploadError, InputError, OutputError, UploadError
 from jdiff_checker.scoring import Scoring
 
 if TYPE_CHECKING:
@@ -67,13 +67,17 @@ def run_check(
     with _logged_to(result_folder / LOG):
         _logger.info("jdiff-check %s", " ".join(sys.argv[1:]))
         with shown_progress() as on_progress:
-            result = check(
-                upload, gt, scoring=scoring, metrics=chosen_metrics, styles=chosen_styles,
-                prompts=prompts, weights=weights, allow_missing=allow_missing,
-                allow_unpublished_weights=unpublished_weights, device=device, workers=workers,
-                cache=cache, use_cache=not no_cache, on_problems=show_problems,
-                on_progress=on_progress,
-            )
+            try:
+                result = check(
+                    upload, gt, scoring=scoring, metrics=chosen_metrics, styles=chosen_styles,
+                    prompts=prompts, weights=weights, allow_missing=allow_missing,
+                    allow_unpublished_weights=unpublished_weights, device=device,
+                    workers=workers, cache=cache, use_cache=not no_cache,
+                    on_problems=show_problems, on_progress=on_progress,
+                )
+            except IncompleteUploadError as error:
+                # The problems have just been shown.
+                raise UploadError(f"{error.summary}; see above. {error.fix}") from error
             write_result(result, result_folder / RESULT)
             page = None
             if report is not None:

@@ -123,7 +123,7 @@ class Extraction:
     def _pass(
         self, pictures: Sequence[Picture], lpips: set[str], features: StyleFeatures
     ) -> Iterator[tuple[list[Picture], torch.Tensor]]:
-        """Compute what is missing of `pictures`; yields those whose hash is in `lpips`, in batches."""
+        """Compute what is missing of `pictures`; yields batches of those with LPIPS features."""
         import torch
 
         todo: dict[str, tuple[Picture, list[Metric]]] = {}
@@ -203,7 +203,7 @@ class Extraction:
         held: Mapping[str, torch.Tensor],
         features: StyleFeatures,
     ) -> None:
-        """LPIPS of the images of `part` to the held references, where missing."""
+        """LPIPS of `part` to the held references where `missing`; takes those pairs out of it."""
         new: dict[tuple[str, str], float] = {}
         for sha256, reference in held.items():
             measured = distances(embedded, reference).cpu().tolist()
@@ -215,4 +215,4 @@ class Extraction:
             {"|".join(pair): np.array([distance], np.float32) for pair, distance in new.items()},
         )
         features.lpips.update(new)
-        missing -= new.keys()
+        missing.difference_update(new)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from jdiff_checker.errors import UploadError
+from jdiff_checker.errors import IncompleteUploadError
 from jdiff_checker.reading.survey import Survey
 from jdiff_checker.scoring import OFFICIAL_STYLES, Scoring
 
@@ -32,16 +32,15 @@ def refuse_incomplete(survey: Survey, scoring: Scoring) -> None:
     """Do nothing if everything that the scoring needs is there.
 
     Raises:
-        UploadError: something is missing; the message lists all of it, one problem a line.
+        IncompleteUploadError: something is missing; the message lists all of it.
     """
     lines = [problem.message for problem in survey.problems if scoring in problem.stops]
     if lines:
         count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
-        raise UploadError("\n".join([
-            f"{survey.upload}: {count}, so no {scoring} score:",
-            *lines,
+        raise IncompleteUploadError(
+            f"{survey.upload}: {count}, so no {scoring} score", lines,
             "Add what is missing, or pass --allow-missing to score what is there.",
-        ]))
+        )
 
 
 def missing_from(survey: Survey, scoring: Scoring, styles: Collection[str]) -> list[str]:

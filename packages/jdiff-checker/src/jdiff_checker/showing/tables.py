@@ -64,7 +64,7 @@ def print_result(console: Console, result: CheckResult) -> None:
             console.print(_text(f"{name}: no final score: {_reason(scored)}", "yellow"))
     console.print()
     _print_list(console, f"The {result.scoring} scoring", result.chosen.notes, "dim")
-    _print_list(console, "Missing", result.chosen.incomplete, "yellow")
+    _print_list(console, "Scored in spite of", result.chosen.incomplete, "yellow")
     console.print(_text(f"CLIP-R's {len(result.prompts)} prompts come from {result.prompts_from}."))
     console.print(_text(f"Scored on {result.device} in {result.seconds:.1f} s."))
     if warning:
