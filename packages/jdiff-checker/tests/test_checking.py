@@ -367,3 +367,14 @@ def test_progress_comes_to_its_end_from_the_cache_too(score) -> None:
     score(metrics=["lpips"], on_progress=lambda *call: calls.append(call))
     assert calls[-1] == ("Scoring images", 18, 18)
     assert not any(what.startswith("Loading") for what, _, _ in calls)
+
+
+def test_an_image_too_small_for_clip_iqa_is_named_and_does_not_matter_to_others(
+    score, upload
+) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (31, 40)).save(upload / "00" / "Ring.png")
+    with pytest.raises(UploadError, match=r"Ring\.png: 31 x 40 pixels .* 32 a side"):
+        score(allow_missing=True)
+    assert score(allow_missing=True, metrics=["hist", "dino"]).official.components.dino

@@ -127,8 +127,8 @@ def _image(
 ) -> ImageScores:
     picture = image.picture
     vectors = {metric: known[picture.sha256] for metric, known in features.vectors.items()}
-    theirs = {metric: [known[reference.sha256] for reference in references]
-              for metric, known in features.vectors.items()}
+    theirs = {metric: [features.vectors[metric][reference.sha256] for reference in references]
+              for metric in (Metric.DINO, Metric.HIST) if metric in vectors}
     names = [reference.name for reference in references]
     scores = ImageScores(file=picture.name, prompt=image.prompt, sha256=picture.sha256,
                          width=picture.width, height=picture.height,

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
+SMALLEST_EDGE = 32
+"""The network halves an image five times."""
+
 
 class ClipRN50:
     """Image of any size -> unit-length embeddings of it under both scorings, (2, 1024) flattened.

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jdiff_checker.backbones.clip_rn50 import SMALLEST_EDGE
 from jdiff_checker.backbones.networks import Network
+from jdiff_checker.errors import UploadError
 from jdiff_checker.features.cache import FeatureCache, Vector
 from jdiff_checker.metrics.lpips import distances
 from jdiff_checker.reading.pictures import Picture, decode
@@ -25,11 +27,16 @@ if TYPE_CHECKING:
     import torch
 
 _LOGIT_SCALE = "logit_scale"
+_OF_IMAGES_ALONE = (Metric.CLIP_IQA, Metric.CLIP_R)
+"""What these metrics say of an image, they say without a reference."""
 
 
 @dataclass
 class StyleFeatures:
-    """What the metrics need of one style's images and references, by SHA-256 of their files."""
+    """What the metrics need of one style's images and references, by SHA-256 of their files.
+
+    References have no vectors for CLIP-IQA and CLIP-R, which look at images alone.
+    """
 
     vectors: dict[Metric, dict[str, Vector]] = field(default_factory=dict)
     lpips: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -69,20 +76,27 @@ class Extraction:
             UploadError: a picture cannot be decoded.
             OutputError: the cache cannot be written.
         """
-        everything = {picture.sha256 for picture in (*references, *images)}
-        features = StyleFeatures(
-            {metric: self._cache.get(network.key, everything)
-             for metric, network in self._networks.items() if metric is not Metric.LPIPS}
-        )
+        own = {image.sha256 for image in images}
+        everything = own | {reference.sha256 for reference in references}
+        features = StyleFeatures()
+        unknown: dict[str, list[Metric]] = {sha256: [] for sha256 in everything}
+        for metric, network in self._networks.items():
+            if metric is not Metric.LPIPS:
+                needed = own if metric in _OF_IMAGES_ALONE else everything
+                known = features.vectors[metric] = self._cache.get(network.key, needed)
+                for sha256 in needed - known.keys():
+                    unknown[sha256].append(metric)
         missing = self._known_distances(references, images, features)
         # Embeddings of references are held (9 MB each), those of images go as their batch goes.
         held: dict[str, torch.Tensor] = {}
-        for part, embedded in self._pass(references, {ref for _, ref in missing}, features):
+        compared = {reference for _, reference in missing}
+        for part, embedded in self._pass(references, unknown, compared, features):
             held.update(zip((picture.sha256 for picture in part), embedded, strict=True))
         for image in images:
             if image.sha256 in held:  # scored against itself
                 self._measure([image], held[image.sha256][None], missing, held, features)
-        for part, embedded in self._pass(images, {image for image, _ in missing}, features):
+        unmeasured = {image for image, _ in missing}
+        for part, embedded in self._pass(images, unknown, unmeasured, features):
             self._measure(part, embedded, missing, held, features)
         return features
 
@@ -121,15 +135,20 @@ class Extraction:
         return pairs - features.lpips.keys()
 
     def _pass(
-        self, pictures: Sequence[Picture], lpips: set[str], features: StyleFeatures
+        self,
+        pictures: Sequence[Picture],
+        unknown: dict[str, list[Metric]],
+        lpips: set[str],
+        features: StyleFeatures,
     ) -> Iterator[tuple[list[Picture], torch.Tensor]]:
-        """Compute what is missing of `pictures`; yields batches of those with LPIPS features."""
+        """Compute what is `unknown` of `pictures`; yields those in `lpips` with their features."""
         import torch
 
         todo: dict[str, tuple[Picture, list[Metric]]] = {}
         for picture in pictures:
-            wanted = [metric for metric, known in features.vectors.items()
-                      if picture.sha256 not in known]
+            if picture.sha256 in todo:
+                continue
+            wanted = unknown.pop(picture.sha256, [])
             if picture.sha256 in lpips:
                 wanted.append(Metric.LPIPS)
             if wanted:
@@ -161,6 +180,11 @@ class Extraction:
         ) -> tuple[Picture, dict[Metric, torch.Tensor]]:
             picture, metrics = entry
             image = decode(picture.path)
+            if Metric.CLIP_IQA in metrics and min(image.size) < SMALLEST_EDGE:
+                raise UploadError(
+                    f"{picture.path}: {image.width} x {image.height} pixels are too few for "
+                    f"CLIP-IQA, which needs {SMALLEST_EDGE} a side. Draw it larger or take it out."
+                )
             return picture, {metric: extractors[metric].prepare(image) for metric in metrics}
 
         batches = [todo[i:i + self._batch] for i in range(0, len(todo), self._batch)]

@@ -80,8 +80,9 @@ def inspect(path: Path) -> Picture:
 def decode(path: Path) -> Image:
     """The image in 8-bit RGB, in the size and orientation of the stored pixels.
 
-    Alpha is dropped, not composited, and an EXIF orientation is not applied: so does the official
-    checker. 16-bit grey (0 to 65535) is scaled to 0 to 255, not clipped.
+    Alpha is dropped, not composited, and an EXIF orientation is not applied, as in the official
+    checker (where only the histograms apply it, which changes none). 16-bit grey (0 to 65535) is
+    scaled to 0 to 255, not clipped.
 
     Raises:
         UploadError: the file cannot be read or decoded.
