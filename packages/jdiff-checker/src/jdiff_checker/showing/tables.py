@@ -25,17 +25,10 @@ _SUMMARY_FOOTNOTE = (
 )
 
 
-def print_problems(
-    console: Console, problems: Sequence[Problem], *, limit: int | None = None
-) -> None:
+def print_problems(console: Console, problems: Sequence[Problem]) -> None:
     """Print what was found before anything is scored; nothing if nothing was.
 
     What stops a strict check comes first, then what is only worth knowing, each grouped by kind.
-
-    Args:
-        console: where to.
-        problems: what was found.
-        limit: how many of each kind to print; the rest is counted. None prints all.
     """
     stopping = [problem for problem in problems if problem.stops]
     notes = [problem for problem in problems if not problem.stops]
@@ -43,7 +36,7 @@ def print_problems(
                                 ("Worth knowing", "bold yellow", notes)):
         if group:
             console.print(_text(f"{title} ({len(group)})", style))
-            _print_kinds(console, group, limit)
+            _print_kinds(console, group)
 
 
 def print_result(console: Console, result: CheckResult) -> None:
@@ -168,7 +161,7 @@ def _weights_panel(files: Sequence[str]) -> Panel:
     )
 
 
-def _print_kinds(console: Console, problems: Sequence[Problem], limit: int | None) -> None:
+def _print_kinds(console: Console, problems: Sequence[Problem]) -> None:
     kinds: dict[str, list[Problem]] = {}
     for problem in problems:
         kinds.setdefault(problem.kind, []).append(problem)
@@ -176,10 +169,8 @@ def _print_kinds(console: Console, problems: Sequence[Problem], limit: int | Non
         scorings = [scoring for scoring in Scoring if any(scoring in one.stops for one in group)]
         stops = f", {' and '.join(scorings)}" if scorings else ""
         console.print(_text(f"  {kind.replace('-', ' ')} ({len(group)}{stops})", "bold"))
-        for problem in group[:limit]:
+        for problem in group:
             console.print(_indented(problem.message))
-        if limit is not None and len(group) > limit:
-            console.print(_indented(f"… and {len(group) - limit} more", "dim"))
 
 
 def _print_list(console: Console, title: str, lines: Sequence[str], style: str) -> None:
