@@ -1,7 +1,8 @@
 """Write the reference values that the Jittor side compares with (run in the torch environment).
 
 ``python make_values.py --seed S --out DIR``
-    builds the small checkpoints with seed S and writes DIR/<name>.safetensors for each;
+    builds the small checkpoints with seed S and writes DIR/<name>.safetensors for each, and
+    DIR/lora/ for one of them (``lora_references.py``);
     ``--seed 0 --out golden`` makes the committed files.
 ``python make_values.py --fresh DIR [--seed S]``
     makes new checkpoints with torch's initial weights (``fresh_set.py``), of a random seed unless
@@ -19,6 +20,8 @@ import tempfile
 from pathlib import Path
 
 import fresh_set
+import lora_references
+from reference_sets import LORA_CHECKPOINT
 from reference_values import values
 from small_checkpoint import SMALL, build
 from value_files import write
@@ -31,6 +34,8 @@ def write_values(folder: Path, seed: int) -> None:
         with tempfile.TemporaryDirectory() as checkpoint:
             build(name, Path(checkpoint), seed)
             write(folder / f"{name}.safetensors", values(Path(checkpoint), seed), seed)
+            if name == LORA_CHECKPOINT:
+                lora_references.write_set(folder / "lora", Path(checkpoint), seed, committed=True)
 
 
 def main() -> None:

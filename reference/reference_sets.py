@@ -21,6 +21,8 @@ from small_checkpoint import SMALL
 
 GOLDEN_VALUES = Path(__file__).resolve().parent / "golden"
 GOLDEN = [f"golden-{name}" for name in SMALL]
+GOLDEN_LORA = GOLDEN_VALUES / "lora"
+LORA_CHECKPOINT = "sd21-v"  # the small checkpoint that the files in GOLDEN_LORA are for
 
 
 def _fresh_folders() -> dict[str, Path]:

@@ -1,3 +1,48 @@
-"""DreamBooth-LoRA training and generation in Jittor; nothing is implemented yet (see README.md)."""
+"""LoRA for the Jittor Stable Diffusion of `jstyleid_core`: layers, and their files.
+
+Importing this package is instant and silent. Reading and writing LoRA files needs numpy only;
+Jittor starts when `LoRAs` is first touched.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jstyleid_dreambooth.lora.attached import LoRAs
+    from jstyleid_dreambooth.lora.files import read_lora, write_lora
+    from jstyleid_dreambooth.lora.initial import new_lora
+    from jstyleid_dreambooth.lora.settings import LoRASettings
+    from jstyleid_dreambooth.lora.trainables import Trainables
+    from jstyleid_dreambooth.lora.weights import LoRAWeights, LowRank
 
 __version__ = "0.1.0"
+__all__ = [
+    "LoRASettings",
+    "LoRAWeights",
+    "LoRAs",
+    "LowRank",
+    "Trainables",
+    "__version__",
+    "new_lora",
+    "read_lora",
+    "write_lora",
+]
+
+_HOMES = {
+    "LoRASettings": "jstyleid_dreambooth.lora.settings",
+    "LoRAWeights": "jstyleid_dreambooth.lora.weights",
+    "LoRAs": "jstyleid_dreambooth.lora.attached",
+    "LowRank": "jstyleid_dreambooth.lora.weights",
+    "Trainables": "jstyleid_dreambooth.lora.trainables",
+    "new_lora": "jstyleid_dreambooth.lora.initial",
+    "read_lora": "jstyleid_dreambooth.lora.files",
+    "write_lora": "jstyleid_dreambooth.lora.files",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

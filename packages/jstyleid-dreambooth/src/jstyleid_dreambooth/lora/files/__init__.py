@@ -1,0 +1,9 @@
+"""LoRA files: every common spelling is read, diffusers' is written.
+
+All knowledge of foreign key names and file layouts is in this package; none of it needs Jittor.
+"""
+
+from jstyleid_dreambooth.lora.files.reading import read_lora
+from jstyleid_dreambooth.lora.files.writing import write_lora
+
+__all__ = ["read_lora", "write_lora"]

@@ -1,0 +1,110 @@
+"""LoRA files as diffusers writes them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jstyleid_core.errors import OutputError
+from jstyleid_core.files import atomic_path
+from jstyleid_dreambooth.lora.files.config import HEADER_KEY, header_config
+from jstyleid_dreambooth.lora.files.torch_writing import torch_file
+from jstyleid_dreambooth.lora.weights import LoRAWeights, LowRank, Part
+
+FILE_NAME = "pytorch_lora_weights.safetensors"
+_RESERVED = ("format", "rank", "alpha", HEADER_KEY)
+_INFIX: dict[Part, str] = {"unet": "lora", "text_encoder": "lora_linear_layer"}
+
+
+def write_lora(
+    path: str | os.PathLike[str], weights: LoRAWeights, about: Mapping[str, Any] | None = None
+) -> Path:
+    """Write a LoRA that diffusers loads (`load_lora_weights`), whole or not at all.
+
+    The same LoRA gives the same bytes. A `.safetensors` file says in its header what PEFT needs
+    (rank, alpha, targets), and for people `rank`, `alpha` and everything in `about`. A `.bin` file
+    has no place for either, and readers take alpha to be the rank, diffusers the first layer's:
+    there alpha / rank is multiplied into B, and layers of lower rank are filled up with zeros, so
+    that every reader computes the same. Text encoder layers belong into `.safetensors`: from
+    transformers 5 on, diffusers places them by what the header says.
+
+    Args:
+        path: a file ending in `.safetensors` or `.bin`; any other name is a folder, in which
+            `pytorch_lora_weights.safetensors` is written.
+        weights: what to write; its own `about` is written too.
+        about: such as `base_model`, `prompt`, `steps`, `seed`. Texts are written as they are,
+            everything else as JSON.
+
+    Returns:
+        The file.
+
+    Raises:
+        OutputError: it cannot be written.
+        ValueError: there is no layer, or `about` uses a name the header needs itself.
+    """
+    path = Path(path).expanduser()
+    if path.suffix not in (".safetensors", ".bin"):
+        if path.is_file():
+            raise OutputError(f"{path} is a file: give a folder, or a name ending in .safetensors")
+        path = path / FILE_NAME
+    if not len(weights):
+        raise ValueError("a LoRA without layers cannot be written")
+    notes = {**weights.about, **(about or {})}
+    if about and (reserved := [key for key in about if key in _RESERVED]):
+        raise ValueError(f"{', '.join(reserved)}: the file's header says this itself")
+    as_pickle = path.suffix == ".bin"
+    tensors: dict[str, NDArray[np.float32]] = {}
+    for part, layer_path, layer in weights.items():
+        name = f"{part}.{layer_path}.{_INFIX[part]}"
+        stored = _of_scale_one(layer, max(weights.ranks())) if as_pickle else layer
+        tensors[f"{name}.down.weight"] = stored.down
+        tensors[f"{name}.up.weight"] = stored.up
+    data = torch_file(tensors) if as_pickle else _safetensors(tensors, _header(weights, notes))
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+    return path
+
+
+def _of_scale_one(layer: LowRank, rank: int) -> LowRank:
+    """The same update with this rank for alpha, and for rank by rows and columns of zeros."""
+    missing = rank - layer.rank
+    down = np.concatenate([layer.down, np.zeros((missing, *layer.down.shape[1:]), np.float32)])
+    columns = np.zeros((layer.up.shape[0], missing, *layer.up.shape[2:]), np.float32)
+    up = np.concatenate([layer.up * np.float32(layer.scale), columns], axis=1)
+    return LowRank(down, up, float(rank))
+
+
+def _header(weights: LoRAWeights, notes: Mapping[str, Any]) -> dict[str, str]:
+    config: dict[str, Any] = {}
+    for part, layers in weights.layers.items():
+        if layers:
+            config |= header_config(part, layers)
+    alphas = sorted({layer.alpha for _, _, layer in weights.items()})
+    described = {key: value if isinstance(value, str) else json.dumps(value)
+                 for key, value in sorted(notes.items()) if key not in _RESERVED}
+    return {
+        "format": "pt",  # readers in transformers insist on it
+        **described,
+        "rank": ", ".join(map(str, weights.ranks())),
+        "alpha": ", ".join(f"{alpha:g}" for alpha in alphas),
+        HEADER_KEY: json.dumps(config, indent=2, sort_keys=True),
+    }
+
+
+def _safetensors(tensors: Mapping[str, NDArray[np.float32]], metadata: dict[str, str]) -> bytes:
+    """The file's bytes. The library orders the metadata anew in every process; this does not."""
+    entries: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name, values in tensors.items():
+        start, end = end, end + values.nbytes
+        entries[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [start, end]}
+    header = json.dumps(entries, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # the numbers begin at a multiple of eight
+    numbers = b"".join(values.astype("<f4").tobytes() for values in tensors.values())
+    return len(header).to_bytes(8, "little") + header + numbers

@@ -1,0 +1,70 @@
+"""LoRA files go both ways: diffusers' are committed, and diffusers reads what Jittor wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+import lora_references
+from reference_sets import GOLDEN_LORA, LORA_CHECKPOINT, distance
+from reference_values import load
+from small_checkpoint import build
+
+ONE_EVALUATION = 1e-5
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small checkpoint that the committed files are for."""
+    return build(LORA_CHECKPOINT, tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="module")
+def values() -> dict[str, Any]:
+    return load_file(GOLDEN_LORA / "values.safetensors")
+
+
+def test_committed_set_is_what_diffusers_writes(checkpoint: Path, tmp_path: Path) -> None:
+    lora_references.write_set(tmp_path, checkpoint, 0, committed=True)
+    for name, limit in (("diffusers", 0.0), ("values", ONE_EVALUATION)):
+        made = load_file(tmp_path / f"{name}.safetensors")
+        committed = load_file(GOLDEN_LORA / f"{name}.safetensors")
+        assert made.keys() == committed.keys()
+        assert max(distance(made[key], committed[key]) for key in made) <= limit
+
+
+def test_diffusers_loads_its_own_file_as_it_was(checkpoint: Path, values: dict[str, Any]) -> None:
+    pipeline = load(checkpoint)
+    pipeline.load_lora_weights(GOLDEN_LORA / lora_references.DIFFUSERS)
+    assert distance(lora_references.unet_answer(pipeline.unet, values),
+                    values["attention.unet"]) <= ONE_EVALUATION
+
+
+@pytest.mark.parametrize("name", ["jittor.safetensors", "jittor.bin"])
+def test_diffusers_loads_what_jittor_wrote(
+    name: str, checkpoint: Path, values: dict[str, Any]
+) -> None:
+    pipeline = load(checkpoint)
+    without = lora_references.unet_answer(pipeline.unet, values)
+    expected = load_file(GOLDEN_LORA / "jittor-values.safetensors")
+    pipeline.load_lora_weights(GOLDEN_LORA / name)
+    unet = lora_references.unet_answer(pipeline.unet, values)
+    assert distance(unet, expected["unet"]) <= ONE_EVALUATION
+    assert distance(without, expected["unet"]) > 0.05
+    if name.endswith("safetensors"):
+        text = lora_references.text_answer(pipeline, values)
+        assert distance(text, expected["text"]) <= ONE_EVALUATION
+
+
+def test_torch_reads_the_pickle_with_tensors_only() -> None:
+    tensors = torch.load(GOLDEN_LORA / "jittor.bin", weights_only=True)
+    stored = load_file(GOLDEN_LORA / "jittor.safetensors")
+    assert tensors.keys() == {key for key in stored if key.startswith("unet.")}
+    for key, tensor in tensors.items():
+        if ".down." in key:  # B is multiplied by alpha / rank
+            assert np.array_equal(tensor.numpy(), stored[key])
