@@ -19,6 +19,13 @@ def generate(
         int, typer.Option("--seed", min=0, help="The same seed draws the same picture.")
     ] = 0,
     size: options.SizeOption = "512",
+    lora: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lora", metavar="FILE[:WEIGHT]",
+            help="A LoRA file of diffusers, PEFT or kohya; weight 1 unless given. Repeatable.",
+        ),
+    ] = None,
     model: options.ModelOption = None,
     dtype: options.DtypeOption = "auto",
     device: options.DeviceOption = "auto",
@@ -28,6 +35,7 @@ def generate(
     from jstyleid_core.images import save_png
     from jstyleid_runner.core_model import load_model, named_source, shown_source
     from jstyleid_runner.facts import as_text
+    from jstyleid_runner.named_loras import attach, read_loras
     from jstyleid_runner.plan import guidance_evaluations
     from jstyleid_runner.progress import make_reporter
     from jstyleid_runner.sizes import parse_size
@@ -36,6 +44,7 @@ def generate(
     pixels = parse_size(size)
     target = picture_target(out, prompt)
     require_writable(target.parent)
+    loras = read_loras(lora or [])
     source = named_source(model)
     with temporary_report() as report:
         runtime.redirect_native_output(report)
@@ -43,6 +52,7 @@ def generate(
         try:
             loaded = load_model(source, dtype, device, reporter)
             loaded.check_size(pixels)
+            attach(loaded, loras)
             evaluations = steps * guidance_evaluations(guidance)
             reporter.begin(1, 0, evaluations)
             reporter.stage(prompt, steps, evaluations)
@@ -66,6 +76,8 @@ def generate(
                 "size": list(pixels),
                 "dtype": dtype,
             }
+            if loras:
+                facts["loras"] = [each.facts() for each in loras]
             save_png(picture, target, text=as_text(facts))
             reporter.finished(target)
         finally:
