@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from jstyleid_core.backend import nn
-from jstyleid_dreambooth.lora.weights import Shape
 
 
 def adaptable_layers(network: nn.Module) -> dict[str, nn.Module]:
@@ -13,9 +12,3 @@ def adaptable_layers(network: nn.Module) -> dict[str, nn.Module]:
         if isinstance(module, nn.Linear)
         or (isinstance(module, nn.Conv) and module.groups == 1)
     }
-
-
-def layout(network: nn.Module) -> dict[str, Shape]:
-    """Weight shapes of `adaptable_layers`, by path; no weight is computed or read."""
-    return {path: tuple(module.weight.shape)
-            for path, module in adaptable_layers(network).items()}
