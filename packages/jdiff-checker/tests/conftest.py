@@ -193,9 +193,9 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> Passes:
     def watched_networks(*arguments: Any, **options: Any) -> Any:
         made = networks(*arguments, **options)
         for metric, network in made.items():
-            def load(key: str, metric: str = metric, original: Any = network.load) -> _Watched:
+            def load(metric: str = metric, original: Any = network.load) -> _Watched:
                 seen.loaded.append(metric)
-                return _Watched(metric, original(key), seen)
+                return _Watched(metric, original(), seen)
 
             network.load = load
         return made

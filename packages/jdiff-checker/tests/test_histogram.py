@@ -65,7 +65,7 @@ def bgr(image: Image.Image) -> np.ndarray:
 
 
 def vector(image: Image.Image) -> np.ndarray:
-    return Histograms("key").prepare(image).numpy()
+    return Histograms().prepare(image).numpy()
 
 
 def test_official_histograms_are_the_official_arithmetic():

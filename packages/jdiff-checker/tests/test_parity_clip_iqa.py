@@ -30,7 +30,7 @@ def images():
 def ours(weights, images):
     """The package's scores by scoring."""
     file = weights / "clip-rn50/open_clip_model.safetensors"
-    network = ClipRN50(file, "key", torch.device("cpu"))
+    network = ClipRN50(file, torch.device("cpu"))
     anchors = network.embed_texts(list(ANCHORS)).numpy()
     with torch.inference_mode():
         vectors = np.stack([network(network.prepare(image)[None])[0].numpy() for image in images])

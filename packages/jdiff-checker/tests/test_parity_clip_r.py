@@ -42,7 +42,7 @@ def images():
 @pytest.fixture(scope="module")
 def network(weights):
     file = weights / "clip-vit-l-14/open_clip_model.safetensors"
-    return ClipViT(file, "key", torch.device("cpu"))
+    return ClipViT(file, torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")

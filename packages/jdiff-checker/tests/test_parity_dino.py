@@ -25,7 +25,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def network(weights):
-    return Dinov2(weights / "dinov2-base", "key", torch.device("cpu"))
+    return Dinov2(weights / "dinov2-base", torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ def one_thread():
 @pytest.fixture(scope="module")
 def network(weights):
     file = weights / "fid/pt_inception-2015-12-05-6726825d.pth"
-    return InceptionStem(file, "key", torch.device("cpu"))
+    return InceptionStem(file, torch.device("cpu"))
 
 
 def drawn(

@@ -33,8 +33,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def network(weights):
-    return SqueezeNetLpips(weights / "lpips/squeezenet1_1-b8a52dc0.pth", "key",
-                           torch.device("cpu"))
+    return SqueezeNetLpips(weights / "lpips/squeezenet1_1-b8a52dc0.pth", torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +81,7 @@ def test_near_zero_features_are_normalised_with_torchmetrics_epsilon(
     tensors["features.0.weight"] *= 1e-4
     (tmp_path / "lpips").mkdir()
     torch.save(tensors, tmp_path / name)
-    network = SqueezeNetLpips(tmp_path / name, "key", torch.device("cpu"))
+    network = SqueezeNetLpips(tmp_path / name, torch.device("cpu"))
     inputs = theirs.lpips_inputs(images[:REFERENCES])
     with torch.inference_mode():
         vectors = network(inputs)

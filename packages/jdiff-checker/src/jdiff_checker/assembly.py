@@ -106,15 +106,12 @@ def score_all(
     )
 
 
-def official_clip_r_labels(styles: Iterable[SurveyedStyle]) -> list[str]:
-    """Every prompt that CLIP-R may look for, under both scorings."""
-    labels = []
-    for style in styles:
-        for image in style.images:
-            labels.append(clip_r.official_label(image.picture.name))
-            if image.prompt is not None:
-                labels.append(image.prompt.lower())
-    return labels
+def clip_r_labels(styles: Iterable[SurveyedStyle]) -> list[str]:
+    """Every prompt that CLIP-R looks for, under both scorings."""
+    return [
+        label for style in styles for image in style.images
+        for label in clip_r.labels(image.picture.name, image.prompt).values()
+    ]
 
 
 def _reference(picture: Picture) -> ReferenceImage:
@@ -154,13 +151,10 @@ def _image(
             for scoring, half in zip(Scoring, halves, strict=True)
         }
     if Metric.CLIP_R in vectors:
-        labels = {Scoring.OFFICIAL: clip_r.official_label(picture.name)}
-        if image.prompt is not None:
-            labels[Scoring.CORRECTED] = image.prompt.lower()
         found["clip_r"] = {
             scoring: clip_r.recall(vectors[Metric.CLIP_R], label, texts.prompts,
                                    texts.prompt_embeddings, texts.logit_scale)
-            for scoring, label in labels.items()
+            for scoring, label in clip_r.labels(picture.name, image.prompt).items()
         }
     return scores.model_copy(update=found)
 

@@ -13,14 +13,15 @@ from typing import TypeVar
 
 import numpy as np
 
-from jdiff_checker.assembly import Texts, official_clip_r_labels, score_all, score_style
+from jdiff_checker.assembly import Texts, clip_r_labels, score_all, score_style
 from jdiff_checker.backbones.device import batch_size, choose_device, exact_arithmetic
 from jdiff_checker.backbones.networks import networks
 from jdiff_checker.backbones.squeezenet import SqueezeNetLpips
 from jdiff_checker.environment import require_torch
 from jdiff_checker.errors import InputError
-from jdiff_checker.features.cache import FeatureCache, default_cache_file
+from jdiff_checker.features.cache import FeatureCache
 from jdiff_checker.features.extraction import Extraction
+from jdiff_checker.files import user_cache
 from jdiff_checker.metrics import clip_iqa, clip_r
 from jdiff_checker.reading.judgement import missing_from, refuse_incomplete, styles_of
 from jdiff_checker.reading.prompts import prompts_of_split, read_prompt_list
@@ -126,7 +127,9 @@ def check(
     on_progress("Starting torch", 0, 0)
     place = choose_device(device)
     exact_arithmetic()
-    file = (Path(cache) if cache is not None else default_cache_file()) if use_cache else None
+    file = None
+    if use_cache:
+        file = Path(cache) if cache is not None else user_cache() / "features.sqlite"
     total = sum(len(style.references) + len(style.images) for style in seen.styles)
     done = 0
 
@@ -187,7 +190,7 @@ def _texts(
         anchors = np.stack([embedded[anchor] for anchor in clip_iqa.ANCHORS])
     if Metric.CLIP_R not in metrics:
         return Texts(anchors=anchors)
-    labels = list(dict.fromkeys([*prompts, *official_clip_r_labels(seen.styles)]))
+    labels = list(dict.fromkeys([*prompts, *clip_r_labels(seen.styles)]))
     return Texts(prompts, extraction.texts(Metric.CLIP_R, labels), extraction.logit_scale(),
                  anchors)
 

@@ -1,4 +1,4 @@
-"""Output files appear whole or not at all."""
+"""Where files go: output appears whole or not at all, caches in one place."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jdiff_checker.errors import OutputError
+
+
+def user_cache() -> Path:
+    """The folder of this program in the user's cache folder.
+
+    Raises:
+        RuntimeError: there is no home folder to put one in.
+    """
+    # The XDG specification wants relative paths ignored.
+    caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not caches.is_absolute():
+        caches = Path.home() / ".cache"
+    return caches / "jdiff-checker"
 
 
 @contextlib.contextmanager

@@ -22,9 +22,21 @@ def final_score(
     Returns:
         The final score; 1 is what a perfect result would reach.
     """
-    style = 0.2 * dino + 0.4 * hist + 0.4 * (1 - lpips)
+    style = style_factor(dino=dino, hist=hist, lpips=lpips)
     text_and_quality = 0.5 * clip_r + 0.4 * (20 - min(fid, 20)) / 20 + 0.1 * clip_iqa
     return style * text_and_quality
+
+
+def style_factor(*, dino: float | None, hist: float | None, lpips: float | None) -> float:
+    """The formula's first factor, 0.2 DINO + 0.4 Hist + 0.4 (1 - LPIPS), of those there are."""
+    style = 0.0
+    if dino is not None:
+        style += 0.2 * dino
+    if hist is not None:
+        style += 0.4 * hist
+    if lpips is not None:
+        style += 0.4 * (1 - lpips)
+    return style
 
 
 @dataclass(frozen=True)

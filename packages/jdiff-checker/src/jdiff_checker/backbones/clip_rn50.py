@@ -23,14 +23,13 @@ class ClipRN50:
     first half of a vector is for that input, the second for the proper one.
     """
 
-    def __init__(self, file: Path, key: str, device: torch.device) -> None:
+    def __init__(self, file: Path, device: torch.device) -> None:
         import torch
 
         self._model = load_clip(file, "CLIP RN50", vision_transformer=False).to(device)
         self._device = device
         self._mean = torch.tensor(CLIP_MEAN, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(CLIP_STD, device=device).view(1, 3, 1, 1)
-        self.key = key
 
     def embed_texts(self, texts: list[str]) -> torch.Tensor:
         """Unit-length embeddings (len(texts), D) on the CPU."""

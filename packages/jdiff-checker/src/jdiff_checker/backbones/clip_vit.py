@@ -22,12 +22,11 @@ if TYPE_CHECKING:
 class ClipViT:
     """Image -> unit-length embedding, float32 (768 values for ViT-L/14)."""
 
-    def __init__(self, file: Path, key: str, device: torch.device) -> None:
+    def __init__(self, file: Path, device: torch.device) -> None:
         self._model = load_clip(file, "CLIP ViT-L/14", vision_transformer=True).to(device)
         self._device = device
         self._edge: int = self._model.visual.image_size[0]
         self.logit_scale = float(self._model.logit_scale.detach().exp())
-        self.key = key
 
     def embed_texts(self, texts: list[str]) -> torch.Tensor:
         """Unit-length embeddings (len(texts), D) on the CPU."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jdiff_checker.environment import require_torch
 from jdiff_checker.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ def choose_device(name: str) -> torch.device:
     Raises:
         InputError: there is no such device.
     """
-    require_torch()
     import torch
 
     if name == "auto":

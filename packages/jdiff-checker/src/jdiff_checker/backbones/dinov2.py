@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Dinov2:
     """Image -> final-layernormed CLS token, float32 (768 values for ViT-B)."""
 
-    def __init__(self, folder: Path, key: str, device: torch.device) -> None:
+    def __init__(self, folder: Path, device: torch.device) -> None:
         import_torchvision()  # transformers imports it where it is installed
         from transformers import Dinov2Config, Dinov2Model
 
@@ -37,7 +37,6 @@ class Dinov2:
             if found["missing_keys"]:
                 raise KeyError(f"no tensor {sorted(found['missing_keys'])[0]}")
         self._model = model.float().eval().to(device)
-        self.key = key
 
     def prepare(self, image: Image.Image) -> torch.Tensor:
         """Shorter side to 256, central 224 x 224, ImageNet normalisation -> (3, 224, 224)."""

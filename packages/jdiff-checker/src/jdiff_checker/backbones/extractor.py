@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 class Extractor(Protocol):
     """Turns images into vectors, in two steps so that the first can run on decoding threads."""
 
-    key: str
-    """Names network, weights and preprocessing: equal keys promise equal vectors."""
-
     def prepare(self, image: Image.Image) -> torch.Tensor:
         """RGB image -> the network's input, without the batch dimension, on the CPU."""
         ...

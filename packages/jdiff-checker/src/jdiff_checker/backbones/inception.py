@@ -22,7 +22,7 @@ _EDGE = 299
 class InceptionStem:
     """Image -> 64 features, float32."""
 
-    def __init__(self, file: Path, key: str, device: torch.device) -> None:
+    def __init__(self, file: Path, device: torch.device) -> None:
         import torch
         from torch import nn
 
@@ -49,7 +49,6 @@ class InceptionStem:
                 # Older files lack num_batches_tracked, which only training counts with.
                 module.load_state_dict({"1.num_batches_tracked": torch.tensor(0), **state})
         self._stem = nn.Sequential(*layers.values(), nn.MaxPool2d(3, stride=2)).eval().to(device)
-        self.key = key
 
     def prepare(self, image: Image.Image) -> torch.Tensor:
         """uint8 pixels (3, H, W); the network resizes."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jdiff_checker.features.histograms import Histograms
 from jdiff_checker.result import WeightsRecord
 from jdiff_checker.scoring import Metric
+from jdiff_checker.weights.published import needed
 
 if TYPE_CHECKING:
     import torch
@@ -22,16 +23,19 @@ _RECIPE = 1
 
 @dataclass
 class Network:
-    """One network: its cache key, known without loading it, and the loaded thing on first use."""
+    """One network: its cache key, known without loading it, and the loaded thing on first use.
+
+    Equal keys promise equal vectors: they name weights, preprocessing, libraries and device.
+    """
 
     metric: Metric
     key: str
-    load: Callable[[str], Any] = field(repr=False)
+    load: Callable[[], Any] = field(repr=False)
 
     @cached_property
     def extractor(self) -> Any:
         """An `Extractor`; of the CLIP networks also `embed_texts`."""
-        return self.load(self.key)
+        return self.load()
 
 
 def networks(
@@ -48,61 +52,62 @@ def networks(
     hashes = {record.file: record.sha256 for record in weights}
 
     def network(metric: Metric) -> Network:
-        home, libraries, load = _HOMES[metric]
-        used = [digest[:16] for file, digest in hashes.items() if home and file.startswith(home)]
+        libraries, load = _KINDS[metric]
+        files = [file.path for file in needed([metric])]
+        used = [hashes[file][:16] for file in files if file in hashes]
         versions = [f"{library} {version(library)}" for library in libraries]
         key = " ".join([metric.value, f"recipe {_RECIPE}", *used, *versions, device.type])
 
-        def load_now(key: str) -> Any:
+        def load_now() -> Any:
             on_load(f"the network of {metric.label}")
-            return load(folder, key, device)
+            return load([folder / file for file in files], device)
 
         return Network(metric, key, load_now)
 
     return {metric: network(metric) for metric in metrics}
 
 
-def _histograms(folder: Path, key: str, device: torch.device) -> Histograms:
-    return Histograms(key)
+def _histograms(files: list[Path], device: torch.device) -> Histograms:
+    return Histograms()
 
 
-def _dinov2(folder: Path, key: str, device: torch.device) -> Any:
+def _dinov2(files: list[Path], device: torch.device) -> Any:
     from jdiff_checker.backbones.dinov2 import Dinov2
 
-    return Dinov2(folder / "dinov2-base", key, device)
+    return Dinov2(files[0].parent, device)
 
 
-def _inception(folder: Path, key: str, device: torch.device) -> Any:
+def _inception(files: list[Path], device: torch.device) -> Any:
     from jdiff_checker.backbones.inception import InceptionStem
 
-    return InceptionStem(folder / "fid/pt_inception-2015-12-05-6726825d.pth", key, device)
+    return InceptionStem(files[0], device)
 
 
-def _squeezenet(folder: Path, key: str, device: torch.device) -> Any:
+def _squeezenet(files: list[Path], device: torch.device) -> Any:
     from jdiff_checker.backbones.squeezenet import SqueezeNetLpips
 
-    return SqueezeNetLpips(folder / "lpips/squeezenet1_1-b8a52dc0.pth", key, device)
+    return SqueezeNetLpips(files[0], device)
 
 
-def _clip_rn50(folder: Path, key: str, device: torch.device) -> Any:
+def _clip_rn50(files: list[Path], device: torch.device) -> Any:
     from jdiff_checker.backbones.clip_rn50 import ClipRN50
 
-    return ClipRN50(folder / "clip-rn50/open_clip_model.safetensors", key, device)
+    return ClipRN50(files[0], device)
 
 
-def _clip_vit(folder: Path, key: str, device: torch.device) -> Any:
+def _clip_vit(files: list[Path], device: torch.device) -> Any:
     from jdiff_checker.backbones.clip_vit import ClipViT
 
-    return ClipViT(folder / "clip-vit-l-14/open_clip_model.safetensors", key, device)
+    return ClipViT(files[0], device)
 
 
-_Load = Callable[[Path, str, Any], Any]
-_HOMES: dict[Metric, tuple[str, tuple[str, ...], _Load]] = {
-    Metric.HIST: ("", ("opencv-python-headless",), _histograms),
-    Metric.DINO: ("dinov2-base/", ("torch", "transformers", "pillow"), _dinov2),
-    Metric.FID: ("fid/", ("torch",), _inception),
-    Metric.LPIPS: ("lpips/", ("torch", "lpips", "pillow"), _squeezenet),
-    Metric.CLIP_IQA: ("clip-rn50/", ("torch", "open_clip_torch"), _clip_rn50),
-    Metric.CLIP_R: ("clip-vit-l-14/", ("torch", "open_clip_torch", "pillow"), _clip_vit),
+_Load = Callable[[list[Path], Any], Any]
+_KINDS: dict[Metric, tuple[tuple[str, ...], _Load]] = {
+    Metric.HIST: (("opencv-python-headless",), _histograms),
+    Metric.DINO: (("torch", "transformers", "pillow"), _dinov2),
+    Metric.FID: (("torch",), _inception),
+    Metric.LPIPS: (("torch", "lpips", "pillow"), _squeezenet),
+    Metric.CLIP_IQA: (("torch", "open_clip_torch"), _clip_rn50),
+    Metric.CLIP_R: (("torch", "open_clip_torch", "pillow"), _clip_vit),
 }
-"""Where a metric's weights lie, what else its numbers depend on, and how it is loaded."""
+"""What a metric's numbers depend on besides its weights, and how its network is loaded."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import warnings
 from pathlib import Path
@@ -13,6 +12,7 @@ from jdiff_checker.environment import import_torchvision
 from jdiff_checker.errors import BrokenEnvironmentError, WeightsError
 from jdiff_checker.features.preprocessing import pixels
 from jdiff_checker.result import WeightsRecord
+from jdiff_checker.weights.hashes import sha256_of
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ class SqueezeNetLpips:
     root is multiplied into the features once, and a pair costs one subtraction.
     """
 
-    def __init__(self, file: Path, key: str, device: torch.device) -> None:
+    def __init__(self, file: Path, device: torch.device) -> None:
         torchvision = import_torchvision()
         import lpips
 
@@ -49,7 +49,6 @@ class SqueezeNetLpips:
         self._weights = [head.model[-1].weight for head in model.lins]
         if any((weight < 0).any() for weight in self._weights):
             raise WeightsError("the lpips package's heads have negative weights; reinstall lpips.")
-        self.key = key
 
     @staticmethod
     def heads() -> WeightsRecord:
@@ -59,7 +58,7 @@ class SqueezeNetLpips:
         if package is None or package.origin is None:
             raise BrokenEnvironmentError("lpips is not installed: pip install lpips")
         file = Path(package.origin).parent / "weights" / "v0.1" / "squeeze.pth"
-        sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+        sha256 = sha256_of(file)
         return WeightsRecord(file="lpips package: weights/v0.1/squeeze.pth", sha256=sha256,
                              published=sha256 == _HEADS_SHA256)
 

@@ -6,7 +6,6 @@ the image file, so nothing stale can be met: another file or another network is 
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,12 +20,6 @@ Vector = npt.NDArray[np.float32]
 
 _AT_ONCE = 500
 """Names a query; SQLite limits its parameters."""
-
-
-def default_cache_file() -> Path:
-    """`jdiff-checker/features.sqlite` in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "jdiff-checker" / "features.sqlite"
 
 
 class FeatureCache:

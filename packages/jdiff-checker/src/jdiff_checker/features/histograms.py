@@ -23,9 +23,6 @@ _LEVEL_EDGES = (51, 178)
 class Histograms:
     """Image -> its four histograms behind one another; see `split`."""
 
-    def __init__(self, key: str) -> None:
-        self.key = key
-
     def prepare(self, image: Image.Image) -> torch.Tensor:
         """Counts of pixels, float32: official RGB and HSV, then corrected RGB and HSV."""
         import torch

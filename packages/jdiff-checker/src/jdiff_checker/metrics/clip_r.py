@@ -8,13 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from jdiff_checker.result import ClipR
+from jdiff_checker.scoring import Scoring
 
 TOP = 5
 
 
-def official_label(file: str) -> str:
-    """The prompt that the official checker reads from a file's name."""
-    return file.split(".")[0].lower()
+def labels(file: str, prompt: str | None) -> dict[Scoring, str]:
+    """The prompts to look for in an image: the official checker reads it from the file's name.
+
+    An image without a prompt has no corrected one.
+    """
+    official = {Scoring.OFFICIAL: file.split(".")[0].lower()}
+    return official if prompt is None else official | {Scoring.CORRECTED: prompt.lower()}
 
 
 def recall(

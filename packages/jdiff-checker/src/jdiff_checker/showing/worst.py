@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from jdiff_checker.formula import style_factor
 from jdiff_checker.result import CheckResult, Components, ImageScores, StyleScores
 from jdiff_checker.scoring import Scoring
 
 
 def style_term(dino: float | None, hist: float | None, lpips: float | None) -> float | None:
     """The style factor of the metrics that are there; None without any of them."""
-    parts = [
-        0.2 * dino if dino is not None else None,
-        0.4 * hist if hist is not None else None,
-        0.4 * (1 - lpips) if lpips is not None else None,
-    ]
-    there = [part for part in parts if part is not None]
-    return sum(there) if there else None
+    if dino is None and hist is None and lpips is None:
+        return None
+    return style_factor(dino=dino, hist=hist, lpips=lpips)
 
 
 def image_term(image: ImageScores, scoring: Scoring) -> float | None:

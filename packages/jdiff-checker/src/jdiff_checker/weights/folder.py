@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from jdiff_checker.errors import WeightsError
+from jdiff_checker.files import user_cache
 from jdiff_checker.result import WeightsRecord
 from jdiff_checker.scoring import ALL_METRICS, Metric
 from jdiff_checker.weights.hashes import HashMemo
@@ -166,8 +167,4 @@ def _from_environment() -> Path:
     named = os.environ.get("JDIFF_WEIGHTS")
     if named:
         return Path(named)
-    # The XDG specification wants relative paths ignored.
-    caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not caches.is_absolute():
-        caches = Path.home() / ".cache"
-    return caches / "jdiff-checker" / "weights"
+    return user_cache() / "weights"
