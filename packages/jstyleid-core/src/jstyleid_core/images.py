@@ -78,6 +78,12 @@ def to_images(array: NDArray[Any]) -> list[Image.Image]:
     return [Image.fromarray(picture) for picture in pixels]
 
 
+def mean_image(images: Sequence[Image.Image]) -> Image.Image:
+    """The mean of RGB pictures of one size, pixel by pixel."""
+    pixels = np.mean([np.asarray(image, dtype=np.float64) for image in images], axis=0)
+    return Image.fromarray(np.rint(pixels).astype(np.uint8))
+
+
 def save_png(
     image: Image.Image, path: str | os.PathLike[str], text: Mapping[str, str] | None = None
 ) -> None:

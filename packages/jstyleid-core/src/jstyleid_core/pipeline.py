@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from jstyleid_core.diffusion.denoiser import (
     PredictionType,
     guided,
 )
-from jstyleid_core.diffusion.schedule import Schedule
+from jstyleid_core.diffusion.schedule import Schedule, taken_steps
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import Size, to_array, to_images
 from jstyleid_core.model.config import ScheduleConfig, TextConfig, UNetConfig, VAEConfig
@@ -38,6 +40,19 @@ Tokenizer = Callable[[Sequence[str]], NDArray[Any]]
 """Prompts to token ids (B, 77)."""
 Report = Callable[[str, int, int], None]
 """(what is loaded, tensors done, tensors in all)"""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A picture that drawing begins at, instead of pure noise (SDEdit, Meng et al. 2022).
+
+    Attributes:
+        latents: (1, 4, h, w), scaled, as `StableDiffusion.encode` gives them.
+        strength: in (0, 1]; this share of the steps is taken, from the noise that belongs to it.
+    """
+
+    latents: Var
+    strength: float
 
 
 class StableDiffusion:
@@ -131,6 +146,12 @@ class StableDiffusion:
         """The folder or hub id the checkpoint was named by."""
         return self.checkpoint.source
 
+    @property
+    def name(self) -> str:
+        """The checkpoint as files should name it: a hub id, or a folder without the path to it."""
+        folder = Path(self.source)
+        return folder.resolve().name if folder.exists() else self.source
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over what decides the results: configurations, schedule, tokens and weights."""
@@ -182,13 +203,26 @@ class StableDiffusion:
         Raises:
             InputError: a size the UNet cannot work on.
         """
+        mean, _ = self.posterior(images)
+        return mean
+
+    def posterior(self, images: Sequence[Image.Image]) -> tuple[Var, Var]:
+        """Mean and standard deviation of the latents of RGB pictures of one size, both scaled.
+
+        Returns:
+            Each (B, 4, H/8, W/8); mean + deviation * noise is a sample.
+
+        Raises:
+            InputError: a size the UNet cannot work on.
+        """
         for image in images:
             self.check_size(image.size)
         with jt.no_grad():
-            mean, _ = self.vae.encode(jt.array(to_array(images)))
-            latents = mean * self.vae.config.scaling_factor
-            latents.sync()
-        return latents
+            mean, log_variance = self.vae.encode(jt.array(to_array(images)))
+            factor = self.vae.config.scaling_factor
+            mean, deviation = mean * factor, jt.exp(0.5 * log_variance) * factor
+            jt.sync([mean, deviation])
+        return mean, deviation
 
     def decode(self, latents: Var) -> list[Image.Image]:
         """RGB pictures of scaled latents (B, 4, h, w)."""
@@ -241,6 +275,7 @@ class StableDiffusion:
         guidance_scale: float = 7.5,
         negative_prompt: str = "",
         size: Size = (512, 512),
+        start: Start | None = None,
     ) -> Iterator[Step]:
         """Text to latents by DDIM with classifier-free guidance, step by step.
 
@@ -253,15 +288,17 @@ class StableDiffusion:
             guidance_scale: strength of the prompt; 1 is no guidance and half the work.
             negative_prompt: what to steer away from.
             size: width and height of the pictures.
+            start: where all of them begin; pure noise when not given.
 
         Yields:
             A `Step` for each timestep; the last one's `latents` (B, 4, h, w) are the result.
 
         Raises:
-            InputError: an impossible size, number of steps, or negative seed.
+            InputError: an impossible size, number of steps, strength, or negative seed.
         """
         self.check_size(size)
         self.schedule.stride(steps)
+        taken = steps if start is None else taken_steps(steps, start.strength)
         if len(seeds) != len(prompts) or not prompts:
             raise InputError(f"{len(prompts)} prompts and {len(seeds)} seeds: give one seed each")
         context = self.embed(prompts)
@@ -271,7 +308,8 @@ class StableDiffusion:
             negative = self.embed([negative_prompt]).expand(len(prompts), -1, -1)
             network = guided(self.network(jt.concat([negative, context], dim=0)), guidance_scale)
         noise = jt.array(np.concatenate([self._noise(seed, size) for seed in seeds]))
-        return ddim_sampling(self.denoiser(network), noise, self.schedule, steps)
+        latents = noise if start is None else self._noised(start.latents, noise, steps, taken)
+        return ddim_sampling(self.denoiser(network), latents, self.schedule, steps, taken)
 
     def generate(
         self,
@@ -282,23 +320,29 @@ class StableDiffusion:
         guidance_scale: float = 7.5,
         negative_prompt: str = "",
         size: Size = (512, 512),
+        start: Start | None = None,
         on_step: Callable[[], None] | None = None,
     ) -> list[Image.Image]:
         """Pictures of prompts: `sample`, decoded.
 
         Args:
-            on_step: called after each of the `steps` steps; everything else as in `sample`.
+            on_step: called after each step taken; everything else as in `sample`.
 
         Raises:
             InputError: as `sample`.
         """
         latents = None
         for step in self.sample(prompts, seeds, steps=steps, guidance_scale=guidance_scale,
-                                negative_prompt=negative_prompt, size=size):
+                                negative_prompt=negative_prompt, size=size, start=start):
             latents = step.latents
             if on_step:
                 on_step()
         return self.decode(latents)
+
+    def _noised(self, latents: Var, noise: Var, steps: int, taken: int) -> Var:
+        """Latents with the noise of the first timestep that is taken (Ho et al., equation 4)."""
+        alpha_bar = self.schedule.alpha_bar(self.schedule.timesteps(steps)[taken - 1])
+        return alpha_bar**0.5 * latents + (1 - alpha_bar) ** 0.5 * noise
 
     def _noise(self, seed: int, size: Size) -> NDArray[Any]:
         # numpy's generator gives the same numbers on every device and in every batch.

@@ -34,7 +34,7 @@ _ROUNDS = 10
 
 def is_warm() -> bool:
     """Whether `warm_kernels` has run here, on this device and with this version."""
-    return _mark().is_file()
+    return mark("kernels").is_file()
 
 
 def warm_kernels(report: Report | None = None) -> None:
@@ -47,7 +47,7 @@ def warm_kernels(report: Report | None = None) -> None:
         if report:
             report(BuildProgress("compiling kernels", done, _ROUNDS))
     jt.gc()
-    _mark().touch()
+    mark("kernels").touch()
 
 
 def _rounds() -> Iterator[None]:
@@ -55,7 +55,7 @@ def _rounds() -> Iterator[None]:
     picture = Image.new("RGB", _SIZE)
     yield
     for two_one in (True, False):
-        model = _tiny(two_one)
+        model = tiny_model(two_one)
         styleid = StyleID(model, StyleIDSettings(steps=1))
         style = styleid.invert_style(picture)
         yield
@@ -66,12 +66,18 @@ def _rounds() -> Iterator[None]:
             yield
 
 
-def _mark() -> Path:
+def mark(what: str) -> Path:
+    """The file that says that `what` is compiled here, for this device and version."""
     device = "cuda" if jt.flags.use_cuda else "cpu"
-    return cache_folder() / f"jstyleid-{__version__}-kernels-for-{device}"
+    return cache_folder() / f"jstyleid-{__version__}-{what}-for-{device}"
 
 
-def _tiny(two_one: bool) -> StableDiffusion:
+def tiny_model(two_one: bool) -> StableDiffusion:
+    """A random model of every kind of layer and next to no size, for pictures of 64 pixels.
+
+    Args:
+        two_one: of the kind of SD 2.1 (v-prediction), else of SD 1.5 (epsilon).
+    """
     width = 32
     text = TextConfig(vocab_size=8, hidden_size=width, intermediate_size=width,
                       num_hidden_layers=1, num_attention_heads=2,

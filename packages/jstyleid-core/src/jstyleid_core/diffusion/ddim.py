@@ -30,7 +30,7 @@ Inversion = Callable[[Denoiser, Var, Schedule, int], Iterator[Step]]
 
 
 def ddim_sampling(
-    denoise: Denoiser, latents: Var, schedule: Schedule, steps: int
+    denoise: Denoiser, latents: Var, schedule: Schedule, steps: int, taken: int | None = None
 ) -> Iterator[Step]:
     """Deterministic DDIM (eta = 0, equation 12), from t = T down.
 
@@ -39,12 +39,13 @@ def ddim_sampling(
         latents: (B, 4, h, w) at the noisiest timestep.
         schedule: of the checkpoint.
         steps: how many.
+        taken: only the last so many of them, from less noise on.
 
     Yields:
         One `Step` per timestep, the noisiest first; the last one holds the result.
     """
     stride = schedule.stride(steps)
-    for timestep in reversed(schedule.timesteps(steps)):
+    for timestep in reversed(schedule.timesteps(steps)[:taken]):
         alpha_bar = schedule.alpha_bar(timestep)
         prediction = denoise(latents, timestep, alpha_bar)
         latents = _noised(prediction, schedule.alpha_bar(timestep - stride))

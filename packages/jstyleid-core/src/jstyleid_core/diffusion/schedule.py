@@ -53,3 +53,18 @@ class Schedule:
     def alpha_bar(self, timestep: int) -> float:
         """alpha-bar at a timestep; below 0 it is `final_alpha_cumprod`."""
         return self.final_alpha_cumprod if timestep < 0 else float(self.alphas_cumprod[timestep])
+
+
+def taken_steps(steps: int, strength: float) -> int:
+    """Of so many DDIM steps, those that a start of this strength leaves (see `Start`).
+
+    Raises:
+        InputError: none would be left, or the strength is not in (0, 1].
+    """
+    taken = int(steps * strength) if 0 < strength <= 1 else 0
+    if taken < 1:
+        raise InputError(
+            f"strength = {strength} with {steps} steps: the strength must be above 0 and at most "
+            "1, and their product at least 1"
+        )
+    return taken

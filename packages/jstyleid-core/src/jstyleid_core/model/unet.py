@@ -6,7 +6,8 @@ counterpart on the way up.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,25 @@ from jstyleid_core.model.layers import (
 )
 
 
+class BlockRunner(Protocol):
+    """How the UNet's blocks are computed; the way gradient checkpointing gets into the network."""
+
+    def __call__(
+        self, block: Callable[..., Var], layers: Sequence[nn.Module], *inputs: Var
+    ) -> Var:
+        """Compute `block(*inputs)`, whose weights are those of `layers`."""
+        ...
+
+
+def run_directly(block: Callable[..., Var], layers: Sequence[nn.Module], *inputs: Var) -> Var:
+    """The runner every block starts with: just compute it."""
+    return block(*inputs)
+
+
 class Level(nn.Module):
     """One resolution on the way down or up: residual blocks, each with a transformer or without."""
+
+    run_block: BlockRunner = staticmethod(run_directly)
 
     def __init__(
         self, config: UNetConfig, widths: list[tuple[int, int]], heads: int, attention: bool
@@ -36,10 +54,23 @@ class Level(nn.Module):
              for i, o in widths])
         self.attentions = _transformers(config, widths, heads) if attention else None
 
-    def block(self, index: int, x: Var, time: Var, context: Var) -> Var:
-        """The residual block of this index and the transformer after it."""
-        x = self.resnets[index](x, time)
-        return x if self.attentions is None else self.attentions[index](x, context)
+    def block(self, index: int, time: Var, context: Var, *parts: Var) -> Var:
+        """The residual block of this index and the transformer after it.
+
+        Args:
+            index: of the block.
+            time, context: what it is conditioned on.
+            parts: the feature map; on the way up also the one kept from the way down.
+        """
+        resnet = self.resnets[index]
+        attention = None if self.attentions is None else self.attentions[index]
+
+        def compute(time: Var, context: Var, *parts: Var) -> Var:
+            x = resnet(parts[0] if len(parts) == 1 else jt.concat(list(parts), dim=1), time)
+            return x if attention is None else attention(x, context)
+
+        layers = [resnet] if attention is None else [resnet, attention]
+        return self.run_block(compute, layers, time, context, *parts)
 
 
 class DownLevel(Level):
@@ -55,7 +86,7 @@ class DownLevel(Level):
     def execute(self, x: Var, time: Var, context: Var) -> tuple[Var, list[Var]]:
         kept = []
         for index in range(len(self.resnets)):
-            x = self.block(index, x, time, context)
+            x = self.block(index, time, context, x)
             kept.append(x)
         if self.downsamplers is not None:
             x = self.downsamplers[0](x)
@@ -75,12 +106,14 @@ class UpLevel(Level):
 
     def execute(self, x: Var, time: Var, context: Var, kept: list[Var]) -> Var:
         for index in range(len(self.resnets)):
-            x = self.block(index, jt.concat([x, kept.pop()], dim=1), time, context)
+            x = self.block(index, time, context, x, kept.pop())
         return x if self.upsamplers is None else self.upsamplers[0](x)
 
 
 class MiddleLevel(nn.Module):
     """Residual block, transformer, residual block at the lowest resolution."""
+
+    run_block: BlockRunner = staticmethod(run_directly)
 
     def __init__(self, config: UNetConfig, width: int, heads: int) -> None:
         time_width = 4 * config.block_out_channels[0]
@@ -90,9 +123,12 @@ class MiddleLevel(nn.Module):
         self.attentions = _transformers(config, [(width, width)], heads)
 
     def execute(self, x: Var, time: Var, context: Var) -> Var:
-        x = self.resnets[0](x, time)
-        x = self.attentions[0](x, context)
-        return self.resnets[1](x, time)
+        before, attention, after = self.resnets[0], self.attentions[0], self.resnets[1]
+
+        def compute(time: Var, context: Var, x: Var) -> Var:
+            return after(attention(before(x, time), context), time)
+
+        return self.run_block(compute, [before, attention, after], time, context, x)
 
 
 class UNet(nn.Module):
@@ -156,6 +192,11 @@ class UNet(nn.Module):
         for level in self.up_blocks:
             x = level(x, time, context, kept)
         return self.conv_out(self.conv_norm_out(x))
+
+    def run_blocks_by(self, runner: BlockRunner) -> None:
+        """Compute every block by `runner` from now on; `run_directly` is what it was."""
+        for level in (*self.down_blocks, self.mid_block, *self.up_blocks):
+            level.run_block = runner
 
     def attentions(self) -> dict[str, Attention]:
         """Every attention by its path, `up_blocks.1.attentions.0.transformer_blocks.0.attn1`, ….

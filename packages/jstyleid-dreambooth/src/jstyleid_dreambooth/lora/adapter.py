@@ -27,6 +27,7 @@ class Adapter:
         self.name, self.base, self.alpha, self.scale = name, base, layer.alpha, layer.scale
         self.down, self.up = jt.array(layer.down), jt.array(layer.up)
         self.dropout = dropout
+        self._seeds: tuple[int, ...] = ()
         self._generator: np.random.Generator | None = None
         self.freeze()
 
@@ -44,7 +45,13 @@ class Adapter:
 
     def restart_dropout(self, seeds: Sequence[int]) -> None:
         """Draw the coming dropout masks from these seeds and the layer's name."""
+        self._seeds = tuple(seeds)
         self._generator = np.random.default_rng([*seeds, zlib.crc32(self.name.encode())])
+
+    def repeat_dropout(self) -> None:
+        """Draw the masks since the last restart again."""
+        if self._generator is not None:
+            self.restart_dropout(self._seeds)
 
     def update(self, x: Var, weight: float) -> Var:
         """What is added to the layer's output: weight * scale * B A x.

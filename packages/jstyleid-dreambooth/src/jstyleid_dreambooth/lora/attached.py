@@ -210,7 +210,7 @@ class LoRAs:
         adapters = list(_flat(chosen))
         for adapter in adapters:
             adapter.train()
-        return Trainables([a.down for a in adapters], [a.up for a in adapters])
+        return Trainables(adapters)
 
     def restart_dropout(self, *seeds: int) -> None:
         """Draw the masks of the LoRA in training from these numbers on, say (seed, step).

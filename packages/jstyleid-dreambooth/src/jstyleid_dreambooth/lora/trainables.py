@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from jstyleid_core.backend import Var, nn
+from jstyleid_dreambooth.lora.adapter import Adapter
 
 
-@dataclass(frozen=True)
 class Trainables:
-    """The variables of the LoRA in training: every A, every B."""
+    """The variables of the LoRA in training: every A, every B.
 
-    down: list[Var]
-    up: list[Var]
+    Attributes:
+        names: of the layers, `unet.….to_q`.
+        down, up: A and B of each layer, in the LoRA's order.
+    """
+
+    def __init__(self, adapters: Sequence[Adapter]) -> None:
+        self.names = [adapter.name for adapter in adapters]
+        self.down: list[Var] = [adapter.down for adapter in adapters]
+        self.up: list[Var] = [adapter.up for adapter in adapters]
+        self._by_layer = {adapter.base: adapter for adapter in adapters}
+        self._within: dict[tuple[nn.Module, ...], list[Adapter]] = {}
 
     @property
     def all(self) -> list[Var]:
         """A and B of each layer in turn, for an optimizer with one learning rate."""
         return [var for pair in zip(self.down, self.up, strict=True) for var in pair]
+
+    def within(self, modules: Sequence[nn.Module]) -> list[Adapter]:
+        """The adapters on layers inside these modules."""
+        key = tuple(modules)
+        if key not in self._within:
+            layers = [layer for module in modules for layer in module.modules()]
+            self._within[key] = [self._by_layer[layer] for layer in layers
+                                 if layer in self._by_layer]
+        return self._within[key]
 
 
 def freeze_for_good(network: nn.Module) -> None:

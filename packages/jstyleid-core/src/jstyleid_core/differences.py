@@ -1,0 +1,31 @@
+"""What differs between two sets of settings, for messages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Each setting that differs, as `name: old there, new now`; nested ones as `outer.inner`."""
+    old, new = dict(_flat(there)), dict(_flat(now))
+    return [
+        f"{name}: {_shown(old.get(name))} there, {_shown(new.get(name))} now"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            pairs += _flat(value, f"{prefix}{name}.")
+        else:
+            pairs.append((prefix + name, value))
+    return pairs
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else json.dumps(value)

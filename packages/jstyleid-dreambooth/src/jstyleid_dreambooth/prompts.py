@@ -1,0 +1,66 @@
+"""Prompt templates: `style_{style}` to train with, `{prompt} in style_{style}` to draw with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from string import Formatter
+
+from jstyleid_core.errors import InputError
+
+TRAINING_FIELDS = ("style", "object")
+DRAWING_FIELDS = ("prompt", "style")
+DRAWING_TEMPLATE = "{prompt} in style_{style}"
+"""What contents are drawn with, unless told otherwise."""
+
+_COUNTER = re.compile(r"[\s_-]*\(?\d+\)?$")
+_WORD_BREAK = re.compile(r"[\s_-]+")
+
+
+def check_template(template: str, fields: Sequence[str], where: str) -> str:
+    """The template, if it can be filled in.
+
+    Args:
+        template: text with `{field}` for what is filled in; `{{` stands for a brace.
+        fields: what it may name.
+        where: the option or file and key it comes from, for the message.
+
+    Raises:
+        InputError: it is empty, its braces do not match, or it names another field.
+    """
+    allowed = " and ".join(f"{{{field}}}" for field in fields)
+    if not template.strip():
+        raise InputError(f"{where}: the template is empty. Write one; it may name {allowed}.")
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        raise InputError(
+            f"{where} {template!r}: {error}. Write a brace that is meant as such twice, as {{{{."
+        ) from error
+    for _, field, form, conversion in parts:
+        if field is not None and (field not in fields or form or conversion):
+            raise InputError(
+                f"{where} {template!r}: {{{field}}} is nothing it can name. It may name {allowed}."
+            )
+    return template
+
+
+def fill(template: str, **values: str) -> str:
+    """The template with its fields filled in."""
+    return template.format(**values)
+
+
+def object_of(image: Path) -> str:
+    """What a sample image shows, by its file's name: `Jumping_fish-2.png` is "jumping fish".
+
+    Raises:
+        InputError: the name holds no word.
+    """
+    words = _WORD_BREAK.sub(" ", _COUNTER.sub("", image.stem)).strip().lower()
+    if not any(character.isalpha() for character in words):
+        raise InputError(
+            f"{image}: its name says no object for the prompt's {{object}}. Rename the file to "
+            "what it shows, as red_apple.png, or give a prompt without {object}."
+        )
+    return words

@@ -1,0 +1,107 @@
+"""One LoRA to train: from which pictures, with which settings, into which folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jstyleid_dreambooth.prompts import fill, object_of
+from jstyleid_dreambooth.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class StyleImages:
+    """The sample images of one style."""
+
+    style: str
+    images: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Pictures drawn now and then while training, to look at.
+
+    Attributes:
+        every: steps between two sets of them.
+        prompts: (file's stem, text) of each; the seed is the training's.
+        steps, guidance: of drawing them.
+    """
+
+    every: int
+    prompts: tuple[tuple[str, str], ...]
+    steps: int = 25
+    guidance: float = 7.5
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One LoRA: of one style, or of several packed together.
+
+    Attributes:
+        styles: whose samples it is trained on.
+        settings: how.
+        folder: where everything goes: `pytorch_lora_weights.safetensors`, `checkpoints/`,
+            `loss.png`, `events/`, `validation/`.
+        class_folder: where class images are kept, for every job with the same objects.
+        objects: what class images show, in order: the objects of the whole split.
+        checkpoint_every: steps between two checkpoints.
+        validation: pictures on the way, if any.
+    """
+
+    styles: tuple[StyleImages, ...]
+    settings: TrainingSettings
+    folder: Path
+    class_folder: Path
+    objects: tuple[str, ...] = ()
+    checkpoint_every: int = 100
+    validation: Validation | None = None
+
+    @property
+    def name(self) -> str:
+        """What the LoRA is called: the style, or `pack-00-03-09`."""
+        names = [style.style for style in self.styles]
+        return names[0] if len(names) == 1 else "-".join(["pack", *names])
+
+    def examples(self) -> list[tuple[Path, str]]:
+        """Every sample image with its prompt.
+
+        Raises:
+            InputError: the prompt names the object and a file's name does not say it.
+        """
+        template = self.settings.prompt
+        return [
+            (image, fill(template, style=style.style,
+                         object=object_of(image) if "{object}" in template else ""))
+            for style in self.styles for image in style.images
+        ]
+
+    def recipe(self, model: str) -> dict[str, Any]:
+        """All that decides the LoRA, as JSON: two jobs with one recipe train the same LoRA.
+
+        Args:
+            model: the checkpoint's fingerprint.
+        """
+        prior = self.settings.prior is not None
+        return {
+            "model": model,
+            "settings": self.settings.model_dump(mode="json"),
+            "samples": {style.style: {image.name: _digest(image) for image in style.images}
+                        for style in self.styles},
+            "objects": list(self.objects) if prior else [],
+        }
+
+
+def objects_of(styles: Mapping[str, tuple[Path, ...]]) -> tuple[str, ...]:
+    """Every object that a split's sample images show, sorted, each once.
+
+    Raises:
+        InputError: a file's name does not say it.
+    """
+    return tuple(sorted({object_of(image) for images in styles.values() for image in images}))
+
+
+def _digest(image: Path) -> str:
+    return hashlib.sha256(image.read_bytes()).hexdigest()

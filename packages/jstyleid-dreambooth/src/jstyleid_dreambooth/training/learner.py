@@ -1,0 +1,170 @@
+"""The learning itself: gradients of the objective, their clipping, the optimizer's step."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jstyleid_core import StableDiffusion
+from jstyleid_core.backend import Var, jt
+from jstyleid_core.model.unet import run_directly
+from jstyleid_dreambooth.lora.attached import LoRAs
+from jstyleid_dreambooth.training.adamw import AdamW
+from jstyleid_dreambooth.training.batch import Batch
+from jstyleid_dreambooth.training.checkpointing import Checkpointing
+from jstyleid_dreambooth.training.learning_rate import learning_rate
+from jstyleid_dreambooth.training.loss_scale import LossScale
+from jstyleid_dreambooth.training.objective import example_losses
+from jstyleid_dreambooth.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What a step is made from.
+
+    Attributes:
+        loss: the objective's value, averaged over the batches.
+        arrays: of each variable of `Trainables.all`, averaged over the batches; float32.
+        norm: over all of them, Euclidean.
+    """
+
+    loss: float
+    arrays: list[Var]
+    norm: float
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """One optimizer step.
+
+    Attributes:
+        step: its number; the first is 1.
+        loss: before the step.
+        grad_norm: before clipping.
+        learning_rate: of A.
+    """
+
+    step: int
+    loss: float
+    grad_norm: float
+    learning_rate: float
+
+
+class Learner:
+    """Trains one LoRA of a model, step by step; draws nothing at random but dropout masks.
+
+    Args:
+        model: whose UNet (and text encoder) the LoRA is on.
+        loras: those of the model; no other may be active.
+        name: the LoRA to train.
+        settings: of the training.
+
+    Attributes:
+        trainables: the LoRA's variables.
+        optimizer: its state.
+        scale: of the loss, where the model computes in float16.
+    """
+
+    def __init__(
+        self, model: StableDiffusion, loras: LoRAs, name: str, settings: TrainingSettings
+    ) -> None:
+        self._model, self._loras, self._name, self._settings = model, loras, name, settings
+        self.trainables = loras.train(name)
+        factors = [1.0, settings.up_rate_ratio] * len(self.trainables.down)
+        self.optimizer = AdamW(self.trainables.all, factors, settings)
+        self.scale = LossScale() if model.dtype == "float16" else None
+        if settings.gradient_checkpointing:
+            model.unet.run_blocks_by(Checkpointing(self.trainables))
+
+    def close(self) -> None:
+        """Leave the model as it was before, but for the trained LoRA."""
+        self._model.unet.run_blocks_by(run_directly)
+        self._loras.stop_training()
+
+    @contextlib.contextmanager
+    def resting(self) -> Iterator[None]:
+        """Within the block the LoRA acts as it does after training: no gradients, no dropout."""
+        self._loras.stop_training()
+        try:
+            yield
+        finally:
+            self._loras.train(self._name)
+
+    def tensors(self) -> dict[str, NDArray[np.float32]]:
+        """The LoRA's values and the optimizer's means, by name."""
+        return {name: var.numpy() for name, var in self._variables().items()}
+
+    def restore(
+        self, step: int, tensors: Mapping[str, NDArray[np.float32]],
+        scale: tuple[float, int] | None,
+    ) -> None:
+        """Be where a learner was that had done so many steps."""
+        for name, var in self._variables().items():
+            var.assign(jt.array(tensors[name]))
+        for var in self.trainables.all:
+            var.start_grad()
+        self.optimizer.steps = step
+        if self.scale is not None and scale is not None:
+            self.scale.value, self.scale.calm = scale
+
+    def _variables(self) -> dict[str, Var]:
+        names = [f"{name}.{which}" for name in self.trainables.names for which in ("down", "up")]
+        parts = (("", self.trainables.all), (".first", self.optimizer.first),
+                 (".second", self.optimizer.second))
+        return {name + suffix: var for suffix, variables in parts
+                for name, var in zip(names, variables, strict=True)}
+
+    def step(self, batches: Sequence[Batch]) -> StepResult:
+        """One optimizer step on the mean of the batches' gradients.
+
+        A loss or a gradient that is not finite moves nothing; the caller sees it in the result.
+        """
+        step = self.optimizer.steps + 1
+        gradients = self.gradients(batches)
+        rate = learning_rate(step, self._settings)
+        if math.isfinite(gradients.loss) and math.isfinite(gradients.norm):
+            self.optimizer.step(self._clipped(gradients), rate)
+        return StepResult(step, gradients.loss, gradients.norm, rate)
+
+    def gradients(self, batches: Sequence[Batch]) -> Gradients:
+        """Loss and gradients, averaged over the batches."""
+        while True:
+            found = self._scaled_gradients(batches, 1.0 if self.scale is None else self.scale.value)
+            # In float16 a gradient may overflow though nothing is wrong: the scale was too large.
+            if self.scale is None or not self.scale.too_large(found.loss, found.norm):
+                return found
+
+    def _scaled_gradients(self, batches: Sequence[Batch], scale: float) -> Gradients:
+        losses = 0.0
+        sums: list[Var] = []
+        for number, batch in enumerate(batches):
+            self._loras.restart_dropout(self._settings.seed, self.optimizer.steps, number)
+            examples = example_losses(self._model, batch)
+            loss = (examples * jt.array(batch.weights)).sum() / len(batches)
+            parts = jt.grad(loss * scale, self.trainables.all)
+            with jt.no_grad():
+                parts = [part / scale for part in parts]  # exact, the scale is a power of two
+                sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
+                jt.sync([loss, *sums])
+            losses += loss.item()
+        return Gradients(losses, sums, _norm(sums))
+
+    def _clipped(self, gradients: Gradients) -> list[Var]:
+        limit = self._settings.max_grad_norm
+        if limit is None or gradients.norm <= limit:
+            return gradients.arrays
+        factor = limit / (gradients.norm + 1e-6)  # as torch's clip_grad_norm_
+        with jt.no_grad():
+            return [gradient * factor for gradient in gradients.arrays]
+
+
+def _norm(gradients: Sequence[Var]) -> float:
+    with jt.no_grad():
+        squares = [(gradient * gradient).sum() for gradient in gradients]
+        jt.sync(squares)
+    return math.sqrt(math.fsum(square.item() for square in squares))

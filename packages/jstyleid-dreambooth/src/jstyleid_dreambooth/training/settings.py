@@ -1,0 +1,131 @@
+"""The settings of a training: everything that decides how a LoRA comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+)
+
+from jstyleid_core.errors import InputError
+from jstyleid_dreambooth.lora.settings import UNET_ATTENTION, LoRASettings
+from jstyleid_dreambooth.prompts import TRAINING_FIELDS, check_template
+
+
+class PriorSettings(BaseModel):
+    """Prior preservation (Ruiz et al., section 3.3): keep what the model draws without the style.
+
+    Attributes:
+        weight: lambda, of the class images' loss beside the samples'.
+        images: how many class images are drawn, once, and shared by all styles.
+        prompt: what they show; `{object}` takes every object of the samples in turn.
+        steps, guidance: of drawing them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    weight: PositiveFloat = 1.0
+    images: PositiveInt = 300
+    prompt: str = "an image of {object}"
+    steps: PositiveInt = 25
+    guidance: float = Field(7.5, ge=0, le=100)
+
+    @field_validator("prompt")
+    @classmethod
+    def _can_be_filled_in(cls, prompt: str) -> str:
+        return check_template(prompt, ("object",), "--prior-prompt")
+
+
+class TrainingSettings(BaseModel):
+    """How a LoRA is trained. The defaults are the baseline recipe of DreamBooth-LoRA.
+
+    Attributes:
+        steps: optimizer steps.
+        rank, alpha, dropout, targets, text_targets: of the LoRA, see `LoRASettings`.
+        learning_rate: of A; constant unless `schedule` says otherwise.
+        up_rate_ratio: learning rate of B over that of A (LoRA+, Hayou et al. 2024, section 5).
+        schedule: `constant`, or `cosine` down to zero at the last step.
+        warmup_steps: first steps, over which the rate rises in a line.
+        weight_decay, beta1, beta2, epsilon: of AdamW (Loshchilov and Hutter 2019, algorithm 2).
+        max_grad_norm: the gradients' common norm is scaled down to this; None never scales.
+        batch: sample images a gradient.
+        accumulation: gradients averaged a step.
+        size: width and height of the pictures in pixels.
+        enlarge: pictures are scaled so that `size` fits into them this many times, then cropped.
+        crops: how many places of each sample are cropped, at most.
+        prompt: what a sample shows; may name `{style}` and `{object}`, the latter by its file.
+        prior: prior preservation; None trains on the samples alone.
+        gradient_checkpointing: compute each block of the UNet twice instead of keeping its inside.
+        seed: of everything that is drawn.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    steps: PositiveInt = 500
+    rank: PositiveInt = 4
+    alpha: PositiveFloat | None = None
+    dropout: float = Field(0.0, ge=0, lt=1)
+    targets: tuple[str, ...] = UNET_ATTENTION
+    text_targets: tuple[str, ...] = ()
+    learning_rate: PositiveFloat = 1e-4
+    up_rate_ratio: PositiveFloat = 1.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = Field(0, ge=0)
+    weight_decay: NonNegativeFloat = 1e-2
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.999, ge=0, lt=1)
+    epsilon: PositiveFloat = 1e-8
+    max_grad_norm: PositiveFloat | None = 1.0
+    batch: PositiveInt = 1
+    accumulation: PositiveInt = 1
+    size: tuple[PositiveInt, PositiveInt] = (512, 512)
+    enlarge: float = Field(1.0, ge=1, le=4)
+    crops: PositiveInt = 16
+    prompt: str = "style_{style}"
+    prior: PriorSettings | None = None
+    gradient_checkpointing: bool = False
+    seed: int = Field(0, ge=0)
+
+    @field_validator("prompt")
+    @classmethod
+    def _can_be_filled_in(cls, prompt: str) -> str:
+        return check_template(prompt, TRAINING_FIELDS, "--prompt")
+
+    @classmethod
+    def create(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from what a user gave.
+
+        Raises:
+            InputError: a value is not allowed; the message names the field as an option.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise InputError("\n".join(map(_explain, error.errors()))) from error
+
+    @property
+    def lora(self) -> LoRASettings:
+        """Those of the LoRA."""
+        return LoRASettings(rank=self.rank, alpha=self.alpha, dropout=self.dropout,
+                            targets=self.targets, text_targets=self.text_targets, seed=self.seed)
+
+    @property
+    def evaluations(self) -> int:
+        """The work of all steps in UNet evaluations; a backward pass counts as two."""
+        pictures = self.batch * (1 if self.prior is None else 2)
+        passes = 4 if self.gradient_checkpointing else 3
+        return self.steps * self.accumulation * pictures * passes
+
+
+def _explain(problem: Any) -> str:
+    option = "--" + "-".join(str(part) for part in problem["loc"]).replace("_", "-")
+    return f"{option} {problem['input']}: {problem['msg']}."

@@ -1,0 +1,210 @@
+"""A training from beginning to end, or from its last checkpoint on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+
+from jstyleid_core import StableDiffusion
+from jstyleid_core.errors import InputError
+from jstyleid_core.files import remove_leftovers
+from jstyleid_core.images import open_image
+from jstyleid_dreambooth.lora.attached import LoRAs
+from jstyleid_dreambooth.lora.files import write_lora
+from jstyleid_dreambooth.training.class_images import class_samples
+from jstyleid_dreambooth.training.crops import crops
+from jstyleid_dreambooth.training.curve import write_curve
+from jstyleid_dreambooth.training.draws import Draws
+from jstyleid_dreambooth.training.errors import TrainingError
+from jstyleid_dreambooth.training.events import Events
+from jstyleid_dreambooth.training.finished import finished_lora, lora_file
+from jstyleid_dreambooth.training.job import TrainingJob
+from jstyleid_dreambooth.training.learner import Learner, StepResult
+from jstyleid_dreambooth.training.recipe import Recipe, digest, obstacles
+from jstyleid_dreambooth.training.samples import Samples, encode
+from jstyleid_dreambooth.training.state import TrainingState, checkpoints, load_state
+from jstyleid_dreambooth.training.stopping import interrupts_wait
+from jstyleid_dreambooth.training.validating import Validator
+from jstyleid_dreambooth.training.watching import Watcher
+
+log = logging.getLogger(__name__)
+
+_NAME = "training"
+_CROPS = 2  # what a seed is for; see `draws`
+
+
+def train_lora(
+    job: TrainingJob, model: StableDiffusion, loras: LoRAs, watch: Watcher
+) -> Path:
+    """Train a LoRA and write it to `job.folder`; go on from a checkpoint, if one is there.
+
+    What is finished is left alone. Ctrl-C lets the step end, saves a checkpoint and is raised
+    again; a killed training loses the steps since its last checkpoint. A training that is resumed
+    gives the same LoRA, bit for bit.
+
+    Args:
+        job: what to train.
+        model: the checkpoint; its own weights stay what they are.
+        loras: those of the model; while training they are inactive.
+        watch: told how far it is.
+
+    Returns:
+        The LoRA's file.
+
+    Raises:
+        InputError: the folder holds a training with other settings, or a sample is unusable.
+        TrainingError: the loss is no number any more; the last checkpoint is kept.
+    """
+    if done := finished_lora(job, model.fingerprint):
+        return done
+    recipe = job.recipe(model.fingerprint)
+    remove_leftovers(job.folder)
+    state = _last_state(job, recipe)
+    mix = loras.mix
+    try:
+        loras.use({})
+        groups = [_samples(job, model, watch)]
+        if job.settings.prior is not None:
+            groups.append(class_samples(job, job.settings.prior, model, watch))
+        loras.create(_NAME, job.settings.lora)
+        training = _Training(job, model, loras, recipe, state, watch)
+        try:
+            training.run(Draws(model, groups, job.settings))
+        finally:
+            training.learner.close()
+        return training.finish()
+    finally:
+        if _NAME in loras.mix:
+            loras.remove(_NAME)
+        loras.use(mix)
+
+
+class _Training:
+    """The state of one training while it runs."""
+
+    def __init__(
+        self, job: TrainingJob, model: StableDiffusion, loras: LoRAs, recipe: Recipe,
+        state: TrainingState | None, watch: Watcher,
+    ) -> None:
+        self.job, self.model, self.loras, self.recipe, self.watch = job, model, loras, recipe, watch
+        self.learner = Learner(model, loras, _NAME, job.settings)
+        self.history: list[tuple[float, float, float]] = []
+        self.saved = 0
+        if state is not None:
+            self.saved = state.step
+            self.learner.restore(state.step, state.tensors, state.scale)
+            self.history = [tuple(row) for row in state.history.tolist()]
+
+    def run(self, draws: Draws) -> None:
+        """Take the steps that are left."""
+        settings, done = self.job.settings, len(self.history)
+        self.watch.stage(f"training {self.job.name}", settings.steps - done,
+                         settings.evaluations * (settings.steps - done) // settings.steps)
+        start = time.monotonic()
+        with Events(self.job.folder / "events", done) as events, \
+                interrupts_wait(self.watch) as stop_if_asked:
+            validator = Validator(self.job, self.model, self.learner, events, self.watch)
+            try:
+                for step in range(done + 1, settings.steps + 1):
+                    result = self.learner.step(draws.batches(step))
+                    self._check(result)
+                    self.history.append((result.loss, result.grad_norm, result.learning_rate))
+                    events.step(result)
+                    self.watch.step(_detail(result, (time.monotonic() - start) / (step - done)))
+                    if step % self.job.checkpoint_every == 0:
+                        self.save()
+                    stop_if_asked()
+                    validator.after(step, stop_if_asked)
+            except KeyboardInterrupt:
+                # Not after a second one in the middle of a step, when some variables have moved.
+                if self.learner.optimizer.steps == len(self.history):
+                    self.save()
+                raise
+        self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint and the curve, unless nothing has moved since the last."""
+        step = len(self.history)
+        if step == self.saved:
+            return
+        scale = self.learner.scale
+        state = TrainingState(
+            self.recipe, step, self.learner.tensors(),
+            None if scale is None else (scale.value, scale.calm), np.array(self.history),
+        )
+        path = state.save(self.job.folder / "checkpoints")
+        self.saved = step
+        log.info("lora/%s: step %d, loss %.4g, %s", self.job.name, step, self.history[-1][0], path)
+        write_curve(self.job.folder / "loss.png", state.history,
+                    f"LoRA {self.job.name}, rank {self.job.settings.rank}")
+
+    def finish(self) -> Path:
+        """Write the LoRA with what it was made from."""
+        settings = self.job.settings
+        return write_lora(lora_file(self.job), self.loras.weights(_NAME), {
+            "base_model": self.model.name,
+            "prompt": settings.prompt,
+            "styles": ", ".join(style.style for style in self.job.styles),
+            "steps": settings.steps,
+            "seed": settings.seed,
+            "training": json.dumps(settings.model_dump(mode="json"), sort_keys=True),
+            "recipe": digest(self.recipe),
+        })
+
+    def _check(self, result: StepResult) -> None:
+        if math.isfinite(result.loss) and math.isfinite(result.grad_norm):
+            return
+        what = (f"the loss is {result.loss}" if not math.isfinite(result.loss)
+                else f"the gradients' norm is {result.grad_norm}")
+        kept = checkpoints(self.job.folder / "checkpoints")
+        last = f"The last good checkpoint is {kept[-1]}" if kept else "There is no checkpoint yet"
+        raise TrainingError(
+            f"training {self.job.name}, step {result.step}: {what}. {last}; try a lower --lr, a "
+            "smaller --max-grad-norm, or --dtype float32, in another folder."
+        )
+
+
+def _detail(result: StepResult, seconds: float) -> str:
+    return f"loss {result.loss:.4f}, lr {result.learning_rate:.2g}, {seconds:.2f} s/step"
+
+
+def _last_state(job: TrainingJob, recipe: Recipe) -> TrainingState | None:
+    """The newest checkpoint, if the training can go on from it."""
+    remove_leftovers(job.folder / "checkpoints")
+    found = checkpoints(job.folder / "checkpoints")
+    if not found:
+        if lora_file(job).exists():
+            raise InputError(
+                f"{lora_file(job)}: there already, and from another training. Choose another "
+                "folder, or remove the file."
+            )
+        return None
+    state = load_state(found[-1])
+    changes = obstacles(state.recipe, recipe)
+    if state.step > job.settings.steps:
+        changes.append(f"steps: {state.step} done there, {job.settings.steps} now")
+    if changes:
+        listed = "\n".join(f"  {change}" for change in changes)
+        raise InputError(
+            f"{job.folder}: holds a training with other settings:\n{listed}\n"
+            "Give these settings, choose another folder, or remove this one."
+        )
+    return state
+
+
+def _samples(job: TrainingJob, model: StableDiffusion, watch: Watcher) -> Samples:
+    """The sample images as latents."""
+    settings, posteriors, prompts = job.settings, [], []
+    examples = job.examples()
+    for number, (path, prompt) in enumerate(examples):
+        watch.preparing(f"encoding samples of {job.name}", number, len(examples))
+        cut_outs = crops(open_image(path), settings.size, enlarge=settings.enlarge,
+                         count=settings.crops, seed=(settings.seed, _CROPS, number))
+        posteriors.append(encode(model, cut_outs))
+        prompts.append(prompt)
+    return Samples(tuple(posteriors), tuple(prompts), 1.0)

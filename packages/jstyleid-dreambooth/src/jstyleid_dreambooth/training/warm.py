@@ -1,0 +1,55 @@
+"""Compile the kernels of training ahead of time, by training a tiny random model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from jstyleid_core.backend import jt
+from jstyleid_core.runtime import BuildProgress, Report
+from jstyleid_core.warm import mark, tiny_model
+from jstyleid_dreambooth.lora.attached import LoRAs
+from jstyleid_dreambooth.training.batch import Batch
+from jstyleid_dreambooth.training.learner import Learner
+from jstyleid_dreambooth.training.settings import TrainingSettings
+
+_SHAPE = (4, 8, 8)
+_ROUNDS = 9
+
+
+def is_training_warm() -> bool:
+    """Whether `warm_training` has run here, on this device and with this version."""
+    return mark("training").is_file()
+
+
+def warm_training(report: Report | None = None) -> None:
+    """Take a few steps with a tiny model of each kind, at batch 1 and 2.
+
+    Args:
+        report: told how many of the rounds are done.
+    """
+    for done, _ in enumerate(_rounds()):
+        if report:
+            report(BuildProgress("compiling kernels of training", done, _ROUNDS))
+    jt.gc()
+    mark("training").touch()
+
+
+def _rounds() -> Iterator[None]:
+    """Yields before the first of the `_ROUNDS` and after each."""
+    yield
+    for two_one in (True, False):
+        model = tiny_model(two_one)
+        loras = LoRAs.of(model)
+        for checkpointing in (False, True):
+            settings = TrainingSettings(gradient_checkpointing=checkpointing, accumulation=2,
+                                        max_grad_norm=1e-3)
+            loras.create("warm", settings.lora)
+            learner = Learner(model, loras, "warm", settings)
+            for batch in (1, 2):
+                numbers = np.ones((batch, *_SHAPE), np.float32)
+                learner.step([Batch(numbers, numbers, np.zeros(batch, np.int64),
+                                    model.embed(["warm"] * batch), np.ones(batch, np.float32))] * 2)
+                yield
+            learner.close()
