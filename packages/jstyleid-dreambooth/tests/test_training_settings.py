@@ -1,0 +1,148 @@
+"""Settings, presets and what the steps of a training are computed from: no network here."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jstyleid_core.errors import InputError
+from jstyleid_dreambooth.training.class_images import class_prompts
+from jstyleid_dreambooth.training.crops import crops
+from jstyleid_dreambooth.training.job import StyleImages, TrainingJob, objects_of
+from jstyleid_dreambooth.training.learning_rate import learning_rate
+from jstyleid_dreambooth.training.loss_scale import LossScale
+from jstyleid_dreambooth.training.presets import PRESETS
+from jstyleid_dreambooth.training.recipe import digest, obstacles
+from jstyleid_dreambooth.training.settings import PriorSettings, TrainingSettings
+
+
+def test_the_baseline_is_the_recipe_of_the_challenge() -> None:
+    settings = TrainingSettings.create(PRESETS["baseline"])
+    assert settings == TrainingSettings()
+    assert (settings.steps, settings.rank, settings.batch, settings.prior) == (500, 4, 1, None)
+    assert (settings.learning_rate, settings.weight_decay, settings.epsilon) == (1e-4, 1e-2, 1e-8)
+    assert settings.prompt == "style_{style}"
+    assert settings.evaluations == 500 * 3
+
+
+def test_the_tuned_preset() -> None:
+    settings = TrainingSettings.create(PRESETS["tuned"])
+    assert (settings.steps, settings.rank, settings.enlarge) == (800, 32, 1.04)
+    assert settings.prior == PriorSettings(weight=1.0, images=300)
+    assert settings.up_rate_ratio > 1
+    assert settings.evaluations == 800 * 2 * 3
+
+
+@pytest.mark.parametrize(("values", "said"), [
+    ({"steps": 0}, "--steps 0: Input should be greater than 0"),
+    ({"learning_rate": math.inf}, "--learning-rate inf: Input should be a finite number"),
+    ({"prior": {"weight": -1}}, "--prior-weight -1: Input should be greater than 0"),
+    ({"prompt": "{x}"}, r"--prompt '\{x\}': \{x\} is nothing it can name"),
+    ({"prior": {"prompt": "{style}"}}, r"--prior-prompt '\{style\}'"),
+    ({"rnk": 4}, "--rnk 4: Extra inputs are not permitted"),
+])
+def test_values_that_are_not_allowed(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        TrainingSettings.create(values)
+
+
+def test_the_learning_rate_rises_stays_and_falls() -> None:
+    constant = TrainingSettings(steps=10, warmup_steps=3, learning_rate=4e-4)
+    assert [learning_rate(step, constant) for step in (1, 2, 3, 4, 10)] == pytest.approx(
+        [1e-4, 2e-4, 3e-4, 4e-4, 4e-4])
+    cosine = TrainingSettings(steps=10, schedule="cosine", learning_rate=2.0)
+    rates = [learning_rate(step, cosine) for step in range(1, 11)]
+    assert rates[0] == 2
+    assert rates[5] == pytest.approx(1)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] > 0
+
+
+def test_the_loss_scale_halves_on_overflow_and_grows_again() -> None:
+    scale = LossScale(value=8.0)
+    assert scale.too_large(1.0, math.inf)
+    assert scale.value == 4
+    assert not scale.too_large(math.nan, math.nan)  # the loss itself is wrong
+    for _ in range(199):
+        assert not scale.too_large(1.0, 1.0)
+    assert (scale.value, scale.calm) == (8, 0)
+
+
+def gradient_picture(width: int, height: int) -> Image.Image:
+    across, down = np.meshgrid(np.arange(width), np.arange(height))
+    return Image.fromarray(np.stack([across, down, across * 0], axis=2).astype(np.uint8))
+
+
+def test_crops_keep_proportions_and_differ() -> None:
+    found = crops(gradient_picture(150, 100), (64, 64), enlarge=1.0, count=8, seed=(0,))
+    assert len(found) == 8
+    assert {picture.size for picture in found} == {(64, 64)}
+    assert len({picture.tobytes() for picture in found}) == 8
+    for picture in found:
+        pixels = np.asarray(picture).astype(float)
+        # As many source pixels across as down: nothing is squashed.
+        across = pixels[32, -1, 0] - pixels[32, 0, 0]
+        down = pixels[-1, 32, 1] - pixels[0, 32, 1]
+        assert abs(across - down) <= 2
+    again = crops(gradient_picture(150, 100), (64, 64), enlarge=1.0, count=8, seed=(0,))
+    assert [p.tobytes() for p in again] == [p.tobytes() for p in found]
+
+
+def test_a_picture_that_fits_is_not_touched() -> None:
+    picture = gradient_picture(64, 64)
+    [only] = crops(picture, (64, 64), enlarge=1.0, count=16, seed=(0,))
+    assert only.tobytes() == picture.tobytes()
+    enlarged = crops(picture, (64, 64), enlarge=1.04, count=100, seed=(0,))
+    assert len(enlarged) == 16  # 67 pixels: four places on each axis
+
+
+def job(tmp_path: Path, names: tuple[str, ...] = ("red_apple.png", "ball.png"),
+        **settings: Any) -> TrainingJob:
+    images = []
+    for name in names:
+        path = tmp_path / name
+        gradient_picture(64, 64).save(path)
+        images.append(path)
+    return TrainingJob((StyleImages("00", tuple(images)),), TrainingSettings.create(settings),
+                       tmp_path / "out", tmp_path / "class")
+
+
+def test_examples_and_names(tmp_path: Path) -> None:
+    tuned = job(tmp_path, prompt="an image of {object} in style_{style}")
+    assert [prompt for _, prompt in tuned.examples()] == [
+        "an image of red apple in style_00", "an image of ball in style_00"]
+    plain = job(tmp_path, ("1.png",))
+    assert [prompt for _, prompt in plain.examples()] == ["style_00"]
+    packed = TrainingJob((*plain.styles, StyleImages("03", ())), plain.settings, tmp_path, tmp_path)
+    assert (plain.name, packed.name) == ("00", "pack-00-03")
+
+
+def test_objects_and_class_prompts(tmp_path: Path) -> None:
+    objects = objects_of({"00": (Path("b.png"), Path("a_1.png")), "01": (Path("A.jpg"),)})
+    assert objects == ("a", "b")
+    prior = PriorSettings(images=3)
+    assert class_prompts(prior, objects) == ["an image of a", "an image of b", "an image of a"]
+    assert class_prompts(PriorSettings(images=2, prompt="an image"), ()) == ["an image"] * 2
+    with pytest.raises(InputError, match=r"--prior-prompt 'an image of \{object\}': there are no"):
+        class_prompts(prior, ())
+
+
+def test_a_recipe_is_the_pictures_and_the_settings(tmp_path: Path) -> None:
+    first = job(tmp_path).recipe("model")
+    assert digest(first) == digest(job(tmp_path).recipe("model"))
+    assert obstacles(first, job(tmp_path, steps=900).recipe("model")) == []
+    assert obstacles(first, job(tmp_path, rank=8).recipe("model")) == [
+        "settings.rank: 4 there, 8 now"]
+    cosine = {"schedule": "cosine"}
+    assert obstacles(job(tmp_path, **cosine).recipe("m"),
+                     job(tmp_path, steps=900, **cosine).recipe("m")) == [
+        "settings.steps: 500 there, 900 now"]
+    changed = job(tmp_path)
+    gradient_picture(65, 64).save(tmp_path / "ball.png")
+    [difference] = obstacles(first, changed.recipe("model"))
+    assert difference.startswith("samples.00.ball.png: ")
