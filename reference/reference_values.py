@@ -18,6 +18,9 @@ vae.code, vae.decoded                  1x4x8x8, 1x3x64x64  decoder; the code is 
 vae.wide.code, .decoded                1x4x8x12            the same, not square
 sample.noise, sample.latent            1x4x16x16           DDIM, 20 steps, guidance 7.5; the prompts
                                                            are PROMPT and NEGATIVE_PROMPT
+start.latent, start.drawn              1x4x16x16           image to image from that latent: as
+                                                           sample.*, START_STRENGTH of the steps;
+                                                           noise by numpy from START_SEED
 invert.latent, invert.noise            1x4x16x16           DDIM inversion, 20 steps, empty prompt
 tokenizer.ids                          1000x77             ids of prompt_strings.prompts(seed)
 styleid.content, styleid.style         128x128x3           the two input pictures
@@ -36,16 +39,25 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionImg2ImgPipeline,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from diffusers.pipelines.stable_diffusion import pipeline_stable_diffusion_img2img
 from diffusers.utils import logging
 from numpy.typing import NDArray
 from transformers.utils.logging import disable_progress_bar as disable_transformers_bar
 
 import styleid_torch
 from prompt_strings import NEGATIVE_PROMPT, PROMPT, prompts
+from reference_sets import START_SEED, START_STRENGTH
 from styleid_torch import Picture, Settings
 
 Values = dict[str, NDArray[Any]]
@@ -98,6 +110,7 @@ def values(folder: Path, seed: int, variant: str | None = None) -> Values:
         **sampling_values(pipeline, rng),
         "tokenizer.ids": token_ids(pipeline, prompts(seed)),
         **styleid_values(pipeline, rng),
+        **start_values(pipeline, rng),
     }
 
 
@@ -173,6 +186,27 @@ def sampling_values(pipeline: StableDiffusionPipeline, rng: np.random.Generator)
         "invert.latent": latent.numpy(),
         "invert.noise": inverted.numpy(),
     }
+
+
+def start_values(pipeline: StableDiffusionPipeline, rng: np.random.Generator) -> Values:
+    """Image to image by diffusers' own pipeline, from a random latent."""
+    latent = normal(rng, 1, 4, 16, 16)
+    noise = np.random.default_rng(START_SEED).standard_normal((1, 4, 16, 16), dtype=np.float32)
+    image_to_image = StableDiffusionImg2ImgPipeline(
+        **pipeline.components, requires_safety_checker=False)
+    image_to_image.set_progress_bar_config(disable=True)
+    with mock.patch.object(pipeline_stable_diffusion_img2img, "randn_tensor",
+                           return_value=torch.from_numpy(noise)):
+        drawn = image_to_image(
+            PROMPT,
+            image=latent.clone(),
+            negative_prompt=NEGATIVE_PROMPT,
+            strength=START_STRENGTH,
+            num_inference_steps=STEPS,
+            guidance_scale=GUIDANCE,
+            output_type="latent",
+        ).images
+    return {"start.latent": latent.numpy(), "start.drawn": drawn.numpy()}
 
 
 def styleid_values(pipeline: StableDiffusionPipeline, rng: np.random.Generator) -> Values:

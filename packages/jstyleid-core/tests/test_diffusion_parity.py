@@ -12,8 +12,9 @@ from jstyleid_core import StyleID, StyleIDSettings
 from jstyleid_core.backend import jt
 from jstyleid_core.diffusion.ddim import ddim_inversion, ddim_sampling
 from jstyleid_core.diffusion.denoiser import guided
+from jstyleid_core.pipeline import Start
 from prompt_strings import NEGATIVE_PROMPT, PROMPT
-from reference_sets import GOLDEN, Reference, distance
+from reference_sets import GOLDEN, START_SEED, START_STRENGTH, Reference, distance
 
 STEPS, SAMPLING, STYLEID = 20, 1e-4, 1e-3
 
@@ -40,6 +41,15 @@ def test_sampling_with_guidance(reference: Reference, reference_model: Any) -> N
     noise = jt.array(reference.values["sample.noise"])
     found = last(ddim_sampling(denoise, noise, model.schedule, STEPS)).latents
     assert distance(found, reference.values["sample.latent"]) <= SAMPLING
+
+
+def test_drawing_from_a_picture(reference: Reference, reference_model: Any) -> None:
+    start = Start(jt.array(reference.values["start.latent"]), START_STRENGTH)
+    steps = list(reference_model.sample(
+        [PROMPT], [START_SEED], steps=STEPS, negative_prompt=NEGATIVE_PROMPT, size=(128, 128),
+        start=start))
+    assert len(steps) == 18
+    assert distance(steps[-1].latents, reference.values["start.drawn"]) <= SAMPLING
 
 
 def test_inversion(reference: Reference, reference_model: Any) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from jstyleid_core.errors import InputError, OutputError
 from jstyleid_core.files import atomic_path, remove_leftovers
-from jstyleid_core.images import fit, open_image, save_png, to_array, to_images
+from jstyleid_core.images import fit, mean_image, open_image, save_png, to_array, to_images
 
 
 def test_transparency_is_laid_over_white(tmp_path: Path) -> None:
@@ -128,3 +128,9 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write .*result.png"):
         save_png(Image.new("RGB", (2, 2)), tmp_path / "file" / "result.png")
+
+
+def test_the_mean_of_pictures() -> None:
+    ramp = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    images = [Image.fromarray(ramp), Image.fromarray(ramp + 4), Image.fromarray(ramp + 5)]
+    assert np.array_equal(np.asarray(mean_image(images)), ramp + 3)

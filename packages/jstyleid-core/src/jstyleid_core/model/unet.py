@@ -89,7 +89,9 @@ class DownLevel(Level):
             x = self.block(index, time, context, x)
             kept.append(x)
         if self.downsamplers is not None:
-            x = self.downsamplers[0](x)
+            # A block too: unless both passes of this convolution are executed together, Jittor
+            # does not see that they are one, and its backward pass takes gigabytes.
+            x = self.run_block(self.downsamplers[0], self.downsamplers, x)
             kept.append(x)
         return x, kept
 
