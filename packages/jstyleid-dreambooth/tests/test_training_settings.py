@@ -35,7 +35,7 @@ def test_the_tuned_preset() -> None:
     assert (settings.steps, settings.rank, settings.enlarge) == (800, 32, 1.04)
     assert settings.prior == PriorSettings(weight=1.0, images=300)
     assert settings.up_rate_ratio > 1
-    assert settings.evaluations == 800 * 2 * 3
+    assert settings.evaluations == 800 * 2 * 4
 
 
 @pytest.mark.parametrize(("values", "said"), [

@@ -17,6 +17,7 @@ PRESETS: Mapping[Preset, Mapping[str, Any]] = {
         "enlarge": 1.04,
         "up_rate_ratio": 4.0,
         "prior": {"weight": 1.0, "images": 300},
+        "gradient_checkpointing": True,  # samples and class images together: a batch of two
     },
 }
 assert set(PRESETS) == set(get_args(Preset))
