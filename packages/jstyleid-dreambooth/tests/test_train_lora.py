@@ -276,7 +276,7 @@ def test_a_folder_of_another_training(
     assert path.read_bytes() == written
     for checkpoint in (path.parent / "checkpoints").iterdir():
         checkpoint.unlink()
-    with pytest.raises(InputError, match=r"there already, and from another training\. Choose"):
+    with pytest.raises(InputError, match=r"weights\.safetensors is from another training"):
         train_lora(make_job(seed=5), model, loras, Notes())
 
 

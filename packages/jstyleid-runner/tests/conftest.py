@@ -3,12 +3,25 @@
 import io
 import json
 import random
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from jstyleid_core import runtime
+from jstyleid_dreambooth import LoRAWeights, LowRank, read_lora, write_lora
+from jstyleid_dreambooth.training.job import TrainingJob
+from jstyleid_dreambooth.training.recipe import digest
+from jstyleid_dreambooth.training.watching import Watcher
+from jstyleid_runner import core_model
+from jstyleid_runner.cli import app
 from jstyleid_runner.engine import OnStep
 from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.plan import build_plan
@@ -16,6 +29,9 @@ from jstyleid_runner.progress_lines import LineReporter
 from jstyleid_runner.run_split import Opened, RunRequest
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.split import read_split
+from jstyleid_runner.train_loras import OpenedTrainer
+from reference_sets import LORA_CHECKPOINT
+from small_checkpoint import build
 
 
 def write_style(split: Path, style: str, prompts: Sequence[str]) -> Path:
@@ -48,24 +64,49 @@ def data(tmp_path: Path) -> Path:
 class FakeEngine:
     """Counts UNet evaluations as the real one would, and paints what it was asked for."""
 
-    def __init__(self, settings: RunSettings) -> None:
+    def __init__(self, settings: RunSettings, fingerprint: str) -> None:
         self.settings = settings
         self.evaluations = 0
         self.before_call: Callable[[str], None] = lambda name: None
+        self.starts: list[Image.Image | None] = []
+        self._fingerprint = fingerprint
+        self._drawing: tuple[str, ...] | None = None
+
+    def train(self, job: TrainingJob, watch: Watcher) -> Path:
+        self.before_call("train")
+        assert self._drawing is None, "a LoRA is attached"
+        return train(job, self._fingerprint, watch, self._count)
+
+    def check_lora(self, lora: Path) -> None:
+        self.before_call("check_lora")
+        read_lora(lora)
+
+    @contextmanager
+    def drawing(self, lora: Path | None, start: Image.Image | None) -> Iterator[None]:
+        assert self._drawing is None, "two LoRAs at a time"
+        self.starts.append(start)
+        # A LoRA is what it was trained with: the same recipe gives the same file.
+        self._drawing = (
+            str(sorted(read_lora(lora).about.items()) if lora else None),
+            str(start.tobytes() if start else None),
+        )
+        try:
+            yield
+        finally:
+            self._drawing = None
 
     def generate(
-        self, prompts: Sequence[str], seeds: Sequence[int], on_step: OnStep
+        self, texts: Sequence[str], seeds: Sequence[int], on_step: OnStep
     ) -> list[Image.Image]:
         self.before_call("generate")
-        self._work(self.settings.content_steps, 2 * len(prompts), on_step)
-        guidance = str(self.settings.guidance)
-        return [
-            self._paint(prompt, str(seed), guidance)
-            for prompt, seed in zip(prompts, seeds, strict=True)
-        ]
+        assert self._drawing is not None
+        self._work(self.settings.steps_taken, 2 * len(texts), on_step)
+        how = (str(self.settings.guidance), self.settings.negative, *self._drawing)
+        return [self._paint(text, str(seed), *how) for text, seed in zip(texts, seeds, strict=True)]
 
     def invert_style(self, image: Image.Image, on_step: OnStep) -> bytes:
         self.before_call("invert_style")
+        assert self.settings.styleid
         assert image.size == self.settings.size
         self._work(self.settings.styleid.steps, 1, on_step)
         return image.tobytes()
@@ -74,9 +115,13 @@ class FakeEngine:
         self, contents: Sequence[Image.Image], style: bytes, on_step: OnStep
     ) -> list[Image.Image]:
         self.before_call("transfer")
+        assert self.settings.styleid
         self._work(2 * self.settings.styleid.steps, len(contents), on_step)
         gamma = str(self.settings.styleid.gamma)
         return [self._paint(str(content.tobytes()), str(style), gamma) for content in contents]
+
+    def _count(self, evaluations: int) -> None:
+        self.evaluations += evaluations
 
     def _work(self, steps: int, pictures: int, on_step: OnStep) -> None:
         for _ in range(steps):
@@ -90,6 +135,18 @@ class FakeEngine:
         return Image.frombytes("RGB", self.settings.size, noise)
 
 
+def train(job: TrainingJob, fingerprint: str, watch: Watcher, count: Callable[[int], None]) -> Path:
+    """Write what a finished training leaves, without training."""
+    settings = job.settings
+    watch.stage(f"training {job.name}", settings.steps, settings.evaluations)
+    for _ in range(settings.steps):
+        watch.step("loss 0.1")
+    count(settings.evaluations)
+    layer = LowRank(np.ones((1, 2), np.float32), np.ones((2, 1), np.float32), 1)
+    weights = LoRAWeights({"unet": {"conv_in": layer}})
+    return write_lora(job.folder, weights, {"recipe": digest(job.recipe(fingerprint))})
+
+
 class FakeModel:
     """A checkpoint whose loads are counted."""
 
@@ -98,6 +155,7 @@ class FakeModel:
         self.opened = 0
         self.engine: FakeEngine | None = None
         self.before_call: Callable[[str], None] = lambda name: None
+        self.trained: list[str] = []
         self._stamp = stamp
         self._fingerprint = fingerprint
 
@@ -106,9 +164,18 @@ class FakeModel:
 
     def open(self, settings: RunSettings) -> Opened[bytes]:
         self.opened += 1
-        self.engine = FakeEngine(settings)
+        self.engine = FakeEngine(settings, self._fingerprint)
         self.engine.before_call = self.before_call
         return Opened(self.engine, self._fingerprint)
+
+    def open_trainer(self, dtype: str, size: tuple[int, int]) -> OpenedTrainer:
+        self.opened += 1
+        return OpenedTrainer(self, self._fingerprint)
+
+    def train(self, job: TrainingJob, watch: Watcher) -> Path:
+        self.before_call("train")
+        self.trained.append(job.name)
+        return train(job, self._fingerprint, watch, lambda evaluations: None)
 
     @property
     def evaluations(self) -> int:
@@ -122,6 +189,7 @@ def fake_model() -> type[FakeModel]:
 
 
 MakeRequest = Callable[..., RunRequest]
+Invoke = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
@@ -134,16 +202,19 @@ def make_request(data: Path, tmp_path: Path) -> MakeRequest:
         batch: int = 1,
         force: bool = False,
         out: str = "out",
+        loras: Mapping[str, Path] | None = None,
         **changes: object,
     ) -> RunRequest:
         values: dict[str, object] = {
             "split": "S",
+            "method": "styleid",
             "size": (64, 64),
             "content_steps": 3,
+            "reference": "first",
             "styleid": {"steps": 4},
         }
         settings = RunSettings.create(**(values | changes))
-        plan = build_plan(read_split(data, "S", styles), settings, prompts)
+        plan = build_plan(read_split(data, "S", styles), settings, prompts, loras=loras)
         folder = OutFolder(tmp_path / out)
         folder.prepare()
         return RunRequest(plan, settings, folder, batch, force)
@@ -155,3 +226,60 @@ def make_request(data: Path, tmp_path: Path) -> MakeRequest:
 def reporter() -> LineReporter:
     """Progress that goes nowhere."""
     return LineReporter(io.StringIO())
+
+
+@pytest.fixture
+def no_jittor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail when Jittor is started, or a model looked for."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("Jittor was started")
+
+    monkeypatch.setattr(runtime, "start", refuse)
+    monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
+    # Nor is a model looked for: the default one is on the hub.
+    monkeypatch.setattr(core_model, "find_checkpoint", lambda *_, **__: Mock())
+
+
+@pytest.fixture
+def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Run a command line in `tmp_path`; its exit code and stderr in one line."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "400"})
+        # On some build servers Rich draws in colour, whatever it is told.
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", result.stderr)
+        return result.exit_code, " ".join(plain.replace("│", " ").split())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny checkpoint in the layout of SD 2.1, to which the committed LoRA files belong."""
+    return build(LORA_CHECKPOINT, tmp_path_factory.mktemp("checkpoint") / LORA_CHECKPOINT)
+
+
+@pytest.fixture(scope="session")
+def split_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The split `S`: two styles, two prompts each."""
+    folder = tmp_path_factory.mktemp("data")
+    for style in ("00", "04"):
+        write_style(folder / "S", style, ("Ring", "Two Words"))
+    return folder
+
+
+@pytest.fixture
+def call(
+    checkpoint: Path, split_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
+    """A command on that split and checkpoint, in this process and in `tmp_path`."""
+    monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object) -> Any:
+        common = ["--split", "S", "--data", split_data, "--model", checkpoint, "--size", 64]
+        return CliRunner().invoke(app, [str(word) for word in (*words, *common)])
+
+    return run

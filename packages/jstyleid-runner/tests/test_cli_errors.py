@@ -2,13 +2,11 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 from PIL import Image
@@ -17,7 +15,7 @@ from typer.testing import CliRunner
 from jstyleid_core import StyleIDSettings, runtime
 from jstyleid_core.errors import JStyleIDError
 from jstyleid_core.styleid.layers import parse_layers
-from jstyleid_runner import __version__, core_model
+from jstyleid_runner import __version__
 from jstyleid_runner.cli import app
 from jstyleid_runner.commands.run import run
 from jstyleid_runner.commands.transfer import transfer
@@ -27,29 +25,7 @@ from jstyleid_runner.out_folder import OutFolder
 Invoke = Callable[..., tuple[int, str]]
 
 
-@pytest.fixture(autouse=True)
-def no_jittor(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("Jittor was started")
-
-    monkeypatch.setattr(runtime, "start", refuse)
-    monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
-    # Nor is a model looked for: the default one is on the hub.
-    monkeypatch.setattr(core_model, "find_checkpoint", lambda *_, **__: Mock())
-
-
-@pytest.fixture
-def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    """Run a command line in `tmp_path`; its exit code and stderr in one line."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str]:
-        result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "400"})
-        # On some build servers Rich draws in colour, whatever it is told.
-        plain = re.sub(r"\x1b\[[0-9;]*m", "", result.stderr)
-        return result.exit_code, " ".join(plain.replace("│", " ").split())
-
-    return call
+pytestmark = pytest.mark.usefixtures("no_jittor")
 
 
 @pytest.fixture
@@ -71,8 +47,7 @@ def pictures(tmp_path: Path) -> None:
         ("run --split S --batch 0", "'--batch'"),
         ("run --split S --steps many", "'--steps'"),
         ("run --split S --reference x.png", "--reference x.png: style 00 has no such image"),
-        ("run --split S --method dreambooth", "not available yet"),
-        ("run --split S --method nonsense", "'nonsense' is not one of 'styleid'"),
+        ("run --split S --method nonsense", "'nonsense' is not one of 'dreambooth'"),
         ("run --split S --size 0", "--size 0: not a size"),
         ("run --split S --size 512*512", "--size 512*512: not a size"),
         ("run --split S --gamma 1.5", "gamma"),
@@ -114,7 +89,7 @@ def pictures(tmp_path: Path) -> None:
             "--load-style s.safetensors: no such file",
         ),
         ("transfer content.png style.png -o o.png --gamma -0.1", "gamma"),
-        ("generate", "Missing argument 'PROMPT'"),
+        ("generate", "Missing option '--out'"),
         ("generate Ring", "Missing option '--out'"),
         ("generate Ring -o o.jpg", "--out o.jpg: pictures are written as PNG"),
         ("generate a/b -o folder", "'a/b' cannot be a file name in it"),
@@ -164,7 +139,7 @@ def test_a_folder_one_may_not_write_to(data: Path, tmp_path: Path, invoke: Invok
 
 def test_version_and_help(invoke: Invoke) -> None:
     assert CliRunner().invoke(app, ["--version"]).stdout == f"jstyleid {__version__}\n"
-    for command in ("run", "transfer", "generate", "doctor"):
+    for command in ("run", "train", "transfer", "generate", "doctor"):
         assert command in CliRunner().invoke(app, ["--help"]).stdout
         assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
 

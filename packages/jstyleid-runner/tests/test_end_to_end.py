@@ -16,42 +16,24 @@ from PIL import Image
 
 from jstyleid_runner.core_model import CoreModel
 from jstyleid_runner.engine import CoreEngine
-from jstyleid_runner.execute import Tally
 from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.progress_lines import LineReporter
 from jstyleid_runner.run_split import Opened, RunRequest, run_split
 from jstyleid_runner.settings import RunSettings
-from small_checkpoint import build
+from jstyleid_runner.tally import Tally
 
 CONTENT, STEPS = 1, 2
 SECONDS = 600
 
 
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny checkpoint in the layout of SD 2.1."""
-    return build("sd21-v", tmp_path_factory.mktemp("checkpoint") / "sd21-v")
-
-
-@pytest.fixture(scope="session")
-def split_data(
-    tmp_path_factory: pytest.TempPathFactory,
-    write_style: Callable[[Path, str, tuple[str, ...]], Path],
-) -> Path:
-    """Two styles, two prompts each."""
-    folder = tmp_path_factory.mktemp("data")
-    for style in ("00", "04"):
-        write_style(folder / "S", style, ("Ring", "Two Words"))
-    return folder
-
-
 class Command:
-    """`jstyleid run` in a process of its own."""
+    """`jstyleid run --method styleid` in a process of its own."""
 
     def __init__(self, checkpoint: Path, data: Path, out: Path) -> None:
         self.out = out
         options = {
             "--split": "S",
+            "--method": "styleid",
             "--data": data,
             "--out": out,
             "--model": checkpoint,
@@ -206,6 +188,9 @@ class CountedEngine:
         assert isinstance(engine, CoreEngine)
         self._engine = engine
         self._costs = costs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
 
     def generate(self, prompts: Sequence[str], *rest: object) -> Any:
         return self._counted("generate", len(prompts), prompts, *rest)

@@ -12,16 +12,9 @@ from typer.testing import CliRunner
 from jstyleid_core import runtime
 from jstyleid_dreambooth import LoRAWeights, LowRank, write_lora
 from jstyleid_runner.cli import app
-from reference_sets import GOLDEN_LORA, LORA_CHECKPOINT
-from small_checkpoint import build
+from reference_sets import GOLDEN_LORA
 
 LORA = GOLDEN_LORA / "jittor.safetensors"
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small checkpoint that the committed LoRA files belong to."""
-    return build(LORA_CHECKPOINT, tmp_path_factory.mktemp("checkpoint") / LORA_CHECKPOINT)
 
 
 @pytest.fixture(autouse=True)

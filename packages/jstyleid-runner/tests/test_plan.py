@@ -6,7 +6,8 @@ import pytest
 
 from jstyleid_core.errors import InputError
 from jstyleid_runner.draws import content_seed
-from jstyleid_runner.plan import GenerateContent, InvertStyle, Stylise, build_plan
+from jstyleid_runner.jobs import Draw, InvertStyle, Stylise
+from jstyleid_runner.plan import build_plan
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.split import Split, StyleFolder
 
@@ -17,7 +18,13 @@ def split(*styles: str, references: int = 3) -> Split:
 
 
 def settings(**changes: object) -> RunSettings:
-    values: dict[str, object] = {"split": "S", "content_steps": 25, "styleid": {"steps": 20}}
+    values: dict[str, object] = {
+        "split": "S",
+        "method": "styleid",
+        "content_steps": 25,
+        "reference": "first",
+        "styleid": {"steps": 20},
+    }
     return RunSettings.create(**(values | changes))
 
 
@@ -31,13 +38,13 @@ def test_a_style_is_planned_alike_whatever_else_is_in_the_run() -> None:
     alone = build_plan(split("04"), settings(reference="random"))
     fewer = build_plan(split("04"), settings(reference="random"), prompts=1)
     assert both.styles[1] == alone.styles[0]
-    assert fewer.styles[0].contents == alone.styles[0].contents[:1]
+    assert fewer.styles[0].draws == alone.styles[0].draws[:1]
 
 
 def test_evaluations() -> None:
     plan = build_plan(split("00", "04"), settings())
     for job in plan.jobs:
-        if isinstance(job, GenerateContent):
+        if isinstance(job, Draw):
             assert job.evaluations == 2 * 25
         elif isinstance(job, InvertStyle):
             assert job.evaluations == 20
@@ -49,7 +56,7 @@ def test_evaluations() -> None:
 
 def test_without_guidance_the_unet_is_evaluated_once_a_step() -> None:
     plan = build_plan(split("00"), settings(guidance=1))
-    assert [content.evaluations for content in plan.styles[0].contents] == [25, 25]
+    assert [content.evaluations for content in plan.styles[0].draws] == [25, 25]
 
 
 def test_no_job_comes_before_what_it_needs() -> None:
@@ -90,7 +97,7 @@ def test_reference_first_random_and_by_name() -> None:
 
     def chosen(**changes: object) -> list[str]:
         plan = build_plan(split(*styles), settings(**changes))
-        return [style.invert.reference.name for style in plan.styles]
+        return [style.invert.reference.name for style in plan.styles if style.invert]
 
     assert set(chosen(reference="first")) == {"0.png"}
     assert set(chosen(reference="2.png")) == {"2.png"}
@@ -104,10 +111,60 @@ def test_an_unknown_reference_lists_those_there_are() -> None:
         build_plan(split("00"), settings(reference="x.png"))
 
 
-@pytest.mark.parametrize("method", ["dreambooth", "styleid-dreambooth"])
-def test_methods_that_are_not_available_yet(method: str) -> None:
-    with pytest.raises(InputError, match=f"--method {method}: comes with DreamBooth training"):
-        build_plan(split("00"), settings(method=method))
+TRAINING = {"steps": 10, "batch": 2, "gradient_checkpointing": True}
+
+
+def test_a_lora_is_trained_before_its_style_is_drawn() -> None:
+    both = settings(method="styleid-dreambooth", training=TRAINING)
+    plan = build_plan(split("00", "04"), both, objects=("ball", "ring"))
+    assert [job.id for job in plan.styles[1].jobs] == [
+        "lora/04",
+        "style/04",
+        "content/04/Ring",
+        "content/04/Hotel",
+        "picture/04/Ring",
+        "picture/04/Hotel",
+    ]
+    train = plan.styles[1].train
+    assert train
+    assert (train.needs, train.objects) == ((), ("ball", "ring"))
+    assert train.samples == plan.styles[1].samples
+    # Two pictures a step, each forward, back, and forward once more.
+    assert train.evaluations == 10 * 2 * 4
+    assert [draw.needs for draw in plan.styles[1].draws] == [("lora/04",)] * 2
+    assert plan.evaluations == 2 * 80 + 2 * 20 + 4 * (50 + 40)
+    assert plan == build_plan(split("00", "04"), both, objects=("ball", "ring"))
+
+
+def test_what_dreambooth_draws_is_the_result() -> None:
+    drawing = settings(method="dreambooth", training=TRAINING, styleid=None, reference=None)
+    plan = build_plan(split("00"), drawing)
+    assert [job.id for job in plan.jobs] == ["lora/00", "picture/00/Ring", "picture/00/Hotel"]
+    assert plan.pictures == 2
+    assert plan.evaluations == 80 + 2 * 50
+
+
+def test_a_given_lora_is_not_trained() -> None:
+    given = {"00": Path("a.bin"), "04": Path("b.bin")}
+    plan = build_plan(split("00", "04"), settings(method="styleid-dreambooth"), loras=given)
+    assert plan.styles[1].train is None
+    assert [draw.lora for draw in plan.styles[1].draws] == [Path("b.bin")] * 2
+    assert [draw.needs for draw in plan.styles[1].draws] == [()] * 2
+
+
+def test_contents_start_from_noise_or_from_the_samples() -> None:
+    [style] = build_plan(split("00"), settings()).styles
+    assert (style.draws[0].start, style.draws[0].steps) == ((), 25)
+    [style] = build_plan(split("00"), settings(start="mean", strength=0.9)).styles
+    assert style.draws[0].start == style.samples
+    assert (style.draws[0].steps, style.draws[0].evaluations) == (22, 44)
+
+
+def test_texts_come_from_the_templates() -> None:
+    words = settings(template="{prompt} in {style}", templates={"04": "a {prompt}"})
+    plan = build_plan(split("00", "04"), words)
+    assert [style.draws[0].text for style in plan.styles] == ["Ring in 00", "a Ring"]
+    assert [style.draws[0].prompt for style in plan.styles] == ["Ring", "Ring"]
 
 
 @pytest.mark.parametrize(

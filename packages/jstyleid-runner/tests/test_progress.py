@@ -16,7 +16,7 @@ from jstyleid_runner.runlog import log_to
 def test_the_time_left_follows_the_evaluations() -> None:
     now = 0.0
     meter = Meter(clock=lambda: now)
-    meter.begin(pictures=2, done=0, evaluations=100)
+    meter.begin(total=2, done=0, evaluations=100)
     assert meter.left is None
     meter.stage(steps=10, evaluations=20)
     for _ in range(10):
@@ -30,12 +30,31 @@ def test_the_time_left_follows_the_evaluations() -> None:
 def test_the_time_left_forgets_how_it_began() -> None:
     now = 0.0
     meter = Meter(clock=lambda: now)
-    meter.begin(pictures=1, done=0, evaluations=1000)
+    meter.begin(total=1, done=0, evaluations=1000)
     meter.stage(steps=1000, evaluations=1000)
     for step in range(600):
         now += 60.0 if step == 0 else 1.0  # the first step compiles kernels
         meter.step()
     assert meter.left == pytest.approx(400)
+
+
+def test_a_stage_without_steps_costs_nothing() -> None:
+    meter = Meter(clock=lambda: 0.0)
+    meter.begin(total=1, done=0, evaluations=0)
+    meter.stage(steps=0, evaluations=0)
+    assert meter.evaluated == 0
+
+
+def test_work_that_turns_out_longer_takes_longer() -> None:
+    now = 0.0
+    meter = Meter(clock=lambda: now)
+    meter.begin(total=2, done=0, evaluations=20)
+    meter.stage(steps=1, evaluations=10)
+    now = 5.0
+    meter.step()
+    assert meter.left == pytest.approx(5)
+    meter.evaluations += 30
+    assert meter.left == pytest.approx(20)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +83,40 @@ def test_lines_name_each_picture_and_what_is_left() -> None:
         "picture/00/Ring: 2 steps",
     ]
     assert lines[4] == "[2/3] out/00/Ring.png  0:00 elapsed, about 0:00 left"
+
+
+def test_lines_say_now_and_then_how_a_training_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("jstyleid_runner.progress_lines.time.monotonic", lambda: now)
+    stream = io.StringIO()
+    reporter = LineReporter(stream)
+    reporter.begin(2, 0, 18, "LoRAs")
+    reporter.stage("training 00", 3, 9)
+    for loss in (0.3, 0.2, 0.1):
+        now += 6.0
+        reporter.step(f"loss {loss}")
+    assert stream.getvalue().splitlines() == [
+        "2 LoRAs; 18 UNet evaluations to do",
+        "training 00: 3 steps",
+        "training 00: step 2/3, loss 0.2",
+    ]
+
+
+def test_bars_show_the_stage_again_after_something_in_between() -> None:
+    stream = io.StringIO()
+    reporter = BarReporter(Console(file=stream, force_terminal=True, width=120))
+    reporter.begin(2, 0, 18, "LoRAs")
+    reporter.stage("training 00", 3, 9)
+    reporter.step("loss 0.3")
+    reporter.preparing("drawing after step 1", 0, 2)
+    stream.truncate(0)
+    reporter.step("loss [0.2]")
+    reporter.revise(-9)
+    reporter.close()
+    shown = stream.getvalue()
+    assert "training 00" in shown
+    assert "2/3, loss [0.2]" in shown
+    assert "LoRAs" in shown
 
 
 def test_bars_show_names_with_brackets_as_they_are() -> None:

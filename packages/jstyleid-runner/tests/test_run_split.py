@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from jstyleid_runner.execute import Tally
 from jstyleid_runner.facts import read_facts
 from jstyleid_runner.progress_lines import LineReporter
 from jstyleid_runner.run_split import RunRequest, run_split
 from jstyleid_runner.runlog import log_to
+from jstyleid_runner.tally import Tally
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]
@@ -45,7 +45,7 @@ def test_a_run_makes_each_picture_with_the_evaluations_the_plan_says(
         for style in ("00", "04")
         for prompt in ("Hotel", "Ring", "Two Words")
     ]
-    assert (tally.done, tally.pictures) == (6, 6)
+    assert (tally.done, tally.total) == (6, 6)
     assert model.evaluations == 2 * STEPS + 6 * (2 * CONTENT + 2 * STEPS)
     assert model.evaluations == request.plan.evaluations
 
@@ -192,7 +192,8 @@ def test_what_is_recorded(
         "00": "ball.png",
         "04": "ball.png",
     }
-    assert set(record["versions"]) == {"jstyleid-runner", "jstyleid-core", "jittor"}
+    names = {"jstyleid-runner", "jstyleid-dreambooth", "jstyleid-core", "jittor"}
+    assert set(record["versions"]) == names
     facts = read_facts(request.folder.picture("00", "Ring"))
     assert facts["reference"]["name"] == "ball.png"
     assert facts["content"]["prompt"] == "Ring"

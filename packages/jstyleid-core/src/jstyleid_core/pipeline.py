@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +31,7 @@ from jstyleid_core.model.tokenizer import CLIPTokenizer
 from jstyleid_core.model.unet import UNet
 from jstyleid_core.model.vae import AutoencoderKL
 from jstyleid_core.runtime import DType
+from jstyleid_core.weights.fingerprint import fingerprint
 from jstyleid_core.weights.layout import Checkpoint, find_checkpoint
 from jstyleid_core.weights.loading import Component, load_module
 
@@ -154,19 +153,8 @@ class StableDiffusion:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over what decides the results: configurations, schedule, tokens and weights."""
-        digest = hashlib.sha256()
-        configs = [self.unet.config, self.vae.config, self.text_encoder.config]
-        described = [*(config.model_dump() for config in configs), self.prediction_type,
-                     self.schedule.steps_offset, self.schedule.final_alpha_cumprod]
-        digest.update(json.dumps(described, sort_keys=True).encode())
-        digest.update(self.schedule.alphas_cumprod.tobytes())
-        digest.update(self.tokenizer([""]).tobytes())
-        for component in ("text_encoder", "vae", "unet"):
-            for file in self.checkpoint.weights(component):
-                with open(file, "rb") as handle:
-                    digest.update(hashlib.file_digest(handle, "sha256").digest())
-        return digest.hexdigest()
+        """The checkpoint's, see `jstyleid_core.weights.fingerprint`."""
+        return fingerprint(self.checkpoint)
 
     @property
     def scale_factor(self) -> int:

@@ -8,6 +8,7 @@ from jstyleid_runner import __version__
 from jstyleid_runner.commands.doctor import doctor
 from jstyleid_runner.commands.generate import generate
 from jstyleid_runner.commands.run import run
+from jstyleid_runner.commands.train import train
 from jstyleid_runner.commands.transfer import transfer
 from jstyleid_runner.failures import guarded
 
@@ -39,7 +40,7 @@ def options(
     """The options before a command's name; `--version` is dealt with by its callback."""
 
 
-for command in (transfer, generate, run, doctor):
+for command in (transfer, generate, train, run, doctor):
     app.command()(guarded(command))
 
 

@@ -12,6 +12,8 @@ from jstyleid_runner.engine import CoreEngine
 from jstyleid_runner.progress import Reporter
 from jstyleid_runner.run_split import Opened
 from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.train_loras import OpenedTrainer
+from jstyleid_runner.trainer import CoreTrainer
 
 if TYPE_CHECKING:
     from jstyleid_core import StableDiffusion, Style
@@ -56,7 +58,7 @@ def load_model(source: str, dtype: DType, device: Device, reporter: Reporter) ->
 
 
 class CoreModel:
-    """The `ModelSource` of `jstyleid_core`."""
+    """The `ModelSource` and the `TrainerSource` of `jstyleid_core`."""
 
     def __init__(self, source: str, device: Device, reporter: Reporter) -> None:
         self.source = source
@@ -70,6 +72,17 @@ class CoreModel:
 
     def open(self, settings: RunSettings) -> "Opened[Style]":
         """Load the checkpoint and check that it can draw the size asked for."""
-        model = load_model(self.source, settings.dtype, self._device, self._reporter)
-        model.check_size(settings.size)
+        model = self._load(settings.dtype, settings.size)
         return Opened(CoreEngine(model, settings), model.fingerprint)
+
+    def open_trainer(self, dtype: DType, size: tuple[int, int]) -> OpenedTrainer:
+        """Load the checkpoint and check that it can be trained at this size."""
+        model = self._load(dtype, size)
+        from jstyleid_dreambooth import LoRAs
+
+        return OpenedTrainer(CoreTrainer(model, LoRAs.of(model)), model.fingerprint)
+
+    def _load(self, dtype: DType, size: tuple[int, int]) -> "StableDiffusion":
+        model = load_model(self.source, dtype, self._device, self._reporter)
+        model.check_size(size)
+        return model

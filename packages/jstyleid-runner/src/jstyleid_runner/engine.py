@@ -1,29 +1,47 @@
-"""What a worker needs of the model: the three things the jobs of a plan do."""
+"""What a worker needs of the model: the things the jobs of a plan do."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from jstyleid_dreambooth.training.watching import Watcher
 from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.trainer import CoreTrainer, Trainer
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from jstyleid_core import StableDiffusion, Style
+    from jstyleid_core import StableDiffusion, Style, StyleID
+    from jstyleid_core.pipeline import Start
+    from jstyleid_dreambooth.training.job import TrainingJob
 
 OnStep = Callable[[], None]
 StyleT = TypeVar("StyleT")
 
 
-class Engine(Protocol[StyleT]):
+class Engine(Trainer, Protocol[StyleT]):
     """A loaded model with its settings. A worker has one for its whole life.
 
     The inverted style is a value to the executor: made by one method, given to another.
     """
 
+    def check_lora(self, lora: Path) -> None:
+        """Raise a CheckpointError unless the LoRA in the file belongs to this model."""
+        ...
+
+    def drawing(self, lora: Path | None, start: "Image | None") -> AbstractContextManager[None]:
+        """Within the block `generate` draws with this LoRA, and from this picture on.
+
+        What else is done there is done with the plain model.
+        """
+        ...
+
     def generate(
-        self, prompts: Sequence[str], seeds: Sequence[int], on_step: OnStep
+        self, texts: Sequence[str], seeds: Sequence[int], on_step: OnStep
     ) -> "list[Image]":
-        """Draw each prompt from its seed."""
+        """Draw each text from its seed; only within `drawing`."""
         ...
 
     def invert_style(self, image: "Image", on_step: OnStep) -> StyleT:
@@ -41,31 +59,72 @@ class CoreEngine:
     """The engine of `jstyleid_core`."""
 
     def __init__(self, model: "StableDiffusion", settings: RunSettings) -> None:
-        from jstyleid_core import StyleID
+        from jstyleid_dreambooth import LoRAs
 
         self.model = model
         self._settings = settings
-        self._styleid = StyleID(model, settings.styleid)
+        self._loras = LoRAs.of(model)
+        self._trainer = CoreTrainer(model, self._loras)
+        self._start: Start | None = None
+
+    def train(self, job: "TrainingJob", watch: Watcher) -> Path:
+        """Train a LoRA, or what is left of it."""
+        return self._trainer.train(job, watch)
+
+    def check_lora(self, lora: Path) -> None:
+        """Raise a CheckpointError unless the LoRA in the file belongs to this model."""
+        from jstyleid_dreambooth import read_lora
+        from jstyleid_dreambooth.lora.fitting import fit
+
+        fit(read_lora(lora), self._loras.layouts)
+
+    @contextmanager
+    def drawing(self, lora: Path | None, start: "Image | None") -> Iterator[None]:
+        """Within the block `generate` draws with this LoRA, and from this picture on."""
+        from jstyleid_core.pipeline import Start
+        from jstyleid_dreambooth import read_lora
+
+        try:
+            if lora is not None:
+                self._loras.add(str(lora), read_lora(lora))
+            if start is not None:
+                self._start = Start(self.model.encode([start]), self._settings.strength)
+            yield
+        finally:
+            self._start = None
+            self._loras.detach()
 
     def generate(
-        self, prompts: Sequence[str], seeds: Sequence[int], on_step: OnStep
+        self, texts: Sequence[str], seeds: Sequence[int], on_step: OnStep
     ) -> "list[Image]":
-        """Draw each prompt from its seed."""
+        """Draw each text from its seed."""
         return self.model.generate(
-            prompts,
+            texts,
             seeds,
             steps=self._settings.content_steps,
             guidance_scale=self._settings.guidance,
+            negative_prompt=self._settings.negative,
             size=self._settings.size,
+            start=self._start,
             on_step=on_step,
         )
 
     def invert_style(self, image: "Image", on_step: OnStep) -> "Style":
         """Invert a style's reference, which has its final size."""
-        return self._styleid.invert_style(image, on_step=on_step)
+        with self._loras.disabled():
+            return self._styleid.invert_style(image, on_step=on_step)
 
     def transfer(
         self, contents: "Sequence[Image]", style: "Style", on_step: OnStep
     ) -> "list[Image]":
         """Give each content the look of the style."""
-        return self._styleid.transfer(contents, style, on_step=on_step)
+        with self._loras.disabled():
+            return self._styleid.transfer(contents, style, on_step=on_step)
+
+    @cached_property
+    def _styleid(self) -> "StyleID":
+        from jstyleid_core import StyleID
+
+        if self._settings.styleid is None:
+            raise ValueError("these settings only draw")
+        return StyleID(self.model, self._settings.styleid)

@@ -4,17 +4,17 @@ A picture is only taken for done when the facts inside it are those the plan ask
 can be moved, mixed or half deleted, and a run still knows which pictures are its own.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from jstyleid_runner.plan import GenerateContent, Stylise
+from jstyleid_runner.ingredients import Ingredients
+from jstyleid_runner.jobs import Draw, Stylise
 from jstyleid_runner.settings import RunSettings
 
 KEY = "jstyleid"
@@ -31,45 +31,38 @@ class DamagedError(Exception):
     """A picture that was cut off or changed."""
 
 
-@dataclass(frozen=True)
-class Reference:
-    """A style's sample image, as recorded."""
-
-    name: str
-    sha256: str
-
-
-def describe_reference(path: Path) -> Reference:
-    """The name and the digest of a sample image."""
-    return Reference(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
-
-
-def content_facts(job: GenerateContent, settings: RunSettings, model: str) -> Facts:
-    """What makes a content picture; `model` is the checkpoint's fingerprint."""
+def content_facts(job: Draw, settings: RunSettings, parts: Ingredients, model: str) -> Facts:
+    """What makes a picture that was drawn; `model` is the checkpoint's fingerprint."""
     return {
         "kind": "content",
         "model": model,
         "prompt": job.prompt,
+        "text": job.text,
+        "negative": settings.negative,
         "seed": job.seed,
         "steps": settings.content_steps,
         "guidance": settings.guidance,
         "size": list(settings.size),
         "dtype": settings.dtype,
+        "start": parts.start,
+        "lora": parts.lora,
     }
 
 
 def picture_facts(
-    job: Stylise, content: Facts, reference: Reference, settings: RunSettings
+    draw: Draw, stylise: Stylise | None, content: Facts, parts: Ingredients, settings: RunSettings
 ) -> Facts:
-    """What makes a stylised picture."""
-    return {
-        "kind": "stylised",
-        "style": job.style,
-        "reference": {"name": reference.name, "sha256": reference.sha256},
+    """What makes one of the pictures asked for: one that was stylised, or only drawn."""
+    facts: dict[str, Any] = {
+        "kind": "stylised" if stylise else "drawn",
+        "style": draw.style,
         "method": settings.method,
-        "styleid": settings.styleid.model_dump(mode="json"),
         "content": dict(content),
     }
+    if settings.styleid and parts.reference:
+        facts["reference"] = asdict(parts.reference)
+        facts["styleid"] = settings.styleid.model_dump(mode="json")
+    return facts
 
 
 def as_text(facts: Facts) -> dict[str, str]:
@@ -100,27 +93,3 @@ def read_facts(path: Path) -> Facts:
     if not isinstance(facts, dict):
         raise NotOursError(str(path))
     return facts
-
-
-def differences(there: Facts, now: Facts) -> list[str]:
-    """Each setting that differs, as `name: old there, new now`."""
-    old, new = dict(_flat(there)), dict(_flat(now))
-    return [
-        f"{name}: {_shown(old.get(name))} there, {_shown(new.get(name))} now"
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
-    ]
-
-
-def _flat(facts: Facts, prefix: str = "") -> list[tuple[str, Any]]:
-    pairs: list[tuple[str, Any]] = []
-    for name, value in facts.items():
-        if isinstance(value, Mapping):
-            pairs += _flat(value, f"{prefix}{name}.")
-        else:
-            pairs.append((prefix + name, value))
-    return pairs
-
-
-def _shown(value: Any) -> str:
-    return "nothing" if value is None else json.dumps(value)

@@ -1,11 +1,13 @@
 """The options that several commands share, described once."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
 from jstyleid_core.runtime import Device, DType
 
+_DRAWING = "Drawing"
 _METHOD = "StyleID"
 _MODEL = "Model and device"
 
@@ -75,5 +77,59 @@ InjectionOption = Annotated[
     ),
 ]
 GuidanceOption = Annotated[
-    float, typer.Option("--guidance", help="Classifier-free guidance scale of text to image.")
+    float,
+    typer.Option(
+        "--guidance",
+        help="Classifier-free guidance scale of text to image.",
+        rich_help_panel=_DRAWING,
+    ),
+]
+DataOption = Annotated[Path, typer.Option("--data", help="Folder that holds the splits.")]
+StylesOption = Annotated[str | None, typer.Option("--styles", help="Only these styles, as 00,04.")]
+PromptsOption = Annotated[
+    int | None,
+    typer.Option("--prompts", min=1, help="Only the first N prompts of each style."),
+]
+BatchOption = Annotated[
+    int, typer.Option("--batch", min=1, help="Pictures computed together, if memory allows.")
+]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Replace pictures made with other settings.")
+]
+NegativeOption = Annotated[
+    str, typer.Option("--negative", help="What to avoid.", rich_help_panel=_DRAWING)
+]
+TemplateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--template",
+        help="What is drawn for a prompt; may name {prompt} and {style}. With a LoRA: {prompt} in "
+        "style_{style}.",
+        rich_help_panel=_DRAWING,
+    ),
+]
+TemplatesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--templates",
+        help='A JSON file with the templates of single styles, {"00": "...", "default": "..."}.',
+        rich_help_panel=_DRAWING,
+    ),
+]
+StartOption = Annotated[
+    Literal["noise", "mean"],
+    typer.Option(
+        "--start",
+        help="What drawing starts from: noise, or the mean of the style's sample images.",
+        rich_help_panel=_DRAWING,
+    ),
+]
+StrengthOption = Annotated[
+    float,
+    typer.Option(
+        "--strength",
+        help="With --start mean: how much noise covers it, up to 1, and so which share of the "
+        "steps is taken.",
+        rich_help_panel=_DRAWING,
+    ),
 ]

@@ -6,19 +6,12 @@ from pathlib import Path
 
 from jstyleid_core.files import remove_leftovers
 from jstyleid_runner.file_names import picture_name
-from jstyleid_runner.targets import require_writable
+from jstyleid_runner.work_folder import WorkFolder
 
 
 @dataclass(frozen=True)
-class OutFolder:
-    """The paths inside one `--out` folder."""
-
-    root: Path
-
-    @property
-    def hidden(self) -> Path:
-        """The folder of everything but the pictures."""
-        return self.root / ".jstyleid"
+class OutFolder(WorkFolder):
+    """The paths inside the `--out` folder of a run."""
 
     @property
     def record(self) -> Path:
@@ -30,31 +23,21 @@ class OutFolder:
         """One line per job."""
         return self.hidden / "run.log"
 
-    @property
-    def lock(self) -> Path:
-        """Held by the run that is at work."""
-        return self.hidden / "run.lock"
-
-    @property
-    def native_log(self) -> Path:
-        """What Jittor's compiled parts write."""
-        return self.hidden / "jittor.log"
-
     def picture(self, style: str, prompt: str) -> Path:
-        """A stylised picture: what the run is for."""
+        """A picture asked for: what the run is for."""
         return self.root / style / picture_name(prompt)
 
     def content(self, style: str, prompt: str) -> Path:
         """The picture that is stylised."""
         return self.hidden / "contents" / style / picture_name(prompt)
 
+    def lora(self, style: str) -> Path:
+        """The folder of the LoRA that the run trains for a style."""
+        return self.hidden / "loras" / style
+
     def sheet(self, style: str) -> Path:
         """The style's contact sheet."""
         return self.hidden / "sheets" / f"{style}.png"
-
-    def prepare(self) -> None:
-        """Make the folder, and find out whether it can be written to before any work is done."""
-        require_writable(self.hidden)
 
     def remove_leftovers(self, styles: Iterable[str]) -> None:
         """Remove the files a killed run was writing. Finished files have other names."""

@@ -5,91 +5,51 @@ the same however many workers carry it out. Whoever executes it may pick any job
 are done.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jstyleid_core.errors import InputError
 from jstyleid_runner.draws import content_seed, reference_index
+from jstyleid_runner.jobs import Draw, InvertStyle, Job, Stylise, TrainLoRA
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.split import Split, StyleFolder
 
 
 @dataclass(frozen=True)
-class GenerateContent:
-    """Draw a prompt with the plain model."""
-
-    style: str
-    prompt: str
-    seed: int
-    steps: int
-    evaluations: int
-
-    @property
-    def id(self) -> str:
-        """The job's name in logs."""
-        return f"content/{self.style}/{self.prompt}"
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The ids of the jobs that must be done before."""
-        return ()
-
-
-@dataclass(frozen=True)
-class InvertStyle:
-    """Invert the style's reference and keep what the stylised pictures take from it."""
-
-    style: str
-    reference: Path
-    evaluations: int
-
-    @property
-    def id(self) -> str:
-        """The job's name in logs."""
-        return f"style/{self.style}"
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The ids of the jobs that must be done before."""
-        return ()
-
-
-@dataclass(frozen=True)
-class Stylise:
-    """Give a content picture the look of the style: one of the pictures asked for."""
-
-    style: str
-    prompt: str
-    evaluations: int
-    needs: tuple[str, ...]
-
-    @property
-    def id(self) -> str:
-        """The job's name in logs."""
-        return f"picture/{self.style}/{self.prompt}"
-
-
-Job = GenerateContent | InvertStyle | Stylise
-
-
-@dataclass(frozen=True)
 class StylePlan:
-    """The jobs of one style; content and picture with one index belong to one prompt."""
+    """The jobs of one style.
 
-    invert: InvertStyle
-    contents: tuple[GenerateContent, ...]
-    pictures: tuple[Stylise, ...]
+    Attributes:
+        samples: its sample images.
+        train: there is one where the run trains the LoRA.
+        invert: there is one where pictures are stylised.
+        draws: one a prompt.
+        stylised: as many, or none where what is drawn is the result.
+    """
+
+    style: str
+    samples: tuple[Path, ...]
+    train: TrainLoRA | None
+    invert: InvertStyle | None
+    draws: tuple[Draw, ...]
+    stylised: tuple[Stylise, ...]
 
     @property
-    def style(self) -> str:
-        """The style's id."""
-        return self.invert.style
+    def pairs(self) -> Sequence[tuple[Draw, Stylise | None]]:
+        """Each prompt's jobs."""
+        if not self.stylised:
+            return tuple((draw, None) for draw in self.draws)
+        return tuple(zip(self.draws, self.stylised, strict=True))
 
     @property
-    def pairs(self) -> Sequence[tuple[GenerateContent, Stylise]]:
-        """Each prompt's two jobs."""
-        return tuple(zip(self.contents, self.pictures, strict=True))
+    def jobs(self) -> Iterator[Job]:
+        """Every job, none before what it needs."""
+        if self.train:
+            yield self.train
+        if self.invert:
+            yield self.invert
+        yield from self.draws
+        yield from self.stylised
 
 
 @dataclass(frozen=True)
@@ -102,14 +62,12 @@ class Plan:
     def jobs(self) -> Iterator[Job]:
         """Every job, none before what it needs."""
         for style in self.styles:
-            yield style.invert
-            yield from style.contents
-            yield from style.pictures
+            yield from style.jobs
 
     @property
     def pictures(self) -> int:
         """How many pictures the run is for."""
-        return sum(len(style.pictures) for style in self.styles)
+        return sum(len(style.draws) for style in self.styles)
 
     @property
     def evaluations(self) -> int:
@@ -117,18 +75,33 @@ class Plan:
         return sum(job.evaluations for job in self.jobs)
 
 
-def build_plan(split: Split, settings: RunSettings, prompts: int | None = None) -> Plan:
-    """The plan of a run over `split`, with at most the first `prompts` prompts of each style.
+def build_plan(
+    split: Split,
+    settings: RunSettings,
+    prompts: int | None = None,
+    *,
+    loras: Mapping[str, Path] | None = None,
+    objects: tuple[str, ...] = (),
+) -> Plan:
+    """The plan of a run over `split`.
+
+    Args:
+        split: what is drawn, and in which styles.
+        settings: how.
+        prompts: at most the first so many of each style.
+        loras: the file each style is drawn with, where the method draws with a LoRA and does not
+            train it.
+        objects: what class images show, where the training takes any.
 
     Raises:
-        InputError: the method is not available, or a style lacks the reference asked for.
+        InputError: a style lacks the reference asked for, or the start leaves no step to take.
     """
-    if settings.method != "styleid":
-        raise InputError(
-            f"--method {settings.method}: comes with DreamBooth training, which is not available "
-            "yet. Use --method styleid."
+    return Plan(
+        tuple(
+            _plan_style(style, settings, prompts, (loras or {}).get(style.id), objects)
+            for style in split.styles
         )
-    return Plan(tuple(_plan_style(style, settings, prompts) for style in split.styles))
+    )
 
 
 def guidance_evaluations(scale: float) -> int:
@@ -136,21 +109,41 @@ def guidance_evaluations(scale: float) -> int:
     return 1 if scale == 1 else 2
 
 
-def _plan_style(style: StyleFolder, settings: RunSettings, prompts: int | None) -> StylePlan:
-    steps = settings.styleid.steps
-    drawing = settings.content_steps
-    evaluations = drawing * guidance_evaluations(settings.guidance)
-    reference = style.references[reference_index(style, settings.reference, settings.seed)]
-    invert = InvertStyle(style.id, reference, steps)
-    contents = tuple(
-        GenerateContent(
-            style.id, prompt, content_seed(settings.seed, style.id, prompt), drawing, evaluations
+def _plan_style(
+    style: StyleFolder,
+    settings: RunSettings,
+    prompts: int | None,
+    lora: Path | None,
+    objects: tuple[str, ...],
+) -> StylePlan:
+    train = invert = None
+    if settings.training:
+        evaluations = settings.training.evaluations
+        train = TrainLoRA(style.id, style.references, objects, evaluations)
+    if settings.styleid and settings.reference:
+        chosen = style.references[reference_index(style, settings.reference, settings.seed)]
+        invert = InvertStyle(style.id, chosen, settings.styleid.steps)
+    steps = settings.steps_taken
+    draws = tuple(
+        Draw(
+            "content" if invert else "picture",
+            style.id,
+            prompt,
+            settings.text(style.id, prompt),
+            content_seed(settings.seed, style.id, prompt),
+            steps,
+            steps * guidance_evaluations(settings.guidance),
+            lora,
+            style.references if settings.start == "mean" else (),
+            (train.id,) if train else (),
         )
         for prompt in style.prompts[:prompts]
     )
-    pictures = tuple(
-        # The content's inversion and the reverse.
-        Stylise(style.id, content.prompt, 2 * steps, needs=(content.id, invert.id))
-        for content in contents
-    )
-    return StylePlan(invert, contents, pictures)
+    stylised: tuple[Stylise, ...] = ()
+    if invert:
+        stylised = tuple(
+            # The content's inversion and the reverse.
+            Stylise(style.id, draw.prompt, 2 * invert.evaluations, needs=(draw.id, invert.id))
+            for draw in draws
+        )
+    return StylePlan(style.id, style.references, train, invert, draws, stylised)

@@ -23,20 +23,24 @@ class Reporter(Protocol):
         """Something before the work proper: compiling, downloading, reading weights."""
         ...
 
-    def begin(self, pictures: int, done: int, evaluations: int) -> None:
-        """The work begins: how many pictures, how many are there, UNet evaluations ahead."""
+    def begin(self, total: int, done: int, evaluations: int, results: str = "pictures") -> None:
+        """The work begins: how many results, how many are there, UNet evaluations ahead."""
+        ...
+
+    def revise(self, evaluations: int) -> None:
+        """So many UNet evaluations more are ahead than was said; fewer, if negative."""
         ...
 
     def stage(self, name: str, steps: int, evaluations: int) -> None:
         """A job of so many steps begins."""
         ...
 
-    def step(self) -> None:
-        """A step of the current stage is done."""
+    def step(self, detail: str = "") -> None:
+        """A step of the current stage is done, and what there is to say of it."""
         ...
 
-    def finished(self, picture: Path) -> None:
-        """A picture has been saved."""
+    def finished(self, result: Path) -> None:
+        """A result has been saved."""
         ...
 
     def close(self) -> None:
@@ -52,7 +56,7 @@ class Meter:
     known beforehand, whatever mix of jobs is left.
     """
 
-    pictures: int = 0
+    total: int = 0
     done: int = 0
     evaluations: float = 0
     evaluated: float = 0
@@ -61,14 +65,15 @@ class Meter:
     _recent: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_WINDOW))
     _start: float = 0
 
-    def begin(self, pictures: int, done: int, evaluations: int) -> None:
+    def begin(self, total: int, done: int, evaluations: int) -> None:
         """Start counting."""
-        self.pictures, self.done, self.evaluations = pictures, done, evaluations
+        self.total, self.done, self.evaluations = total, done, evaluations
         self._start = self.clock()
 
     def stage(self, steps: int, evaluations: int) -> None:
         """A job begins."""
-        self._per_step = evaluations / steps
+        # Of a training that was stopped right after its last step, none is left.
+        self._per_step = evaluations / steps if steps else 0.0
         if not self._recent:
             self._recent.append((self.clock(), 0.0))
 
@@ -78,7 +83,7 @@ class Meter:
         self._recent.append((self.clock(), self.evaluated))
 
     def finished(self) -> None:
-        """A picture is done."""
+        """A result is done."""
         self.done += 1
 
     @property

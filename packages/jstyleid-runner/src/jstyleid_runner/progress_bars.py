@@ -24,6 +24,7 @@ class BarReporter:
         )
         self._whole: TaskID | None = None
         self._stage: TaskID | None = None
+        self._name = ""
         self._steps = self._steps_done = 0
 
     def note(self, text: str) -> None:
@@ -34,34 +35,38 @@ class BarReporter:
         """Something before the work proper."""
         self._show_stage(what, done, total)
 
-    def begin(self, pictures: int, done: int, evaluations: int) -> None:
+    def begin(self, total: int, done: int, evaluations: int, results: str = "pictures") -> None:
         """Show the whole work."""
-        self._meter.begin(pictures, done, evaluations)
+        self._meter.begin(total, done, evaluations)
         self._progress.start()
         self._drop_stage()
-        self._whole = self._progress.add_task("pictures", total=max(evaluations, 1), detail="")
+        self._whole = self._progress.add_task(results, detail="")
+        self._show_whole()
+
+    def revise(self, evaluations: int) -> None:
+        """Make the whole longer or shorter."""
+        self._meter.evaluations += evaluations
         self._show_whole()
 
     def stage(self, name: str, steps: int, evaluations: int) -> None:
         """Show a new stage."""
         self._meter.stage(steps, evaluations)
         self._drop_stage()
-        self._steps, self._steps_done = steps, 0
+        self._name, self._steps, self._steps_done = name, steps, 0
         self._show_stage(name, 0, steps)
 
-    def step(self) -> None:
+    def step(self, detail: str = "") -> None:
         """Advance both bars."""
         self._meter.step()
-        if self._stage is not None:
-            self._steps_done += 1
-            detail = f"step {self._steps_done}/{self._steps}"
-            self._progress.update(self._stage, completed=self._steps_done, detail=detail)
+        self._steps_done += 1
+        # With its name, because something may have been prepared in between.
+        self._show_stage(self._name, self._steps_done, self._steps, detail)
         self._show_whole()
 
-    def finished(self, picture: Path) -> None:
-        """Name the picture above the bars."""
+    def finished(self, result: Path) -> None:
+        """Name the result above the bars."""
         self._meter.finished()
-        self.note(str(picture))
+        self.note(str(result))
         self._show_whole()
 
     def close(self) -> None:
@@ -73,12 +78,13 @@ class BarReporter:
             return
         meter = self._meter
         left = "" if meter.left is None else f", about {clock_text(meter.left)} left"
-        detail = f"{meter.done}/{meter.pictures}, {clock_text(meter.elapsed)} elapsed{left}"
-        self._progress.update(self._whole, completed=meter.evaluated, detail=detail)
+        detail = f"{meter.done}/{meter.total}, {clock_text(meter.elapsed)} elapsed{left}"
+        total = max(meter.evaluations, 1)
+        self._progress.update(self._whole, completed=meter.evaluated, total=total, detail=detail)
 
-    def _show_stage(self, what: str, done: int, total: int) -> None:
+    def _show_stage(self, what: str, done: int, total: int, more: str = "") -> None:
         self._progress.start()
-        text, detail = escape(what), f"{done}/{total}"
+        text, detail = escape(what), ", ".join(filter(None, (f"{done}/{total}", escape(more))))
         if self._stage is None:
             self._stage = self._progress.add_task(text, total=total, completed=done, detail=detail)
         else:

@@ -8,17 +8,18 @@ from typing import TextIO
 from jstyleid_runner.progress import Meter, clock_text
 
 _EVERY = 10.0
-"""Seconds between two lines about the same preparation."""
+"""Seconds between two lines about the same preparation or training."""
 
 
 class LineReporter:
-    """A line when a job begins and when a picture is finished."""
+    """A line when a job begins, when a result is finished, and now and then while training."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._meter = Meter()
-        self._preparing = ""
+        self._preparing = self._stage = ""
         self._said_at = 0.0
+        self._steps = self._steps_done = 0
 
     def note(self, text: str) -> None:
         """Say something once."""
@@ -31,28 +32,39 @@ class LineReporter:
             self._preparing, self._said_at = what, now
             self.note(f"{what} {done}/{total}")
 
-    def begin(self, pictures: int, done: int, evaluations: int) -> None:
+    def begin(self, total: int, done: int, evaluations: int, results: str = "pictures") -> None:
         """Say how much there is to do."""
-        self._meter.begin(pictures, done, evaluations)
+        self._meter.begin(total, done, evaluations)
         there = f", {done} there already" if done else ""
-        self.note(f"{pictures} pictures{there}; {evaluations} UNet evaluations to do")
+        self.note(f"{total} {results}{there}; {evaluations} UNet evaluations to do")
+
+    def revise(self, evaluations: int) -> None:
+        """Count with more or less to do."""
+        self._meter.evaluations += evaluations
 
     def stage(self, name: str, steps: int, evaluations: int) -> None:
         """Say what begins."""
         self._meter.stage(steps, evaluations)
+        self._stage, self._steps, self._steps_done = name, steps, 0
+        self._said_at = time.monotonic()
         self.note(f"{name}: {steps} steps")
 
-    def step(self) -> None:
-        """Count a step."""
+    def step(self, detail: str = "") -> None:
+        """Count a step, and now and then say its detail."""
         self._meter.step()
+        self._steps_done += 1
+        now = time.monotonic()
+        if detail and now - self._said_at >= _EVERY:
+            self._said_at = now
+            self.note(f"{self._stage}: step {self._steps_done}/{self._steps}, {detail}")
 
-    def finished(self, picture: Path) -> None:
-        """Say which picture is there, and how long the rest will take."""
+    def finished(self, result: Path) -> None:
+        """Say which result is there, and how long the rest will take."""
         self._meter.finished()
         left = self._meter.left
         rest = "" if left is None else f", about {clock_text(left)} left"
-        count = f"[{self._meter.done}/{self._meter.pictures}]"
-        self.note(f"{count} {picture}  {clock_text(self._meter.elapsed)} elapsed{rest}")
+        count = f"[{self._meter.done}/{self._meter.total}]"
+        self.note(f"{count} {result}  {clock_text(self._meter.elapsed)} elapsed{rest}")
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -1,14 +1,18 @@
-"""`run.json`: what a folder's pictures were made with."""
+"""`run.json` and `train.json`: what a folder's pictures or LoRAs were made with."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+import jstyleid_core
+import jstyleid_dreambooth
+import jstyleid_runner
 from jstyleid_core.errors import InputError
 from jstyleid_core.files import atomic_path
-from jstyleid_runner.facts import Reference
+from jstyleid_runner.digests import Reference
 
 
 class ModelRecord(BaseModel):
@@ -26,15 +30,13 @@ class ModelRecord(BaseModel):
     fingerprint: str
 
 
-class RunRecord(BaseModel):
-    """The content of `run.json`."""
+class Record(BaseModel):
+    """What both files hold."""
 
     model_config = ConfigDict(frozen=True)
 
     format: Literal[1] = 1
-    settings: dict[str, Any]
     model: ModelRecord
-    references: dict[str, Reference]
     versions: dict[str, str]
 
     def write(self, path: Path) -> None:
@@ -42,20 +44,49 @@ class RunRecord(BaseModel):
         with atomic_path(path) as temporary:
             temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """The record at `path`, or None when there is none yet.
 
-def read_record(path: Path) -> RunRecord | None:
-    """The record at `path`, or None when there is none yet.
+        Raises:
+            InputError: the file is there but unreadable.
+        """
+        try:
+            return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            raise InputError(
+                f"{path}: not a record this version can read ({reason}). Choose another --out, or "
+                "remove the file: the results carry their settings themselves."
+            ) from error
 
-    Raises:
-        InputError: the file is there but unreadable.
-    """
-    try:
-        return RunRecord.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+
+class RunRecord(Record):
+    """The content of `run.json`."""
+
+    settings: dict[str, Any]
+    references: dict[str, Reference]
+
+
+class TrainRecord(Record):
+    """The content of `train.json`. How a LoRA was trained is in its own file."""
+
+
+def known_fingerprint(record: Record | None, stamp: str | None) -> str | None:
+    """The fingerprint on record, if the checkpoint's stamp vouches for it."""
+    if record is None or stamp is None or record.model.stamp != stamp:
         return None
-    except (OSError, ValueError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise InputError(
-            f"{path}: not a record this version can read ({reason}). Choose another --out, or "
-            "remove the file: the pictures carry their settings themselves."
-        ) from error
+    return record.model.fingerprint
+
+
+def versions() -> dict[str, str]:
+    """What is at work now."""
+    # The project's own from the code, which may run without being installed.
+    return {
+        "jstyleid-runner": jstyleid_runner.__version__,
+        "jstyleid-dreambooth": jstyleid_dreambooth.__version__,
+        "jstyleid-core": jstyleid_core.__version__,
+        "jittor": version("jittor"),
+    }

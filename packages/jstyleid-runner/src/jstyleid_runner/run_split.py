@@ -1,30 +1,34 @@
 """A run from beginning to end: check, survey, load the model if anything is left, execute."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Generic, Protocol
 
-import jstyleid_core
-import jstyleid_runner
+from jstyleid_core.differences import differences
 from jstyleid_core.errors import InputError
-from jstyleid_core.images import open_image
+from jstyleid_dreambooth.training.resuming import find_training
+from jstyleid_runner.digests import Reference, describe_reference
 from jstyleid_runner.engine import Engine, StyleT
-from jstyleid_runner.execute import Executor, Tally
-from jstyleid_runner.facts import Reference, describe_reference, differences
+from jstyleid_runner.execute import Executor
+from jstyleid_runner.ingredients import check_pictures
 from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.plan import Plan
 from jstyleid_runner.progress import Reporter
-from jstyleid_runner.record import ModelRecord, RunRecord, read_record
+from jstyleid_runner.record import ModelRecord, RunRecord, known_fingerprint, versions
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.style_sheet import write_style_sheet
-from jstyleid_runner.survey import Survey, survey
+from jstyleid_runner.style_training import training_job
+from jstyleid_runner.survey import StyleWork, Survey, survey
+from jstyleid_runner.tally import Tally
+from jstyleid_runner.training_removal import remove_training
 
 log = logging.getLogger(__name__)
 
 _SHOWN = 5
 """Pictures in the way that a message lists."""
+_CHANGES = 12
+"""Changed settings that a message lists; a training alone has two dozen."""
 
 
 @dataclass(frozen=True)
@@ -72,38 +76,38 @@ def run_split(
         InputError: the folder holds pictures made with other settings, or a file is unusable.
     """
     plan, settings, folder = request.plan, request.settings, request.folder
-    tally.pictures = plan.pictures
-    references = _read_references(plan)
-    record = read_record(folder.record)
+    tally.total = plan.pictures
+    for style in plan.styles:
+        check_pictures(style, training_job(style, settings, folder))
+    record = RunRecord.read(folder.record)
     if record and not request.force:
         _refuse_changes(folder, differences(record.settings, settings.model_dump(mode="json")))
     folder.remove_leftovers(style.style for style in plan.styles)
 
     stamp = model.stamp()
     opened: Opened[StyleT] | None = None
-    if record and stamp is not None and record.model.stamp == stamp:
-        fingerprint = record.model.fingerprint
-    else:
+    fingerprint = known_fingerprint(record, stamp)
+    if fingerprint is None:
         opened = model.open(settings)
         # Again, because opening may have downloaded the files.
         stamp, fingerprint = model.stamp(), opened.fingerprint
         if record and record.model.fingerprint != fingerprint and not request.force:
             _refuse_changes(folder, [f"model: {record.model.source} there, {model.source} now"])
 
-    state = survey(plan, folder, settings, references, fingerprint)
+    state = survey(plan, folder, settings, fingerprint)
     if state.foreign and not request.force:
         raise InputError(_foreign_message(folder, state))
     tally.done = state.done
     log.info("%d pictures, %d there already; %s", plan.pictures, state.done, settings)
     reporter.begin(plan.pictures, state.done, state.evaluations)
-    known = record.references if record else {}
     RunRecord(
         settings=settings.model_dump(mode="json"),
         model=ModelRecord(source=model.source, stamp=stamp, fingerprint=fingerprint),
-        references={**known, **references},
-        versions=_versions(),
+        references={**(record.references if record else {}), **_references(plan)},
+        versions=versions(),
     ).write(folder.record)
     if state.evaluations:
+        _make_room(state.work, fingerprint)
         opened = opened or model.open(settings)
         size, batch = settings.size, request.batch
         Executor(folder, opened.engine, size, reporter, tally, batch).run(state.work)
@@ -112,27 +116,26 @@ def run_split(
             write_style_sheet(folder, style)
 
 
-def _versions() -> dict[str, str]:
-    # The project's own from the code, which may run without being installed.
+def _references(plan: Plan) -> dict[str, Reference]:
+    """The sample image of each style that is inverted."""
     return {
-        "jstyleid-runner": jstyleid_runner.__version__,
-        "jstyleid-core": jstyleid_core.__version__,
-        "jittor": version("jittor"),
+        style.style: describe_reference(style.invert.reference)
+        for style in plan.styles
+        if style.invert
     }
 
 
-def _read_references(plan: Plan) -> Mapping[str, Reference]:
-    """Every reference, opened once, so that a damaged one is found before hours of work."""
-    references: dict[str, Reference] = {}
-    for style in plan.styles:
-        open_image(style.invert.reference)
-        references[style.style] = describe_reference(style.invert.reference)
-    return references
+def _make_room(work: Sequence[StyleWork], model: str) -> None:
+    """Remove what other settings left of LoRAs: they are the run's own, as contents are."""
+    for style in work:
+        if style.training and (changes := find_training(style.training, model).obstacles):
+            log.warning("%s: trained anew: %s", style.training.folder, "; ".join(changes))
+            remove_training(style.training)
 
 
 def _refuse_changes(folder: OutFolder, changes: list[str]) -> None:
     if changes:
-        listed = "\n".join(f"  {change}" for change in changes)
+        listed = _listed(changes, _CHANGES)
         raise InputError(
             f"--out {folder.root}: its pictures were made with other settings:\n{listed}\n"
             "Choose another --out, or give --force to replace the pictures."
@@ -140,14 +143,19 @@ def _refuse_changes(folder: OutFolder, changes: list[str]) -> None:
 
 
 def _foreign_message(folder: OutFolder, state: Survey) -> str:
-    lines = [
-        f"  {item.path}: {'; '.join(item.differences) or 'not made by jstyleid run'}"
-        for item in state.foreign[:_SHOWN]
+    found = [
+        f"{item.path}: {'; '.join(item.differences) or 'not made by jstyleid run'}"
+        for item in state.foreign
     ]
-    if len(state.foreign) > _SHOWN:
-        lines.append(f"  and {len(state.foreign) - _SHOWN} more")
-    listed = "\n".join(lines)
+    listed = _listed(found, _SHOWN)
     return (
         f"--out {folder.root}: {len(state.foreign)} pictures there were not made as this run would "
         f"make them:\n{listed}\nChoose another --out, or give --force to replace the pictures."
     )
+
+
+def _listed(lines: Sequence[str], most: int) -> str:
+    shown = [f"  {line}" for line in lines[:most]]
+    if len(lines) > most:
+        shown.append(f"  and {len(lines) - most} more")
+    return "\n".join(shown)

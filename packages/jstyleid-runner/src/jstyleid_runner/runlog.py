@@ -1,14 +1,18 @@
-"""The log of a run, `out/.jstyleid/run.log`: a line per job with its time, and every error."""
+"""The log of a command, as `out/.jstyleid/run.log`: a line a job with its time, and every error."""
 
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from jstyleid_core.errors import OutputError
 
+log = logging.getLogger(__name__)
+
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
+_LOGGERS = ("jstyleid_runner", "jstyleid_dreambooth")
 
 
 class _LogFile(logging.FileHandler):
@@ -46,11 +50,26 @@ def log_to(path: Path) -> Iterator[None]:
             "permissions."
         ) from error
     handler.setFormatter(logging.Formatter(_FORMAT))
-    logger = logging.getLogger("jstyleid_runner")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        for logger in loggers:
+            logger.removeHandler(handler)
         handler.close()
+
+
+@contextmanager
+def logged(job: str) -> Iterator[None]:
+    """Log how the block ends, and how long it took."""
+    start = time.monotonic()
+    try:
+        yield
+    except BaseException as error:
+        # A stop by the user counts too: the log says what was going on.
+        log.error("%s: not done: %s", job, str(error) or type(error).__name__)
+        raise
+    log.info("%s: done in %.2f s", job, time.monotonic() - start)

@@ -5,10 +5,14 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jstyleid_core import StyleIDSettings
+from jstyleid_core.diffusion.schedule import taken_steps
 from jstyleid_core.errors import InputError
 from jstyleid_core.runtime import DType
+from jstyleid_dreambooth.prompts import fill
+from jstyleid_dreambooth.training.settings import TrainingSettings
 
-Method = Literal["styleid", "dreambooth", "styleid-dreambooth"]
+Method = Literal["dreambooth", "styleid", "styleid-dreambooth"]
+Start = Literal["noise", "mean"]
 
 
 class RunSettings(BaseModel):
@@ -21,16 +25,28 @@ class RunSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     split: str = Field(description="Name of the split.")
-    method: Method = Field("styleid", description="Where the contents come from, and the method.")
-    seed: int = Field(0, ge=0, description="Seed of the contents and of a random reference.")
+    method: Method = Field(description="What is drawn with a LoRA, and whether it is stylised.")
+    seed: int = Field(0, ge=0, description="Seed of drawing, training and a random reference.")
     size: tuple[int, int] = Field((512, 512), description="Width and height in pixels.")
-    reference: str = Field("first", description="Which sample image of a style is used.")
     content_steps: int = Field(25, ge=1, le=1000, description="Steps of text to image.")
     guidance: float = Field(
         7.5, ge=0, le=100, allow_inf_nan=False, description="Classifier-free guidance scale."
     )
+    negative: str = Field("", description="What to avoid in drawing.")
+    template: str = Field("{prompt}", description="What is drawn for a prompt.")
+    templates: dict[str, str] = Field({}, description="The same for single styles.")
+    start: Start = Field("noise", description="What drawing starts from.")
+    strength: float = Field(
+        1.0, gt=0, le=1, allow_inf_nan=False, description="Share of the steps that are taken."
+    )
     dtype: DType = Field("auto", description="Number format of the weights.")
-    styleid: StyleIDSettings = Field(default_factory=StyleIDSettings)
+    reference: str | None = Field(
+        None, description="Which sample image of a style is inverted; none where none is."
+    )
+    styleid: StyleIDSettings | None = Field(None, description="Of stylising; none where none is.")
+    training: TrainingSettings | None = Field(
+        None, description="Of the LoRAs; none where they are given or not used."
+    )
 
     @classmethod
     def create(cls, **values: Any) -> Self:
@@ -43,6 +59,19 @@ class RunSettings(BaseModel):
             return cls(**values)
         except ValidationError as error:
             raise InputError("\n".join(_explain(problem) for problem in error.errors())) from error
+
+    @property
+    def steps_taken(self) -> int:
+        """Of the steps of text to image, those that the start leaves to take.
+
+        Raises:
+            InputError: none would be left.
+        """
+        return taken_steps(self.content_steps, self.strength)
+
+    def text(self, style: str, prompt: str) -> str:
+        """What is drawn for a prompt of a style."""
+        return fill(self.templates.get(style, self.template), prompt=prompt, style=style)
 
 
 def _explain(problem: Any) -> str:

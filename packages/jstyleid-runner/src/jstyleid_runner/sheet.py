@@ -1,4 +1,4 @@
-"""Contact sheets: one picture first, then pairs of pictures, each with its label."""
+"""Contact sheets: what pictures were made from, then the pictures, each with its label."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ _SIDE = 192
 _GAP = 8
 _TEXT = 13
 _COLUMNS = 8
-"""Pairs beside each other, before the next go below."""
+"""Beside each other, before the next go below."""
 
 
 @dataclass(frozen=True)
@@ -20,17 +20,19 @@ class Cell:
     image: Image.Image | None
 
 
-def contact_sheet(head: Cell, pairs: Sequence[tuple[Cell, Cell]]) -> Image.Image:
-    """Draw `head` at the top left and beside it the pairs, the second of each below the first."""
-    columns = min(len(pairs), _COLUMNS)
-    bands = -(-len(pairs) // _COLUMNS)
+def contact_sheet(heads: Sequence[Cell], columns: Sequence[Sequence[Cell]]) -> Image.Image:
+    """Draw `heads` below each other at the left, and beside them columns of one length."""
+    beside = min(len(columns), _COLUMNS)
+    bands, rows = -(-len(columns) // _COLUMNS), len(columns[0])
     across, down = _SIDE + _GAP, _SIDE + _TEXT + 2 * _GAP
-    sheet = Image.new("RGB", (_GAP + (1 + columns) * across, _GAP + 2 * bands * down), "white")
-    _paste(sheet, head, _GAP, _GAP)
-    for index, pair in enumerate(pairs):
-        band, column = divmod(index, _COLUMNS)
-        for row, cell in enumerate(pair):
-            left, top = _GAP + (1 + column) * across, _GAP + (2 * band + row) * down
+    size = (_GAP + (1 + beside) * across, _GAP + max(bands * rows, len(heads)) * down)
+    sheet = Image.new("RGB", size, "white")
+    for row, head in enumerate(heads):
+        _paste(sheet, head, _GAP, _GAP + row * down)
+    for index, column in enumerate(columns):
+        band, place = divmod(index, _COLUMNS)
+        for row, cell in enumerate(column):
+            left, top = _GAP + (1 + place) * across, _GAP + (rows * band + row) * down
             _paste(sheet, cell, left, top)
     return sheet
 

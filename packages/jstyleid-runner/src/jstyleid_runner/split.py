@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner.prompts_file import SplitError, read_prompts
+from jstyleid_runner.prompts_file import read_prompts
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,29 @@ def read_split(data: Path, name: str, only: Sequence[str] | None = None) -> Spli
     for style in chosen:
         try:
             styles.append(_read_style(folder / style))
-        except SplitError as problem:
+        except InputError as problem:
             problems.append(str(problem))
     if problems:
         raise InputError("\n".join(problems))
     return Split(name, tuple(styles))
+
+
+def style_names(data: Path, name: str) -> list[str]:
+    """Every style of a split, chosen or not.
+
+    Raises:
+        InputError: the split cannot be read.
+    """
+    return _subfolders(data / name)
+
+
+def read_samples(data: Path, name: str) -> dict[str, tuple[Path, ...]]:
+    """The sample images of every style of a split, chosen or not.
+
+    Raises:
+        InputError: the split cannot be read.
+    """
+    return {style: _references(data / name / style) for style in style_names(data, name)}
 
 
 def _read_style(folder: Path) -> StyleFolder:
@@ -68,10 +86,10 @@ def _read_style(folder: Path) -> StyleFolder:
     else:
         try:
             prompts = read_prompts(folder / "prompt.json")
-        except SplitError as problem:
+        except InputError as problem:
             problems.append(str(problem))
     if problems:
-        raise SplitError("\n".join(problems))
+        raise InputError("\n".join(problems))
     return StyleFolder(folder.name, references, prompts)
 
 

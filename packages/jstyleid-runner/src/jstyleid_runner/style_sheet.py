@@ -1,4 +1,4 @@
-"""The contact sheet of one style of a run: its reference, each content, each result."""
+"""The contact sheet of one style of a run: what it was made from, each content, each result."""
 
 from jstyleid_core.images import open_image, save_png
 from jstyleid_runner.out_folder import OutFolder
@@ -8,13 +8,16 @@ from jstyleid_runner.sheet import Cell, contact_sheet
 
 def write_style_sheet(folder: OutFolder, plan: StylePlan) -> None:
     """Draw the sheet from the pictures in `folder`."""
-    columns: list[tuple[Cell, Cell]] = []
-    for content, picture in plan.pairs:
-        drawn = folder.content(content.style, content.prompt)
-        # A picture kept from before may have outlived its content.
-        above = open_image(drawn) if drawn.is_file() else None
-        below = open_image(folder.picture(picture.style, picture.prompt))
-        columns.append((Cell(content.prompt, above), Cell("", below)))
-    reference = plan.invert.reference
-    sheet = contact_sheet(Cell(reference.name, open_image(reference)), columns)
-    save_png(sheet, folder.sheet(plan.style))
+    shown = (plan.invert.reference,) if plan.invert else plan.samples
+    columns: list[list[Cell]] = []
+    for draw, stylise in plan.pairs:
+        picture = open_image(folder.picture(draw.style, draw.prompt))
+        if stylise:
+            content = folder.content(draw.style, draw.prompt)
+            # A picture kept from before may have outlived its content.
+            above = open_image(content) if content.is_file() else None
+            columns.append([Cell(draw.prompt, above), Cell("", picture)])
+        else:
+            columns.append([Cell(draw.prompt, picture)])
+    heads = [Cell(path.name, open_image(path)) for path in shown]
+    save_png(contact_sheet(heads, columns), folder.sheet(plan.style))

@@ -104,7 +104,7 @@ def run_transfer(job: TransferJob, model: "StableDiffusion", reporter: Reporter)
     inversions = 0 if job.load_style else len(job.looks)
     reporter.begin(len(job.looks), 0, steps * (inversions + 2 * len(job.looks)))
     written: list[Path] = []
-    columns: list[tuple[Cell, Cell]] = []
+    columns: list[list[Cell]] = []
     for look in job.looks:
         style = _take_style(job, look, styleid, model, reporter)
         reporter.stage(f"{job.content_path.name} as {look.path.name}", 2 * steps, 2 * steps)
@@ -120,9 +120,9 @@ def run_transfer(job: TransferJob, model: "StableDiffusion", reporter: Reporter)
         save_png(picture, look.target, text=as_text(facts))
         reporter.finished(look.target)
         written.append(look.target)
-        columns.append((Cell(look.path.name, look.image), Cell(look.target.name, picture)))
+        columns.append([Cell(look.path.name, look.image), Cell(look.target.name, picture)])
     if job.sheet:
-        save_png(contact_sheet(Cell(job.content_path.name, job.content), columns), job.sheet)
+        save_png(contact_sheet([Cell(job.content_path.name, job.content)], columns), job.sheet)
         written.append(job.sheet)
     return written
 

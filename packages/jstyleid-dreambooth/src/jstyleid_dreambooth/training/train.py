@@ -25,9 +25,10 @@ from jstyleid_dreambooth.training.events import Events
 from jstyleid_dreambooth.training.finished import finished_lora, lora_file
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.learner import Learner, StepResult
-from jstyleid_dreambooth.training.recipe import Recipe, digest, obstacles
+from jstyleid_dreambooth.training.recipe import Recipe, digest
+from jstyleid_dreambooth.training.resuming import find_training
 from jstyleid_dreambooth.training.samples import Samples, encode
-from jstyleid_dreambooth.training.state import TrainingState, checkpoints, load_state
+from jstyleid_dreambooth.training.state import TrainingState, checkpoints
 from jstyleid_dreambooth.training.stopping import interrupts_wait
 from jstyleid_dreambooth.training.validating import Validator
 from jstyleid_dreambooth.training.watching import Watcher
@@ -63,8 +64,7 @@ def train_lora(
     if done := finished_lora(job, model.fingerprint):
         return done
     recipe = job.recipe(model.fingerprint)
-    remove_leftovers(job.folder)
-    state = _last_state(job, recipe)
+    state = _last_state(job, model.fingerprint)
     mix = loras.mix
     try:
         loras.use({})
@@ -173,28 +173,18 @@ def _detail(result: StepResult, seconds: float) -> str:
     return f"loss {result.loss:.4f}, lr {result.learning_rate:.2g}, {seconds:.2f} s/step"
 
 
-def _last_state(job: TrainingJob, recipe: Recipe) -> TrainingState | None:
+def _last_state(job: TrainingJob, model: str) -> TrainingState | None:
     """The newest checkpoint, if the training can go on from it."""
+    remove_leftovers(job.folder)
     remove_leftovers(job.folder / "checkpoints")
-    found = checkpoints(job.folder / "checkpoints")
-    if not found:
-        if lora_file(job).exists():
-            raise InputError(
-                f"{lora_file(job)}: there already, and from another training. Choose another "
-                "folder, or remove the file."
-            )
-        return None
-    state = load_state(found[-1])
-    changes = obstacles(state.recipe, recipe)
-    if state.step > job.settings.steps:
-        changes.append(f"steps: {state.step} done there, {job.settings.steps} now")
-    if changes:
-        listed = "\n".join(f"  {change}" for change in changes)
+    found = find_training(job, model)
+    if found.obstacles:
+        listed = "\n".join(f"  {change}" for change in found.obstacles)
         raise InputError(
             f"{job.folder}: holds a training with other settings:\n{listed}\n"
             "Give these settings, choose another folder, or remove this one."
         )
-    return state
+    return found.state
 
 
 def _samples(job: TrainingJob, model: StableDiffusion, watch: Watcher) -> Samples:

@@ -45,8 +45,10 @@ def doctor(
                 _print_table(checks)
             if warm and good:
                 from jstyleid_core.warm import warm_kernels
+                from jstyleid_dreambooth.training.warm import warm_training
 
                 warm_kernels(on_build)
+                warm_training(on_build)
                 reporter.note("--warm: everything is compiled")
             elif warm:
                 reporter.note("--warm: nothing is compiled before the checks succeed")

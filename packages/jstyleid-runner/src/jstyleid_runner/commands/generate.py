@@ -1,85 +1,128 @@
-"""`jstyleid generate`: text to image."""
+"""`jstyleid generate`: text to image, of one text or of every prompt of a split."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from jstyleid_core.errors import InputError
 from jstyleid_runner import options
-from jstyleid_runner.failures import temporary_report
+
+_OF_SPLITS = (
+    "data",
+    "styles",
+    "prompts",
+    "template",
+    "templates",
+    "start",
+    "strength",
+    "batch",
+    "force",
+)
 
 
 def generate(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to draw.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The picture to write, a .png file.")],
-    negative: Annotated[str, typer.Option("--negative", help="What to avoid.")] = "",
+    context: typer.Context,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", help="The picture to write, a .png file; a folder for --split."
+        ),
+    ],
+    prompt: Annotated[
+        str | None, typer.Argument(metavar="PROMPT", help="What to draw, without --split.")
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option("--split", help="Draw every prompt of this split, a folder in --data."),
+    ] = None,
+    data: options.DataOption = Path("data"),
+    styles: options.StylesOption = None,
+    prompts: options.PromptsOption = None,
+    lora: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lora",
+            metavar="FILE[:WEIGHT]|DIR",
+            help="A LoRA file of diffusers, PEFT or kohya; weight 1 unless given. Repeatable. With "
+            "--split the folder of the styles' LoRAs, or one LoRA for all.",
+        ),
+    ] = None,
     steps: Annotated[int, typer.Option("--steps", min=1, max=1000, help="DDIM steps.")] = 25,
-    guidance: options.GuidanceOption = 7.5,
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="The same seed draws the same picture.")
     ] = 0,
     size: options.SizeOption = "512",
-    lora: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--lora", metavar="FILE[:WEIGHT]",
-            help="A LoRA file of diffusers, PEFT or kohya; weight 1 unless given. Repeatable.",
-        ),
-    ] = None,
+    guidance: options.GuidanceOption = 7.5,
+    negative: options.NegativeOption = "",
+    template: options.TemplateOption = None,
+    templates: options.TemplatesOption = None,
+    start: options.StartOption = "noise",
+    strength: options.StrengthOption = 0.9,
+    batch: options.BatchOption = 1,
+    force: options.ForceOption = False,
     model: options.ModelOption = None,
     dtype: options.DtypeOption = "auto",
     device: options.DeviceOption = "auto",
 ) -> None:
-    """Draw a picture from a text. Its settings are recorded in the file."""
-    from jstyleid_core import runtime
-    from jstyleid_core.images import save_png
-    from jstyleid_runner.core_model import load_model, named_source, shown_source
-    from jstyleid_runner.facts import as_text
-    from jstyleid_runner.named_loras import attach, read_loras
-    from jstyleid_runner.plan import guidance_evaluations
-    from jstyleid_runner.progress import make_reporter
-    from jstyleid_runner.sizes import parse_size
-    from jstyleid_runner.targets import picture_target, require_writable
+    """Draw a picture from a text; with --split, every prompt of a split with its style's LoRA.
 
-    pixels = parse_size(size)
-    target = picture_target(out, prompt)
-    require_writable(target.parent)
-    loras = read_loras(lora or [])
-    source = named_source(model)
-    with temporary_report() as report:
-        runtime.redirect_native_output(report)
-        reporter = make_reporter()
-        try:
-            loaded = load_model(source, dtype, device, reporter)
-            loaded.check_size(pixels)
-            attach(loaded, loras)
-            evaluations = steps * guidance_evaluations(guidance)
-            reporter.begin(1, 0, evaluations)
-            reporter.stage(prompt, steps, evaluations)
-            [picture] = loaded.generate(
-                [prompt],
-                [seed],
-                steps=steps,
-                guidance_scale=guidance,
-                negative_prompt=negative,
-                size=pixels,
-                on_step=reporter.step,
+    A picture's settings are recorded in it. With --split pictures go to OUT/NN/PROMPT.png; those
+    that are there already are kept, and the same command goes on after a stop.
+    """
+    if prompt is not None and split is not None:
+        raise InputError(
+            f"PROMPT {prompt!r} and --split {split} exclude each other. Give the one picture's "
+            "text, or the split."
+        )
+    if prompt is not None:
+        from jstyleid_runner.given_options import refuse_given
+        from jstyleid_runner.one_picture import Drawing, draw_picture
+        from jstyleid_runner.sizes import parse_size
+
+        refuse_given(context, _OF_SPLITS, "belongs to --split. Leave this out, or PROMPT.")
+        drawing = Drawing(prompt, negative, seed, steps, guidance, parse_size(size))
+        loras = lora or []
+        print(draw_picture(drawing, out, loras=loras, model=model, dtype=dtype, device=device))
+    elif split is not None:
+        from jstyleid_runner.method_options import refuse_strength
+        from jstyleid_runner.sizes import parse_size
+        from jstyleid_runner.split_pictures import SplitOptions, make_pictures
+
+        refuse_strength(context, start)
+        make_pictures(
+            SplitOptions(
+                split=split,
+                data=data,
+                styles=styles,
+                prompts=prompts,
+                out=out,
+                method="dreambooth",
+                lora=_folder_of_loras(split, lora or []),
+                seed=seed,
+                size=parse_size(size),
+                content_steps=steps,
+                guidance=guidance,
+                negative=negative,
+                template=template,
+                templates=templates,
+                start=start,
+                strength=strength,
+                batch=batch,
+                force=force,
+                model=model,
+                dtype=dtype,
+                device=device,
             )
-            facts = {
-                "kind": "generated",
-                "model": shown_source(source),
-                "prompt": prompt,
-                "negative": negative,
-                "seed": seed,
-                "steps": steps,
-                "guidance": guidance,
-                "size": list(pixels),
-                "dtype": dtype,
-            }
-            if loras:
-                facts["loras"] = [each.facts() for each in loras]
-            save_png(picture, target, text=as_text(facts))
-            reporter.finished(target)
-        finally:
-            reporter.close()
-    print(target)
+        )
+    else:
+        raise InputError("nothing to draw. Give a PROMPT, or --split for every prompt of a split.")
+
+
+def _folder_of_loras(split: str, given: list[str]) -> Path:
+    if len(given) != 1:
+        raise InputError(
+            f"--split {split} takes one --lora, the folder of the styles' LoRAs, not {len(given)}. "
+            "`jstyleid train` makes them."
+        )
+    return Path(given[0])

@@ -1,56 +1,77 @@
-"""`jstyleid run`: stylise every prompt of a split."""
+"""`jstyleid run`: draw and stylise every prompt of a split."""
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from jstyleid_core.errors import InputError, JStyleIDError
-from jstyleid_runner import options
-from jstyleid_runner.failures import EXIT_STOPPED, crashes_reported_in
-
-if TYPE_CHECKING:
-    from jstyleid_runner.execute import Tally
+from jstyleid_runner import options, training_options
 
 
 def run(
+    context: typer.Context,
     split: Annotated[str, typer.Option("--split", help="Name of the split, a folder in --data.")],
-    data: Annotated[Path, typer.Option("--data", help="Folder that holds the splits.")] = Path(
-        "data"
-    ),
+    data: options.DataOption = Path("data"),
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the pictures.")] = Path(
         "out"
     ),
     method: Annotated[
-        Literal["styleid", "dreambooth", "styleid-dreambooth"],
-        typer.Option("--method", help="styleid; the others come with DreamBooth training."),
-    ] = "styleid",
-    styles: Annotated[
-        str | None, typer.Option("--styles", help="Only these styles, as 00,04.")
-    ] = None,
-    prompts: Annotated[
-        int | None,
-        typer.Option("--prompts", min=1, help="Only the first N prompts of each style."),
-    ] = None,
+        Literal["dreambooth", "styleid", "styleid-dreambooth"],
+        typer.Option(
+            "--method",
+            help="dreambooth draws with the style's LoRA; styleid draws without one and stylises; "
+            "styleid-dreambooth does both.",
+        ),
+    ] = "styleid-dreambooth",
+    styles: options.StylesOption = None,
+    prompts: options.PromptsOption = None,
     reference: Annotated[
         str,
-        typer.Option("--reference", help="Which sample image: first, random or a file's name."),
+        typer.Option(
+            "--reference",
+            help="Which sample image pictures are stylised after: first, random or a file's name.",
+        ),
     ] = "first",
     seed: Annotated[
-        int, typer.Option("--seed", help="Seed of the contents and of a random reference.")
+        int, typer.Option("--seed", help="Seed of drawing, training and a random reference.")
     ] = 0,
     size: options.SizeOption = "512",
     content_steps: Annotated[
-        int, typer.Option("--content-steps", help="Steps of the content's text to image.")
+        int,
+        typer.Option(
+            "--content-steps", help="DDIM steps of text to image.", rich_help_panel="Drawing"
+        ),
     ] = 25,
     guidance: options.GuidanceOption = 7.5,
-    batch: Annotated[
-        int, typer.Option("--batch", min=1, help="Pictures computed together, if memory allows.")
-    ] = 1,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace pictures made with other settings.")
-    ] = False,
+    negative: options.NegativeOption = "",
+    template: options.TemplateOption = None,
+    templates: options.TemplatesOption = None,
+    start: options.StartOption = "noise",
+    strength: options.StrengthOption = 0.9,
+    batch: options.BatchOption = 1,
+    force: options.ForceOption = False,
+    lora: Annotated[
+        Path | None,
+        typer.Option(
+            "--lora",
+            help="Folder with the styles' LoRAs, or one LoRA for all; without it they are trained "
+            "first, into OUT/.jstyleid/loras.",
+            rich_help_panel="LoRA",
+        ),
+    ] = None,
+    preset: training_options.PresetOption = "baseline",
+    train_steps: Annotated[
+        int | None,
+        typer.Option(
+            "--train-steps",
+            min=1,
+            help="Optimizer steps. Baseline: 500.",
+            rich_help_panel="LoRA",
+        ),
+    ] = None,
+    rank: training_options.RankOption = None,
+    lr: training_options.LearningRateOption = None,
+    gradient_checkpointing: training_options.GradientCheckpointingOption = None,
     steps: options.StepsOption = 20,
     gamma: options.GammaOption = 0.75,
     temperature: options.TemperatureOption = 1.5,
@@ -65,84 +86,64 @@ def run(
         typer.Option("--gpus", min=0, help="GPUs to use. One process for now: 0 or 1."),
     ] = None,
 ) -> None:
-    """Stylise every prompt of a split: OUT/NN/PROMPT.png for each style NN.
+    """Make a picture of every prompt of a split: OUT/NN/PROMPT.png for each style NN.
 
-    The content of each picture is drawn from its prompt, then given the look of one of the style's
-    sample images. Pictures that are there already are kept; run the same command again after a
-    stop. Everything else (log, contents, contact sheets, settings) is in OUT/.jstyleid.
+    Each prompt is drawn with its style's LoRA, which is trained first, and then given the look of
+    one of the style's sample images; --method leaves out either half. Pictures that are there
+    already are kept; run the same command again after a stop. Everything else (log, LoRAs,
+    contents, contact sheets, settings) is in OUT/.jstyleid.
     """
-    from jstyleid_core import runtime
-    from jstyleid_runner.core_model import CoreModel, named_source
     from jstyleid_runner.devices import choose_device
-    from jstyleid_runner.execute import Tally
-    from jstyleid_runner.folder_lock import folder_lock
+    from jstyleid_runner.method_options import refuse_unused
     from jstyleid_runner.method_settings import method_settings
-    from jstyleid_runner.out_folder import OutFolder
-    from jstyleid_runner.plan import build_plan
-    from jstyleid_runner.progress import make_reporter
-    from jstyleid_runner.run_split import RunRequest, run_split
-    from jstyleid_runner.runlog import log_to
-    from jstyleid_runner.settings import RunSettings
     from jstyleid_runner.sizes import parse_size
-    from jstyleid_runner.split import read_split
+    from jstyleid_runner.split_pictures import SplitOptions, make_pictures
+    from jstyleid_runner.training_settings import training_settings
 
-    chosen_device = choose_device(device, gpus)
-    settings = RunSettings.create(
+    refuse_unused(context, method, start, lora)
+    told = SplitOptions(
         split=split,
+        data=data,
+        styles=styles,
+        prompts=prompts,
+        out=out,
         method=method,
+        lora=lora,
         seed=seed,
         size=parse_size(size),
-        reference=reference,
         content_steps=content_steps,
         guidance=guidance,
-        # Resolved now: pictures of both precisions in one folder would not be the same run.
-        dtype=runtime.default_dtype(chosen_device) if dtype == "auto" else dtype,
-        styleid=method_settings(
+        negative=negative,
+        template=template,
+        templates=templates,
+        start=start,
+        strength=strength,
+        batch=batch,
+        force=force,
+        model=model,
+        dtype=dtype,
+        device=choose_device(device, gpus),
+    )
+    training = styleid = None
+    if method != "styleid" and lora is None:
+        given = {
+            "steps": train_steps,
+            "rank": rank,
+            "learning_rate": lr,
+            "gradient_checkpointing": gradient_checkpointing,
+            "size": told.size,
+            "seed": seed,
+        }
+        training = training_settings(preset, given)
+    if method != "dreambooth":
+        styleid = method_settings(
             steps=steps,
             gamma=gamma,
             temperature=temperature,
             layers=layers,
             adain=adain,
             injection=injection,
-        ),
+        )
+    make_pictures(
+        told, training=training, styleid=styleid, reference=reference if styleid else None
     )
-    plan = build_plan(read_split(data, split, _named(styles)), settings, prompts)
-    folder = OutFolder(out)
-    folder.prepare()
-    tally = Tally(plan.pictures)
-    with folder_lock(folder.lock), log_to(folder.log), crashes_reported_in(folder.log):
-        runtime.redirect_native_output(folder.native_log)
-        reporter = make_reporter()
-        source = CoreModel(named_source(model), chosen_device, reporter)
-        request = RunRequest(plan, settings, folder, batch, force)
-        try:
-            run_split(request, source, reporter, tally)
-        except KeyboardInterrupt:
-            reporter.close()
-            _say_how_far(tally, "stopped")
-            raise typer.Exit(EXIT_STOPPED) from None
-        except JStyleIDError:
-            reporter.close()
-            if tally.done:
-                _say_how_far(tally, "interrupted")
-            raise
-        finally:
-            reporter.close()
-    print(f"{tally.done} of {tally.pictures} pictures are in {out}")
-
-
-def _say_how_far(tally: "Tally", what: str) -> None:
-    print(
-        f"{what}; {tally.done} of {tally.pictures} done; run the same command to continue",
-        file=sys.stderr,
-    )
-
-
-def _named(styles: str | None) -> list[str] | None:
-    """The folders named in `--styles`."""
-    if styles is None:
-        return None
-    names = [style.strip() for style in styles.split(",") if style.strip()]
-    if not names:
-        raise InputError(f"--styles {styles}: names no style. Give folder names, as 00,04.")
-    return names

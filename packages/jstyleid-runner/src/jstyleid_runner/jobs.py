@@ -1,0 +1,100 @@
+"""The jobs a run consists of. Each says all that whoever carries it out has to know of it.
+
+Jobs are pure data: `id` names one in logs and among the `needs` of others, and `evaluations` is
+what it costs in evaluations of the UNet, a backward pass counted as two.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TrainLoRA:
+    """Train the LoRA that a style is drawn with.
+
+    Attributes:
+        samples: the style's sample images.
+        objects: what class images show, where the training takes any.
+    """
+
+    style: str
+    samples: tuple[Path, ...]
+    objects: tuple[str, ...]
+    evaluations: int
+
+    @property
+    def id(self) -> str:
+        """The job's name in logs."""
+        return f"lora/{self.style}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The ids of the jobs that must be done before."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Draw a prompt.
+
+    Attributes:
+        kind: a content, which is stylised afterwards, or one of the pictures asked for.
+        text: what is drawn: the prompt in its template.
+        steps: those that are taken.
+        lora: the file it is drawn with; None for the plain model, or the LoRA among its `needs`.
+        start: the sample images whose mean it starts from; none to start from noise.
+    """
+
+    kind: Literal["content", "picture"]
+    style: str
+    prompt: str
+    text: str
+    seed: int
+    steps: int
+    evaluations: int
+    lora: Path | None = None
+    start: tuple[Path, ...] = ()
+    needs: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The job's name in logs."""
+        return f"{self.kind}/{self.style}/{self.prompt}"
+
+
+@dataclass(frozen=True)
+class InvertStyle:
+    """Invert the style's reference and keep what the stylised pictures take from it."""
+
+    style: str
+    reference: Path
+    evaluations: int
+
+    @property
+    def id(self) -> str:
+        """The job's name in logs."""
+        return f"style/{self.style}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The ids of the jobs that must be done before."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Stylise:
+    """Give a content picture the look of the style: one of the pictures asked for."""
+
+    style: str
+    prompt: str
+    evaluations: int
+    needs: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """The job's name in logs."""
+        return f"picture/{self.style}/{self.prompt}"
+
+
+Job = TrainLoRA | InvertStyle | Draw | Stylise

@@ -1,0 +1,94 @@
+"""One picture from a text: the work of `jstyleid generate PROMPT`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jstyleid_core import runtime
+from jstyleid_core.images import save_png
+from jstyleid_core.runtime import Device, DType
+from jstyleid_runner.core_model import load_model, named_source, shown_source
+from jstyleid_runner.facts import as_text
+from jstyleid_runner.failures import temporary_report
+from jstyleid_runner.named_loras import attach, read_loras
+from jstyleid_runner.plan import guidance_evaluations
+from jstyleid_runner.progress import make_reporter
+from jstyleid_runner.targets import picture_target, require_writable
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What is drawn, and how."""
+
+    prompt: str
+    negative: str
+    seed: int
+    steps: int
+    guidance: float
+    size: tuple[int, int]
+
+
+def draw_picture(
+    drawing: Drawing,
+    out: Path,
+    *,
+    loras: Sequence[str],
+    model: str | None,
+    dtype: DType,
+    device: Device,
+) -> Path:
+    """Draw a picture and write it with its settings.
+
+    Args:
+        drawing: what.
+        out: the file, or a folder.
+        loras: as `FILE` or `FILE:WEIGHT`.
+        model, dtype, device: the options of these names.
+
+    Returns:
+        The file.
+
+    Raises:
+        JStyleIDError: something given cannot be used, or something failed.
+    """
+    target = picture_target(out, drawing.prompt)
+    require_writable(target.parent)
+    named = read_loras(loras)
+    source = named_source(model)
+    with temporary_report() as report:
+        runtime.redirect_native_output(report)
+        reporter = make_reporter()
+        try:
+            loaded = load_model(source, dtype, device, reporter)
+            loaded.check_size(drawing.size)
+            attach(loaded, named)
+            evaluations = drawing.steps * guidance_evaluations(drawing.guidance)
+            reporter.begin(1, 0, evaluations)
+            reporter.stage(drawing.prompt, drawing.steps, evaluations)
+            [picture] = loaded.generate(
+                [drawing.prompt],
+                [drawing.seed],
+                steps=drawing.steps,
+                guidance_scale=drawing.guidance,
+                negative_prompt=drawing.negative,
+                size=drawing.size,
+                on_step=reporter.step,
+            )
+            facts = {
+                "kind": "generated",
+                "model": shown_source(source),
+                "prompt": drawing.prompt,
+                "negative": drawing.negative,
+                "seed": drawing.seed,
+                "steps": drawing.steps,
+                "guidance": drawing.guidance,
+                "size": list(drawing.size),
+                "dtype": dtype,
+            }
+            if named:
+                facts["loras"] = [each.facts() for each in named]
+            save_png(picture, target, text=as_text(facts))
+            reporter.finished(target)
+        finally:
+            reporter.close()
+    return target

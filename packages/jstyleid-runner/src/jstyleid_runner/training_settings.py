@@ -1,0 +1,45 @@
+"""The settings of a training from the options of a command."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jstyleid_core.errors import InputError
+from jstyleid_dreambooth.training.presets import PRESETS, Preset
+from jstyleid_dreambooth.training.settings import TrainingSettings
+
+
+def training_settings(
+    preset: Preset,
+    given: Mapping[str, Any],
+    prior: bool | None = None,
+    prior_given: Mapping[str, Any] | None = None,
+) -> TrainingSettings:
+    """A preset's settings, with what was given in their place.
+
+    Args:
+        preset: whose values are used where nothing is given.
+        given: by the settings' names; None where an option was left out. A `max_grad_norm` of 0
+            never scales.
+        prior: with prior preservation or without; None as the preset has it.
+        prior_given: of prior preservation, in the same way.
+
+    Raises:
+        InputError: a value is not allowed, or prior preservation is described and not used.
+    """
+    values = {**PRESETS[preset], **_without_none(given)}
+    if values.get("max_grad_norm") == 0:
+        values["max_grad_norm"] = None
+    asked = _without_none(prior_given or {})
+    used = values.get("prior") is not None if prior is None else prior
+    if asked and not used:
+        options = ", ".join(f"--prior-{name}" for name in asked)
+        raise InputError(
+            f"{options}: this training is without prior preservation. Give --prior, or leave it "
+            "out."
+        )
+    values["prior"] = {**(values.get("prior") or {}), **asked} if used else None
+    return TrainingSettings.create(values)
+
+
+def _without_none(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}

@@ -1,0 +1,96 @@
+"""Drawing with LoRAs that are given, and from a mean, with a model that paints noise."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jstyleid_core.errors import InputError
+from jstyleid_core.images import fit, mean_image, open_image
+from jstyleid_dreambooth import LoRAWeights, LowRank, write_lora
+from jstyleid_runner.facts import read_facts
+from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.run_split import RunRequest, run_split
+from jstyleid_runner.tally import Tally
+
+MakeRequest = Callable[..., RunRequest]
+FakeModelClass = Callable[..., Any]
+
+CONTENT, STEPS = 3, 4
+"""Steps of `make_request`."""
+DRAWING = {"method": "dreambooth", "styleid": None, "reference": None}
+LAYER = LowRank(np.ones((1, 2), np.float32), np.ones((2, 1), np.float32), 1)
+
+
+@pytest.fixture
+def lora(tmp_path: Path) -> Path:
+    """Some LoRA file."""
+    return write_lora(tmp_path / "some.safetensors", LoRAWeights({"unet": {"conv_in": LAYER}}))
+
+
+def run(request: RunRequest, model: Any, reporter: LineReporter) -> Tally:
+    tally = Tally()
+    run_split(request, model, reporter, tally)
+    return tally
+
+
+def pixels(path: Path) -> bytes:
+    return open_image(path).tobytes()
+
+
+def test_a_given_lora_is_used_and_nothing_trained(
+    make_request: MakeRequest,
+    fake_model: FakeModelClass,
+    reporter: LineReporter,
+    lora: Path,
+) -> None:
+    request = make_request(styles=["00"], loras={"00": lora}, **DRAWING)
+    model = fake_model()
+    run(request, model, reporter)
+    assert model.evaluations == 3 * 2 * CONTENT
+    facts = read_facts(request.folder.picture("00", "Ring"))
+    digest = hashlib.sha256(lora.read_bytes()).hexdigest()
+    assert facts["content"]["lora"] == {"name": "some.safetensors", "sha256": digest}
+    # Another file under the same name is another LoRA.
+    write_lora(lora, LoRAWeights({"unet": {"conv_out": LAYER}}))
+    with pytest.raises(InputError, match=r"content\.lora\.sha256: "):
+        run(request, fake_model(), reporter)
+
+
+def test_a_lora_that_does_not_fit_is_found_before_the_first_picture(
+    make_request: MakeRequest,
+    fake_model: FakeModelClass,
+    reporter: LineReporter,
+    lora: Path,
+) -> None:
+    other = lora.with_name("other.safetensors")
+    other.write_bytes(lora.read_bytes())
+    request = make_request(loras={"00": lora, "04": other}, **DRAWING)
+    model, calls = fake_model(), []
+    model.before_call = calls.append
+    run(request, model, reporter)
+    assert calls[:3] == ["check_lora", "check_lora", "generate"]
+
+
+def test_a_start_from_the_mean_of_the_samples(
+    data: Path, make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    plain, request = make_request(out="plain"), make_request(start="mean", strength=0.7)
+    run(plain, fake_model(), reporter)
+    model = fake_model()
+    run(request, model, reporter)
+    # 0.7 of three steps are two.
+    assert model.evaluations == request.plan.evaluations == 2 * STEPS + 6 * (2 * 2 + 2 * STEPS)
+    content = request.folder.content("00", "Ring")
+    assert pixels(content) != pixels(plain.folder.content("00", "Ring"))
+    samples = sorted((data / "S" / "00" / "images").iterdir())
+    facts = read_facts(request.folder.content("00", "Ring"))
+    assert facts["start"] == {
+        "mean_of": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in samples},
+        "strength": 0.7,
+    }
+    mean = mean_image([fit(open_image(path), (64, 64)) for path in samples])
+    assert mean in model.engine.starts

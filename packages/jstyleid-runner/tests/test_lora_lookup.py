@@ -1,0 +1,93 @@
+"""Which file `--lora DIR` means for each style."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jstyleid_core.errors import InputError
+from jstyleid_dreambooth import LoRAWeights, LowRank, write_lora
+from jstyleid_runner.lora_lookup import find_loras
+from jstyleid_runner.split import Split, StyleFolder
+
+LAYER = LowRank(np.ones((1, 2), np.float32), np.ones((2, 1), np.float32), 1)
+SPLIT = Split("B", tuple(StyleFolder(id, (Path("a.png"),), ("Ring",)) for id in ("00", "04")))
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Callable[[str], Path]:
+    """Write a LoRA below the folder."""
+
+    def write(name: str) -> Path:
+        return write_lora(tmp_path / name, LoRAWeights({"unet": {"conv_in": LAYER}}))
+
+    return write
+
+
+def problem(given: Path, split: Split = SPLIT) -> str:
+    with pytest.raises(InputError) as caught:
+        find_loras(given, split)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("names", [("00", "04"), ("style_00", "style_B_04"), ("style_B_00", "04")])
+@pytest.mark.parametrize("suffix", ["safetensors", "bin"])
+def test_a_folder_a_style(
+    tmp_path: Path, put: Callable[[str], Path], names: tuple[str, str], suffix: str
+) -> None:
+    found = [put(f"{name}/pytorch_lora_weights.{suffix}") for name in names]
+    assert find_loras(tmp_path, SPLIT) == dict(zip(("00", "04"), found, strict=True))
+
+
+def test_a_pack_is_for_the_styles_it_lists(tmp_path: Path, put: Callable[[str], Path]) -> None:
+    alone, pack = put("00"), put("pack-00-03-04")
+    put("pack-10-40-004")
+    assert find_loras(tmp_path, SPLIT) == {"00": alone, "04": pack}
+
+
+def test_one_for_all(tmp_path: Path, put: Callable[[str], Path]) -> None:
+    file = put("any.safetensors")
+    assert find_loras(file, SPLIT) == {"00": file, "04": file}
+    inside = put("all")
+    assert find_loras(tmp_path / "all", SPLIT) == {"00": inside, "04": inside}
+    own = put("all/04")
+    assert find_loras(tmp_path / "all", SPLIT) == {"00": inside, "04": own}
+
+
+def test_an_unfinished_training_is_none(tmp_path: Path, put: Callable[[str], Path]) -> None:
+    (tmp_path / "04" / "checkpoints").mkdir(parents=True)
+    put("00")
+    message = problem(tmp_path)
+    assert message.startswith(f"--lora {tmp_path}: no LoRA for style 04. Looked for ")
+    for place in ("04/", "style_04/", "style_B_04/", "pack-..."):
+        assert f"{tmp_path}/{place}" in message
+
+
+def test_none_at_all(tmp_path: Path) -> None:
+    assert problem(tmp_path / "none").startswith(f"--lora {tmp_path / 'none'}: no such folder")
+
+
+@pytest.mark.parametrize(("one", "two"), [("04", "style_04"), ("pack-00-04", "pack-04-07")])
+def test_more_than_one(tmp_path: Path, put: Callable[[str], Path], one: str, two: str) -> None:
+    put("00")
+    found = f"{put(one)} and {put(two)}"
+    assert problem(tmp_path).startswith(f"--lora {tmp_path}: style 04 has more than one LoRA: ")
+    assert found in problem(tmp_path)
+
+
+def test_a_damaged_one_is_named(tmp_path: Path, put: Callable[[str], Path]) -> None:
+    put("00")
+    damaged = put("04")
+    damaged.write_bytes(damaged.read_bytes()[:40])
+    assert str(damaged) in problem(tmp_path)
+
+
+@pytest.mark.skipif("JSTYLEID_SPLIT_DATA" not in os.environ, reason="JSTYLEID_SPLIT_DATA not set")
+def test_the_real_one() -> None:
+    folder = Path(os.environ["JSTYLEID_SPLIT_DATA"]) / "lora"
+    only = Split("B", SPLIT.styles[:1])
+    file = folder / "style_B_00" / "pytorch_lora_weights.bin"
+    assert find_loras(folder, only) == {"00": file}
+    assert find_loras(file.parent, SPLIT) == {"00": file, "04": file}

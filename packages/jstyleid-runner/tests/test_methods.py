@@ -1,0 +1,266 @@
+"""The methods that draw with LoRAs, with a model that paints noise."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jstyleid_core.errors import InputError
+from jstyleid_core.images import open_image
+from jstyleid_dreambooth.training.state import TrainingState
+from jstyleid_runner.facts import read_facts
+from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.run_split import RunRequest, run_split
+from jstyleid_runner.runlog import log_to
+from jstyleid_runner.style_training import training_job
+from jstyleid_runner.tally import Tally
+
+MakeRequest = Callable[..., RunRequest]
+FakeModelClass = Callable[..., Any]
+
+CONTENT, STEPS, TRAINING = 3, 4, 5
+"""Steps of `make_request`, and of `training`."""
+
+
+@pytest.fixture
+def training() -> dict[str, object]:
+    """Settings of a run that trains its LoRAs."""
+    return {"method": "styleid-dreambooth", "training": {"steps": TRAINING, "size": (64, 64)}}
+
+
+@pytest.fixture
+def drawing(training: dict[str, object]) -> dict[str, object]:
+    """The same, and what is drawn is the result."""
+    return {**training, "method": "dreambooth", "styleid": None, "reference": None}
+
+
+def run(request: RunRequest, model: Any, reporter: LineReporter) -> Tally:
+    tally = Tally()
+    run_split(request, model, reporter, tally)
+    return tally
+
+
+def pictures(request: RunRequest) -> dict[str, bytes]:
+    root = request.folder.root
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.glob("*/*.png"))}
+
+
+def pixels(path: Path) -> bytes:
+    return open_image(path).tobytes()
+
+
+def test_each_style_is_trained_and_then_drawn_and_stylised(
+    make_request: MakeRequest,
+    fake_model: FakeModelClass,
+    reporter: LineReporter,
+    training: Any,
+) -> None:
+    request, model = make_request(prompts=1, **training), fake_model()
+    with log_to(request.folder.log):
+        tally = run(request, model, reporter)
+    assert (tally.done, tally.total) == (2, 2)
+    assert model.evaluations == 2 * (3 * TRAINING + STEPS + 2 * CONTENT + 2 * STEPS)
+    assert model.evaluations == request.plan.evaluations
+    lines = request.folder.log.read_text().splitlines()
+    assert [line.split(" ", 3)[3].split(" in ")[0] for line in lines[1:]] == [
+        f"{job}: done"
+        for style in ("00", "04")
+        for job in (
+            f"lora/{style}",
+            f"style/{style}",
+            f"content/{style}/Ring",
+            f"picture/{style}/Ring",
+        )
+    ]
+
+
+def test_drawn_pictures_are_the_result_of_dreambooth(
+    make_request: MakeRequest,
+    fake_model: FakeModelClass,
+    reporter: LineReporter,
+    training: Any,
+    drawing: Any,
+) -> None:
+    drawn, model = make_request(**drawing), fake_model()
+    tally = run(drawn, model, reporter)
+    assert tally.done == len(pictures(drawn)) == 6
+    assert model.evaluations == drawn.plan.evaluations == 2 * 3 * TRAINING + 6 * 2 * CONTENT
+    assert not drawn.folder.content("00", "Ring").parent.exists()
+    # They are what the other method stylises.
+    both = make_request(out="both", **training)
+    run(both, fake_model(), reporter)
+    for style in ("00", "04"):
+        content = pixels(both.folder.content(style, "Ring"))
+        assert content == pixels(drawn.folder.picture(style, "Ring"))
+        assert content != pixels(both.folder.picture(style, "Ring"))
+
+
+def test_the_sheet_of_dreambooth_shows_samples_and_results(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, drawing: Any
+) -> None:
+    request = make_request(styles=["00"], **drawing)
+    run(request, fake_model(), reporter)
+    sheet = open_image(request.folder.sheet("00"))
+    # Two samples below each other, three results beside them.
+    assert (sheet.width, sheet.height) == (8 + 4 * 200, 8 + 2 * 221)
+
+
+def test_every_batch_size_gives_the_same(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, drawing: Any
+) -> None:
+    one, two = make_request(out="one", **drawing), make_request(out="two", batch=2, **drawing)
+    run(one, fake_model(), reporter)
+    run(two, fake_model(), reporter)
+    assert pictures(one) == pictures(two)
+
+
+@pytest.mark.parametrize("at", range(1, 13))
+@pytest.mark.parametrize("method", ["dreambooth", "styleid-dreambooth"])
+def test_stopped_anywhere_and_run_again(
+    make_request: MakeRequest,
+    fake_model: FakeModelClass,
+    reporter: LineReporter,
+    training: Any,
+    drawing: Any,
+    method: str,
+    at: int,
+) -> None:
+    settings = drawing if method == "dreambooth" else training
+    whole = make_request(out="whole", prompts=2, **settings)
+    run(whole, fake_model(), reporter)
+    request, model, calls = make_request(prompts=2, **settings), fake_model(), []
+
+    def stop_at(name: str) -> None:
+        calls.append(name)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+
+    model.before_call = stop_at
+    try:
+        run(request, model, reporter)
+    except KeyboardInterrupt:
+        again, trained = fake_model(), []
+        again.before_call = trained.append
+        run(request, again, reporter)
+        # What was trained is not trained again, and not needed where all is drawn.
+        assert trained.count("train") == 2 - calls[:-1].count("train")
+    else:
+        assert len(calls) < at
+    assert pictures(request) == pictures(whole)
+    assert run(request, unused := fake_model(), reporter).done == 4
+    assert unused.opened == 0
+
+
+def test_a_lora_is_not_missed_when_everything_is_drawn(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, training: Any
+) -> None:
+    request = make_request(styles=["00"], **training)
+    run(request, fake_model(), reporter)
+    before = pictures(request)
+    (request.folder.lora("00") / "pytorch_lora_weights.safetensors").unlink()
+    assert run(request, unused := fake_model(), reporter).done == 3
+    assert unused.opened == 0
+    request.folder.picture("00", "Ring").unlink()
+    model = fake_model()
+    run(request, model, reporter)
+    assert model.evaluations == STEPS + 2 * STEPS
+    assert pictures(request) == before
+
+
+def test_what_is_recorded(
+    make_request: MakeRequest,
+    fake_model: FakeModelClass,
+    reporter: LineReporter,
+    training: Any,
+    drawing: Any,
+) -> None:
+    words = {
+        "negative": "blurry",
+        "template": "a {prompt}",
+        "templates": {"04": "{style} {prompt}"},
+    }
+    both, drawn = make_request(out="both", **training), make_request(**drawing, **words)
+    run(both, fake_model(), reporter)
+    run(drawn, fake_model(), reporter)
+    facts = read_facts(both.folder.picture("04", "Ring"))
+    assert (facts["kind"], facts["method"]) == ("stylised", "styleid-dreambooth")
+    assert facts["content"]["text"] == "Ring"
+    assert facts["content"]["start"] == "noise"
+    job = training_job(both.plan.styles[1], both.settings, both.folder)
+    assert job
+    assert facts["content"]["lora"] == job.recipe("abc")
+    facts = read_facts(drawn.folder.picture("04", "Ring"))
+    assert (facts["kind"], facts["method"]) == ("drawn", "dreambooth")
+    assert "styleid" not in facts
+    content = facts["content"]
+    assert (content["text"], content["negative"]) == ("04 Ring", "blurry")
+    assert read_facts(drawn.folder.picture("00", "Ring"))["content"]["text"] == "a Ring"
+    record = json.loads(drawn.folder.record.read_text())
+    assert record["settings"]["training"]["steps"] == TRAINING
+    assert record["references"] == {}
+
+
+def test_a_changed_sample_makes_another_lora(
+    data: Path,
+    make_request: MakeRequest,
+    fake_model: FakeModelClass,
+    reporter: LineReporter,
+    training: Any,
+) -> None:
+    run(make_request(**training), fake_model(), reporter)
+    Image.new("RGB", (70, 70), "red").save(data / "S" / "04" / "images" / "ball.png")
+    with pytest.raises(InputError, match=r"content\.lora\.samples\.04\.ball\.png: "):
+        run(make_request(**training), fake_model(), reporter)
+    forced, model = make_request(force=True, **training), fake_model()
+    run(forced, model, reporter)
+    assert model.evaluations == 3 * TRAINING + STEPS + 3 * (2 * CONTENT + 2 * STEPS)
+
+
+def test_what_is_left_of_another_training_makes_room(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, training: Any
+) -> None:
+    request = make_request(styles=["00"], **training)
+    job = training_job(request.plan.styles[0], request.settings, request.folder)
+    assert job
+    recipe = job.recipe("abc")
+    recipe["settings"] = {**recipe["settings"], "rank": 9}
+    state = TrainingState(recipe, 3, {}, None, np.zeros((3, 3)))
+    kept = state.save(job.folder / "checkpoints")
+    with log_to(request.folder.log):
+        run(request, fake_model(), reporter)
+    assert not kept.exists()
+    assert "trained anew: settings.rank: 9 there, 4 now" in request.folder.log.read_text()
+
+
+def test_a_damaged_sample_is_found_before_any_work(
+    data: Path,
+    make_request: MakeRequest,
+    fake_model: FakeModelClass,
+    reporter: LineReporter,
+    drawing: Any,
+) -> None:
+    path = data / "S" / "04" / "images" / "ball.png"
+    path.write_bytes(path.read_bytes()[:100])
+    model = fake_model()
+    with pytest.raises(InputError, match=r"ball\.png: the picture is damaged"):
+        run(make_request(**drawing), model, reporter)
+    with pytest.raises(InputError, match=r"ball\.png: the picture is damaged"):
+        run(make_request(start="mean"), model, reporter)
+    assert model.opened == 0
+
+
+def test_another_method_in_the_same_folder_is_refused(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, drawing: Any
+) -> None:
+    run(make_request(), fake_model(), reporter)
+    with pytest.raises(InputError) as caught:
+        run(make_request(**drawing), fake_model(), reporter)
+    lines = str(caught.value).splitlines()
+    assert lines[1] == '  method: "styleid" there, "dreambooth" now'
+    # The settings of a training are many.
+    assert lines[13].startswith("  and ")
+    assert len(lines) == 15

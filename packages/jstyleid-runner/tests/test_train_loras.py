@@ -1,0 +1,235 @@
+"""`jstyleid train` without a model: what is trained, kept, refused and replaced."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jstyleid_core.errors import InputError
+from jstyleid_dreambooth.training.job import TrainingJob
+from jstyleid_dreambooth.training.settings import TrainingSettings
+from jstyleid_dreambooth.training.state import TrainingState
+from jstyleid_runner.lora_folder import LoRAFolder
+from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.split import read_split
+from jstyleid_runner.tally import Tally
+from jstyleid_runner.train_loras import TrainRequest, train_loras
+from jstyleid_runner.training_jobs import Looks, training_jobs
+from jstyleid_runner.training_watch import TrainingWatch
+
+MakeTraining = Callable[..., TrainRequest]
+FakeModelClass = Callable[..., Any]
+
+
+@pytest.fixture
+def make_training(data: Path, tmp_path: Path) -> MakeTraining:
+    """Build a request on the small split; keywords are settings, but for the request's own."""
+
+    def make(
+        packed: bool = False,
+        force: bool = False,
+        looks: Looks | None = None,
+        **changes: object,
+    ) -> TrainRequest:
+        settings = TrainingSettings.create({"steps": 5, "size": (64, 64), **changes})
+        folder = LoRAFolder(tmp_path / "loras")
+        folder.prepare()
+        jobs = training_jobs(
+            read_split(data, "S"),
+            settings,
+            folder,
+            packed=packed,
+            objects=(),
+            checkpoint_every=2,
+            looks=looks,
+        )
+        return TrainRequest(jobs, folder, "float32", force)
+
+    return make
+
+
+def train(request: TrainRequest, model: Any, reporter: LineReporter) -> list[Path]:
+    return train_loras(request, model, reporter, Tally())
+
+
+def refused(request: TrainRequest, model: Any, reporter: LineReporter) -> str:
+    with pytest.raises(InputError) as caught:
+        train(request, model, reporter)
+    return str(caught.value)
+
+
+def begun(job: TrainingJob, model: str, step: int, **changes: object) -> Path:
+    """Leave a training that was stopped, with other settings."""
+    recipe = job.recipe(model)
+    recipe["settings"] = {**recipe["settings"], **changes}
+    state = TrainingState(recipe, step, {}, None, np.zeros((step, 3)))
+    return state.save(job.folder / "checkpoints")
+
+
+def test_a_lora_a_style(
+    make_training: MakeTraining, fake_model: FakeModelClass, tmp_path: Path
+) -> None:
+    request, model, stream, tally = make_training(), fake_model(), io.StringIO(), Tally()
+    files = train_loras(request, model, LineReporter(stream), tally)
+    folder = tmp_path / "loras"
+    assert files == [folder / id / "pytorch_lora_weights.safetensors" for id in ("00", "04")]
+    assert (tally.done, tally.total, model.opened) == (2, 2, 1)
+    assert "2 LoRAs; 30 UNet evaluations to do" in stream.getvalue()
+    assert f"[2/2] {files[1]}" in stream.getvalue()
+    record = json.loads(request.folder.record.read_text())
+    assert record["model"]["fingerprint"] == "abc"
+
+
+def test_what_is_finished_is_kept_and_no_model_loaded(
+    make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    files = train(make_training(), fake_model(), reporter)
+    before, model = [file.stat().st_mtime_ns for file in files], fake_model()
+    assert train(make_training(), model, reporter) == files
+    assert (model.opened, model.trained) == (0, [])
+    files[1].unlink()
+    assert train(make_training(), model, reporter) == files
+    assert (model.opened, model.trained) == (1, ["04"])
+    assert files[0].stat().st_mtime_ns == before[0]
+
+
+def test_a_stop_says_how_far_it_came(
+    make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    model, tally = fake_model(), Tally()
+
+    def stop(name: str) -> None:
+        if tally.done:
+            raise KeyboardInterrupt
+
+    model.before_call = stop
+    with pytest.raises(KeyboardInterrupt):
+        train_loras(make_training(), model, reporter, tally)
+    assert (tally.done, tally.total) == (1, 2)
+    again = fake_model()
+    train(make_training(), again, reporter)
+    assert again.trained == ["04"]
+
+
+def test_a_pack_is_one_lora(
+    make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter, tmp_path: Path
+) -> None:
+    request = make_training(packed=True, looks=Looks(2, 1))
+    [job] = request.jobs
+    assert [image.parent.parent.name for image, _ in job.examples()] == ["00", "00", "04", "04"]
+    assert job.validation
+    assert job.validation.prompts == (
+        ("00-Ring", "Ring in style_00"),
+        ("04-Ring", "Ring in style_04"),
+    )
+    [file] = train(request, fake_model(), reporter)
+    assert file.parent == tmp_path / "loras" / "pack-00-04"
+
+
+def test_the_first_prompts_are_drawn_to_look_at(make_training: MakeTraining) -> None:
+    request = make_training(looks=Looks(every=2, prompts=2))
+    assert request.jobs[1].validation
+    assert request.jobs[1].validation.prompts == (
+        ("Ring", "Ring in style_04"),
+        ("Hotel", "Hotel in style_04"),
+    )
+
+
+def test_other_settings_are_shown_and_refused(
+    make_training: MakeTraining,
+    fake_model: FakeModelClass,
+    reporter: LineReporter,
+) -> None:
+    request = make_training()
+    kept = begun(request.jobs[1], "abc", 3, rank=8)
+    [file] = train(TrainRequest(request.jobs[:1], request.folder), fake_model(), reporter)
+    model = fake_model()
+    assert refused(make_training(learning_rate=0.5), model, reporter).splitlines() == [
+        f"{request.jobs[0].folder}: its LoRA was trained with other settings:",
+        "  pytorch_lora_weights.safetensors is from another training",
+        f"{request.jobs[1].folder}: its LoRA was trained with other settings:",
+        "  settings.learning_rate: 0.0001 there, 0.5 now",
+        "  settings.rank: 8 there, 4 now",
+        "Choose another --out, or give --force to remove what is there and train anew.",
+    ]
+    assert model.opened == 0
+    assert kept.exists()
+    train(make_training(learning_rate=0.5, force=True), model, reporter)
+    assert model.trained == ["00", "04"]
+    assert not kept.exists()
+    assert file.exists()
+
+
+def test_more_steps_go_on_and_fewer_do_not(
+    make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    request = make_training()
+    kept = begun(request.jobs[0], "abc", 4, steps=4)
+    train(request, fake_model(), reporter)
+    assert kept.exists()
+    assert "steps: 4 done there, 3 now" in refused(make_training(steps=3), fake_model(), reporter)
+
+
+def test_another_model_is_another_training(
+    make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    request = make_training()
+    begun(request.jobs[0], "abc", 3)
+    message = refused(request, fake_model("other time", "other weights"), reporter)
+    assert 'model: "abc" there, "other weights" now' in message
+
+
+def test_a_damaged_sample_is_found_before_the_model_is_loaded(
+    data: Path, make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    path, model = data / "S" / "04" / "images" / "ball.png", fake_model()
+    path.write_bytes(path.read_bytes()[:100])
+    assert str(path) in refused(make_training(), model, reporter)
+    assert model.opened == 0
+
+
+def test_a_sample_whose_name_says_no_object(
+    data: Path, make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    folder, model = data / "S" / "04" / "images", fake_model()
+    (folder / "ball.png").rename(folder / "01.png")
+    message = refused(make_training(prompt="{object} in {style}"), model, reporter)
+    assert f"{folder / '01.png'}: its name says no object" in message
+    assert model.opened == 0
+
+
+def test_an_unreadable_record(
+    make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    request = make_training()
+    request.folder.record.write_text("{}")
+    message = refused(request, fake_model(), reporter)
+    assert message.startswith(f"{request.folder.record}: not a record this version can read")
+
+
+def test_what_a_training_costs_is_known_when_its_stages_begin() -> None:
+    reporter = Mock()
+    watch = TrainingWatch(reporter, 30, ())
+    watch.stage("drawing 2 class images", 4, 8)
+    watch.stage("training 00", 4, 24)
+    # One of five steps was done before.
+    assert [call.args[0] for call in reporter.revise.call_args_list] == [8 - 30, 24]
+
+
+def test_validation_pictures_are_laid_out_on_a_sheet(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    paths = [tmp_path / name for name in ("sample.png", "step-000100/A.png", "step-000100/B.png")]
+    paths[1].parent.mkdir()
+    for path in paths:
+        Image.new("RGB", (8, 8), "red").save(path)
+    TrainingWatch(LineReporter(stream), 0, paths[:1]).validated(100, paths[1:])
+    sheet = tmp_path / "step-000100.png"
+    with Image.open(sheet) as image:
+        assert image.size == (8 + 3 * 200, 8 + 221)
+    assert stream.getvalue() == f"step 100: {sheet}\n"
