@@ -7,6 +7,7 @@ writes every file.  Layout::
     DIR/<name>/checkpoint/          the diffusers folder
     DIR/<name>/values.safetensors   its values, see reference_values.py
     DIR/<name>/lora/                LoRA files for it, see lora_references.py
+    DIR/<name>/training/            trainings of LoRAs on it, see training_references.py
     DIR/clip-tokenizer/             the real CLIP vocabulary, see clip_vocabulary.py
     DIR/clip-tokenizer.safetensors  ``tokenizer.ids`` of 1,000 prompts drawn from the seed
 
@@ -25,6 +26,7 @@ from diffusers import StableDiffusionPipeline
 import architectures
 import clip_vocabulary
 import lora_references
+import training_references
 from make_checkpoints import make_pipeline
 from reference_values import values
 from value_files import write
@@ -40,6 +42,7 @@ def write_fresh(folder: Path, seed: int) -> None:
         pipeline.save_pretrained(checkpoint)
         write(folder / name / "values.safetensors", values(checkpoint, seed), seed)
         lora_references.write_set(folder / name / "lora", checkpoint, seed)
+        training_references.write_set(folder / name / "training", checkpoint, seed)
         if name == "sd21-v":
             half = folder / "sd21-v-fp16"
             pipeline.to(dtype=torch.float16).save_pretrained(half / "checkpoint", variant="fp16")

@@ -2,8 +2,9 @@
 
 ``python make_values.py --seed S --out DIR``
     builds the small checkpoints with seed S and writes DIR/<name>.safetensors for each, and
-    DIR/lora/ for one of them (``lora_references.py``);
-    ``--seed 0 --out golden`` makes the committed files.
+    DIR/lora/ and DIR/training/ for one of them (``lora_references.py``,
+    ``training_references.py``); ``--seed 0 --out golden`` makes the committed files, after which
+    ``jittor_lora.py`` and ``jittor_training.py`` are to be run again.
 ``python make_values.py --fresh DIR [--seed S]``
     makes new checkpoints with torch's initial weights (``fresh_set.py``), of a random seed unless
     one is given, and their values.
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import fresh_set
 import lora_references
+import training_references
 from reference_sets import LORA_CHECKPOINT
 from reference_values import values
 from small_checkpoint import SMALL, build
@@ -36,6 +38,8 @@ def write_values(folder: Path, seed: int) -> None:
             write(folder / f"{name}.safetensors", values(Path(checkpoint), seed), seed)
             if name == LORA_CHECKPOINT:
                 lora_references.write_set(folder / "lora", Path(checkpoint), seed, committed=True)
+                training_references.write_set(
+                    folder / "training", Path(checkpoint), seed, committed=True)
 
 
 def main() -> None:
