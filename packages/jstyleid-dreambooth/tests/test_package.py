@@ -8,9 +8,10 @@ import sys
 from reference_sets import GOLDEN_LORA
 
 
-def test_depends_on_the_core_and_small_libraries() -> None:
+def test_depends_on_the_core_and_well_kept_libraries() -> None:
     assert importlib.metadata.requires("jstyleid-dreambooth") == [
-        "jstyleid-core==0.1.0", "numpy<2,>=1.26", "pydantic>=2.7", "safetensors>=0.4.3"]
+        "jstyleid-core==0.1.0", "matplotlib>=3.9", "numpy<2,>=1.26", "pillow>=10.3",
+        "pydantic>=2.7", "safetensors>=0.4.3", "tensorboardx>=2.6.2.2"]
 
 
 def test_no_torch_in_the_jittor_environment() -> None:

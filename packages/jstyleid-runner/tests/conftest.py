@@ -21,12 +21,19 @@ from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.recipe import digest
 from jstyleid_dreambooth.training.watching import Watcher
 from jstyleid_runner import core_model
+from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app
-from jstyleid_runner.engine import OnStep
+from jstyleid_runner.core_bench import CoreBench, OpenCoreBench
+from jstyleid_runner.core_model import CoreModel
+from jstyleid_runner.engine import CoreEngine, OnStep
+from jstyleid_runner.orders import Order
 from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.plan import build_plan
 from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.run_split import Opened, RunRequest
+from jstyleid_runner.run_bench import RunBench
+from jstyleid_runner.scheduling.bench import Say
+from jstyleid_runner.scheduling.inline import InlineCrew
+from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.split import read_split
 from jstyleid_runner.train_loras import OpenedTrainer
@@ -111,6 +118,13 @@ class FakeEngine:
         self._work(self.settings.styleid.steps, 1, on_step)
         return image.tobytes()
 
+    def keep_style(self, style: bytes, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(style)
+
+    def read_style(self, path: Path, image: Image.Image) -> bytes:
+        return path.read_bytes()
+
     def transfer(
         self, contents: Sequence[Image.Image], style: bytes, on_step: OnStep
     ) -> list[Image.Image]:
@@ -147,6 +161,24 @@ def train(job: TrainingJob, fingerprint: str, watch: Watcher, count: Callable[[i
     return write_lora(job.folder, weights, {"recipe": digest(job.recipe(fingerprint))})
 
 
+class FakeBench:
+    """The real work on the fake engine."""
+
+    def __init__(
+        self, engine: FakeEngine, settings: RunSettings, loras: tuple[Path, ...]
+    ) -> None:
+        self.engine, self.settings, self.loras = engine, settings, loras
+
+    def compile(self, say: Say) -> None:
+        pass
+
+    def prepare(self, say: Say) -> None:
+        self.work = RunBench(self.engine, self.settings.size, self.loras)
+
+    def perform(self, orders: Sequence[Order], say: Say) -> Iterator[bytes | None]:
+        return self.work.perform(orders, say)
+
+
 class FakeModel:
     """A checkpoint whose loads are counted."""
 
@@ -162,11 +194,27 @@ class FakeModel:
     def stamp(self) -> str | None:
         return self._stamp
 
-    def open(self, settings: RunSettings) -> Opened[bytes]:
-        self.opened += 1
-        self.engine = FakeEngine(settings, self._fingerprint)
-        self.engine.before_call = self.before_call
-        return Opened(self.engine, self._fingerprint)
+    def fingerprint(self, dtype: str) -> str:
+        return self._fingerprint
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        return ("here",)
+
+    def crew(
+        self,
+        settings: RunSettings,
+        folder: OutFolder,
+        loras: tuple[Path, ...],
+        order_of: Callable[[Task], Order],
+    ) -> InlineCrew:
+        def open_bench() -> FakeBench:
+            self.opened += 1
+            self.engine = FakeEngine(settings, self._fingerprint)
+            self.engine.before_call = self.before_call
+            return FakeBench(self.engine, settings, loras)
+
+        return InlineCrew("here", open_bench, order_of)
 
     def open_trainer(self, dtype: str, size: tuple[int, int]) -> OpenedTrainer:
         self.opened += 1
@@ -180,6 +228,44 @@ class FakeModel:
     @property
     def evaluations(self) -> int:
         return self.engine.evaluations if self.engine else 0
+
+
+class InlineModel(CoreModel):
+    """The real one in this process, which can be asked afterwards what it did."""
+
+    bench: CoreBench
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        return ("here",)
+
+    def crew(
+        self,
+        settings: RunSettings,
+        folder: OutFolder,
+        loras: tuple[Path, ...],
+        order_of: Callable[[Task], Order],
+    ) -> InlineCrew:
+        def open_bench() -> CoreBench:
+            self.bench = OpenCoreBench(self.source, "cpu", settings, loras, folder.native_log)()
+            return self.bench
+
+        return InlineCrew("here", open_bench, order_of)
+
+    @property
+    def engine(self) -> CoreEngine:
+        engine = self.bench.work.engine
+        assert isinstance(engine, CoreEngine)
+        return engine
+
+
+@pytest.fixture
+def inline_model(
+    checkpoint: Path, reporter: LineReporter, monkeypatch: pytest.MonkeyPatch
+) -> InlineModel:
+    """The small checkpoint's."""
+    monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
+    return InlineModel(str(checkpoint), "cpu", reporter)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from jstyleid_core import StyleIDSettings, runtime
 from jstyleid_core.errors import JStyleIDError
 from jstyleid_core.styleid.layers import parse_layers
-from jstyleid_runner import __version__
+from jstyleid_runner import __version__, core_model
 from jstyleid_runner.cli import app
 from jstyleid_runner.commands.run import run
 from jstyleid_runner.commands.transfer import transfer
@@ -62,7 +62,7 @@ def pictures(tmp_path: Path) -> None:
         ("run --split S --guidance -1", "--guidance -1"),
         ("run --split S --gpus -1", "'--gpus'"),
         ("run --split S --gpus 4", "--gpus 4: this machine has 2 (Card A, Card B). Give at most 2"),
-        ("run --split S --gpus 2", "--gpus 2: this version works in one process on one GPU"),
+        ("run --split S --gpus 2 --workers 2", "--workers 2: is for the CPU; a GPU has one worker"),
         ("run --split S --gpus 1 --device cpu", "--gpus 1 and --device cpu contradict each other"),
         (
             "run --split S --gpus 0 --device cuda",
@@ -181,11 +181,17 @@ def test_an_unforeseen_error_leaves_its_traceback_in_a_file(
     assert report.parent == tmp_path
 
 
-def test_a_crash_of_a_run_is_in_its_log(data: Path, invoke: Invoke) -> None:
+def test_a_crash_of_a_run_is_in_its_log(
+    data: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise AssertionError("nobody foresaw this")
+
+    monkeypatch.setattr(core_model.CoreModel, "fingerprint", crash)
     code, stderr = invoke("run", "--split", "S")
     assert code == 1
     assert stderr.endswith("out/.jstyleid/run.log")
-    assert "AssertionError: Jittor was started" in Path("out/.jstyleid/run.log").read_text()
+    assert "AssertionError: nobody foresaw this" in Path("out/.jstyleid/run.log").read_text()
 
 
 def test_two_runs_in_one_folder(data: Path, tmp_path: Path, invoke: Invoke) -> None:
@@ -222,6 +228,7 @@ def test_ctrl_c(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runtime, "start", stop)
+    monkeypatch.setattr(core_model.CoreModel, "fingerprint", stop)
     assert invoke(*arguments.split()) == (130, message)
 
 

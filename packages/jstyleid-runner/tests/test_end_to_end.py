@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from jstyleid_runner.core_model import CoreModel
-from jstyleid_runner.engine import CoreEngine
+from jstyleid_runner.carry_out import RunRequest
+from jstyleid_runner.core_bench import CoreBench
 from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.run_split import Opened, RunRequest, run_split
-from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.run_split import run_split
+from jstyleid_runner.scheduling.ledger import read_entries
+from jstyleid_runner.scheduling.task import State
 from jstyleid_runner.tally import Tally
 
 CONTENT, STEPS = 1, 2
@@ -115,7 +116,7 @@ def test_killed_twice_and_run_again(
     folder = OutFolder(tmp_path)
     code, _ = command.stop(signal.SIGKILL, folder.content("00", "Ring").exists)
     assert code == -signal.SIGKILL
-    command.stop(signal.SIGKILL, folder.picture("00", "Two Words").exists)
+    command.stop(signal.SIGKILL, lambda: len(command.pictures()) >= 2)
     assert finished.pictures().items() >= command.pictures().items()
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.png")}
     assert 2 <= len(kept) < 4
@@ -165,27 +166,74 @@ def test_a_size_the_model_cannot_draw(tmp_path: Path, checkpoint: Path, split_da
     assert command.pictures() == {}
 
 
-class CountedModel:
-    """The real model, with what each job cost."""
+def test_two_workers_make_the_same_pictures(
+    tmp_path: Path, checkpoint: Path, split_data: Path, finished: Command
+) -> None:
+    command = Command(checkpoint, split_data, tmp_path)
+    command.line += ["--workers", "2"]
+    result = command.run()
+    assert result.returncode == 0, result.stderr
+    assert command.pictures() == finished.pictures()
+    entries = read_entries(OutFolder(tmp_path).ledger)
+    assert {entry.worker for entry in entries} == {"cpu0", "cpu1"}
+    assert {entry.state for entry in entries} == {State.DONE}
 
-    def __init__(self, checkpoint: Path, reporter: LineReporter) -> None:
-        self._real = CoreModel(str(checkpoint), "cpu", reporter)
-        self.source = self._real.source
-        self.costs: list[tuple[str, int, int]] = []
 
-    def stamp(self) -> str | None:
-        return self._real.stamp()
+def test_all_workers_killed_at_once(
+    tmp_path: Path, checkpoint: Path, split_data: Path, finished: Command
+) -> None:
+    command = Command(checkpoint, split_data, tmp_path)
+    command.line += ["--workers", "2"]
+    process = subprocess.Popen(command.line, stderr=subprocess.PIPE, text=True)
+    killed: list[int] = []
+    while process.poll() is None:
+        if not killed and list(tmp_path.rglob("*.png")):
+            for worker in _children(process.pid):
+                os.kill(worker, signal.SIGKILL)
+                killed.append(worker)
+        time.sleep(0.02)
+    assert process.stderr
+    stderr = process.stderr.read()
+    assert process.returncode == 0, stderr
+    assert stderr.count(": lost, its process ended (signal 9)") == len(killed) == 2
+    # Nothing of them is left: what Jittor forks ends with its worker.
+    assert not [worker for worker in killed if Path(f"/proc/{worker}").exists()]
+    assert command.pictures() == finished.pictures()
+    assert command.leftovers() == []
 
-    def open(self, settings: RunSettings) -> Opened[object]:
-        opened = self._real.open(settings)
-        return Opened(CountedEngine(opened.engine, self.costs), opened.fingerprint)
+
+def _children(pid: int) -> list[int]:
+    """The worker processes of a run; the other child of a parent that spawns is no worker."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            line = Path(f"/proc/{child}/cmdline")
+            if line.exists() and b"spawn_main" in line.read_bytes():
+                found.append(int(child))
+    return found
+
+
+def test_a_second_run_in_the_same_folder_is_refused(
+    tmp_path: Path, checkpoint: Path, split_data: Path
+) -> None:
+    command = Command(checkpoint, split_data, tmp_path)
+    process = subprocess.Popen(command.line, stderr=subprocess.PIPE, text=True)
+    folder = OutFolder(tmp_path)
+    while not (folder.lock.exists() and folder.lock.read_text()):
+        assert process.poll() is None
+        time.sleep(0.01)
+    second = command.run()
+    assert second.returncode == 2
+    assert f"another run, process {process.pid}, is at work there" in second.stderr
+    process.send_signal(signal.SIGKILL)
+    # Its worker, and all that Jittor forked, end too: else this would wait for their stderr.
+    process.communicate(timeout=60)
 
 
 class CountedEngine:
     """Notes the UNet evaluations of each call."""
 
-    def __init__(self, engine: object, costs: list[tuple[str, int, int]]) -> None:
-        assert isinstance(engine, CoreEngine)
+    def __init__(self, engine: Any, costs: list[tuple[str, int, int]]) -> None:
         self._engine = engine
         self._costs = costs
 
@@ -208,29 +256,48 @@ class CountedEngine:
         return result
 
 
+@pytest.fixture
+def costs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
+    """What each call of the engine costs: its name, pictures, UNet evaluations."""
+    noted: list[tuple[str, int, int]] = []
+    prepare = CoreBench.prepare
+
+    def prepare_counted(bench: CoreBench, say: Any) -> None:
+        prepare(bench, say)
+        bench.work.engine = CountedEngine(bench.work.engine, noted)
+
+    monkeypatch.setattr(CoreBench, "prepare", prepare_counted)
+    return noted
+
+
 @pytest.mark.parametrize("batch", [1, 2])
 def test_unet_evaluations(
-    checkpoint: Path, make_request: Callable[..., RunRequest], reporter: LineReporter, batch: int
+    inline_model: Any,
+    make_request: Callable[..., RunRequest],
+    reporter: LineReporter,
+    costs: list[tuple[str, int, int]],
+    batch: int,
 ) -> None:
     content, n = 2, 3
     request = make_request(
         prompts=2, batch=batch, content_steps=content, styleid={"steps": n}, size=(64, 64)
     )
-    model = CountedModel(checkpoint, reporter)
-    run_split(request, model, reporter, Tally())
+    run_split(request, inline_model, reporter, Tally())
     draw = ("generate", batch, 2 * content * batch)
     paint = ("transfer", batch, (n + n) * batch)
-    assert model.costs == [("invert_style", 1, n), *[draw, paint] * (2 // batch)] * 2
-    assert sum(cost for _, _, cost in model.costs) == request.plan.evaluations
+    assert costs == [("invert_style", 1, n), *[draw, paint] * (2 // batch)] * 2
+    assert sum(cost for _, _, cost in costs) == request.plan.evaluations
 
 
 def test_guidance_1_draws_with_one_evaluation_a_step(
-    checkpoint: Path, make_request: Callable[..., RunRequest], reporter: LineReporter
+    inline_model: Any,
+    make_request: Callable[..., RunRequest],
+    reporter: LineReporter,
+    costs: list[tuple[str, int, int]],
 ) -> None:
     request = make_request(styles=["00"], prompts=1, guidance=1.0, size=(64, 64))
-    model = CountedModel(checkpoint, reporter)
-    run_split(request, model, reporter, Tally())
-    assert sum(cost for _, _, cost in model.costs) == request.plan.evaluations
+    run_split(request, inline_model, reporter, Tally())
+    assert sum(cost for _, _, cost in costs) == request.plan.evaluations
 
 
 def test_transfer_and_a_kept_style(checkpoint: Path, split_data: Path, tmp_path: Path) -> None:

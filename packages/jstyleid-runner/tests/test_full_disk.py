@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from jstyleid_core.errors import OutputError
+from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.run_split import RunRequest, run_split
+from jstyleid_runner.run_split import run_split
 from jstyleid_runner.runlog import log_to
 from jstyleid_runner.tally import Tally
 
@@ -23,10 +24,10 @@ FakeModelClass = Callable[..., Any]
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 100 kB."""
+    """A file system of 200 kB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting a file system takes root")
     yield folder
@@ -67,9 +68,10 @@ def test_a_disk_that_fills_up(
 def test_files_that_may_not_be_as_long(
     make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
 ) -> None:
-    request = make_request()
+    request = make_request(size=(256, 256))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8000, before[1]))
+    # More than the ledger takes, and less than a picture.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, before[1]))
     try:
         with pytest.raises(OutputError, match=r"Ring\.png: File too large"):
             run_split(request, fake_model(), reporter, Tally())
@@ -89,17 +91,27 @@ def test_full_at_any_file(
     monkeypatch: pytest.MonkeyPatch,
     at: int,
 ) -> None:
-    request, saved = make_request(styles=["00"]), 0
-    original: Callable[..., None] = Image.Image.save
+    request, written = make_request(styles=["00"]), 0
+    original = Path.open
 
-    def save(image: Image.Image, path: Path, **options: object) -> None:
-        nonlocal saved
-        saved += 1
-        if saved == at:
-            Path(path).write_bytes(b"half of it")
-            raise OSError(errno.ENOSPC, "No space left on device")
-        original(image, path, **options)
+    def opened(path: Path, mode: str = "r", *rest: Any, **options: Any) -> Any:
+        nonlocal written
+        if mode == "wb" and path.suffix == ".png":
+            written += 1
+            if written == at:
+                original(path, "wb").write(b"half of it")
+                raise OSError(errno.ENOSPC, "No space left on device")
+        return original(path, mode, *rest, **options)
 
+    def save(image: Image.Image, file: Any, **options: Any) -> None:
+        if isinstance(file, Path):
+            with file.open("wb") as handle:
+                encode(image, handle, **options)
+        else:
+            encode(image, file, **options)
+
+    encode: Callable[..., None] = Image.Image.save
+    monkeypatch.setattr(Path, "open", opened)
     monkeypatch.setattr(Image.Image, "save", save)
     tally = Tally()
     with pytest.raises(OutputError, match="No space left on device"):

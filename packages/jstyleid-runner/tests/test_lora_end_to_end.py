@@ -15,11 +15,11 @@ from jstyleid_core import StableDiffusion, StyleID, runtime
 from jstyleid_core.images import fit, mean_image, open_image
 from jstyleid_core.pipeline import Start
 from jstyleid_dreambooth import LoRAs, read_lora
+from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app
-from jstyleid_runner.core_model import CoreModel
 from jstyleid_runner.facts import read_facts
 from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.run_split import Opened, RunRequest, run_split
+from jstyleid_runner.run_split import run_split
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.tally import Tally
 from reference_sets import GOLDEN_LORA
@@ -91,7 +91,10 @@ def test_generate_a_split_is_the_method_dreambooth(
     ]
     drawn = call("generate", "--steps", 3, *options, "--out", "drawn")
     assert drawn.exit_code == 0, drawn.output
-    assert drawn.stdout == "4 of 4 pictures are in drawn\n"
+    assert drawn.stdout.splitlines() == [
+        "4 of 4 pictures are in drawn; look at drawn/gallery.html",
+        f"score them: jdiff-check --upload drawn --gt {split_data / 'S'}",
+    ]
     run = ["run", "--method", "dreambooth", "--content-steps", 3, *options, "--out"]
     same = call(*run, "same")
     assert same.exit_code == 0, same.output
@@ -117,7 +120,7 @@ def test_generate_a_split_is_the_method_dreambooth(
 @pytest.mark.parametrize("method", ["dreambooth", "styleid-dreambooth"])
 @pytest.mark.parametrize("strength", [1.0, 0.5])
 def test_unet_evaluations(
-    checkpoint: Path,
+    inline_model: Any,
     make_request: Callable[..., RunRequest],
     reporter: LineReporter,
     method: str,
@@ -133,21 +136,8 @@ def test_unet_evaluations(
         content_steps=2,
         **stylised,
     )
-    model = KeptModel(str(checkpoint), "cpu", reporter)
-    run_split(request, model, reporter, Tally())
-    assert model.evaluations() == request.plan.evaluations
-
-
-class KeptModel(CoreModel):
-    """The real one, which can be asked afterwards what it did."""
-
-    def open(self, settings: RunSettings) -> Opened[Any]:
-        self.opened = super().open(settings)
-        return self.opened
-
-    def evaluations(self) -> int:
-        count: int = self.opened.engine.model.evaluations  # type: ignore[attr-defined]
-        return count
+    run_split(request, inline_model, reporter, Tally())
+    assert inline_model.engine.model.evaluations == request.plan.evaluations
 
 
 def test_a_lora_of_another_architecture(tmp_path: Path, call: Callable[..., Any]) -> None:

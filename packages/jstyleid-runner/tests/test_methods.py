@@ -12,9 +12,10 @@ from PIL import Image
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import open_image
 from jstyleid_dreambooth.training.state import TrainingState
+from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.facts import read_facts
 from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.run_split import RunRequest, run_split
+from jstyleid_runner.run_split import run_split
 from jstyleid_runner.runlog import log_to
 from jstyleid_runner.style_training import training_job
 from jstyleid_runner.tally import Tally

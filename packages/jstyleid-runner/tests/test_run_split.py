@@ -1,5 +1,6 @@
 """A run with a model that paints noise: what is made, kept and recorded."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +8,15 @@ from typing import Any
 
 import pytest
 
+from jstyleid_runner.carry_out import IncompleteError, RunRequest
 from jstyleid_runner.facts import read_facts
+from jstyleid_runner.picture_store import describe_output
 from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.run_split import RunRequest, run_split
+from jstyleid_runner.run_split import run_split
 from jstyleid_runner.runlog import log_to
+from jstyleid_runner.scheduling.ledger import Ledger, read_entries
+from jstyleid_runner.scheduling.scheduler import ATTEMPTS
+from jstyleid_runner.scheduling.task import State
 from jstyleid_runner.tally import Tally
 
 MakeRequest = Callable[..., RunRequest]
@@ -116,14 +122,9 @@ def test_a_damaged_content_is_drawn_again(
     assert pictures(request) == before
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError, MemoryError])
 @pytest.mark.parametrize("at", range(1, 15))
 def test_stopped_anywhere_and_run_again(
-    make_request: MakeRequest,
-    fake_model: FakeModelClass,
-    reporter: LineReporter,
-    at: int,
-    stop: type[BaseException],
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, at: int
 ) -> None:
     whole = make_request(out="whole")
     run(whole, fake_model(), reporter)
@@ -133,11 +134,11 @@ def test_stopped_anywhere_and_run_again(
     def stop_at(name: str) -> None:
         calls.append(name)
         if len(calls) == at:
-            raise stop
+            raise KeyboardInterrupt
 
     model.before_call = stop_at
     tally = Tally()
-    with pytest.raises(stop):
+    with pytest.raises(KeyboardInterrupt):
         run_split(request, model, reporter, tally)
     assert tally.done == len(pictures(request)) == calls[:-1].count("transfer")
     again = fake_model()
@@ -148,6 +149,86 @@ def test_stopped_anywhere_and_run_again(
     assert again.evaluations == (
         styles_left * STEPS + (6 - contents_kept) * 2 * CONTENT + (6 - tally.done) * 2 * STEPS
     )
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, MemoryError])
+@pytest.mark.parametrize("at", range(1, 15))
+def test_a_job_that_fails_once_is_done_again(
+    make_request: MakeRequest,
+    fake_model: FakeModelClass,
+    reporter: LineReporter,
+    at: int,
+    failure: type[Exception],
+) -> None:
+    whole = make_request(out="whole")
+    run(whole, fake_model(), reporter)
+    request, model, calls = make_request(), fake_model(), []
+
+    def fail_at(name: str) -> None:
+        calls.append(name)
+        if len(calls) == at:
+            raise failure("not this time")
+
+    model.before_call = fail_at
+    assert run(request, model, reporter).done == 6
+    assert pictures(request) == pictures(whole)
+
+
+def test_a_job_that_fails_for_good_is_set_aside_and_the_rest_is_done(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    whole = make_request(out="whole")
+    run(whole, fake_model(), reporter)
+    request, model, calls = make_request(), fake_model(), []
+
+    def fail(name: str) -> None:
+        calls.append(name)
+        if name == "generate" and calls.count("generate") <= ATTEMPTS:
+            raise RuntimeError("broken")
+
+    model.before_call = fail
+    tally = Tally()
+    with pytest.raises(IncompleteError) as caught:
+        run_split(request, model, reporter, tally)
+    assert str(caught.value) == (
+        "5 of 6 pictures are there; 1 jobs were set aside:\n"
+        f"  content/00/Ring: RuntimeError: broken\nSee {request.folder.log}. jstyleid retry "
+        f"{request.folder.root} lets them be tried again."
+    )
+    # It is not tried again unasked.
+    again, called = fake_model(), []
+    again.before_call = called.append
+    with pytest.raises(IncompleteError):
+        run(request, again, reporter)
+    assert "generate" not in called
+    with Ledger(request.folder.ledger) as ledger:
+        assert ledger.retry() == ["content/00/Ring"]
+    run(request, fake_model(), reporter)
+    assert pictures(request) == pictures(whole)
+
+
+def test_what_the_ledger_says(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+) -> None:
+    request = make_request(styles=["00"], prompts=1)
+    run(request, fake_model(), reporter)
+    entries = read_entries(request.folder.ledger)
+    assert [(entry.id, entry.state, entry.attempts, entry.worker) for entry in entries] == [
+        (id, State.DONE, 1, "here") for id in ("style/00", "content/00/Ring", "picture/00/Ring")
+    ]
+    assert entries[0].output is None
+    path = request.folder.picture("00", "Ring")
+    assert entries[2].output == describe_output(
+        path, request.folder.root, hashlib.sha256(path.read_bytes()).hexdigest()
+    )
+    # Pictures that are there though the ledger is not are found again.
+    request.folder.ledger.unlink()
+    model = fake_model()
+    run(request, model, reporter)
+    assert model.opened == 0
+    assert [(e.state, e.output) for e in read_entries(request.folder.ledger)] == [
+        (State.DONE, entry.output) for entry in entries
+    ]
 
 
 def test_leftovers_of_a_killed_run_are_removed(

@@ -5,11 +5,17 @@ from typing import Annotated
 import typer
 
 from jstyleid_runner import __version__
+from jstyleid_runner.commands.clean import clean
+from jstyleid_runner.commands.config import show
 from jstyleid_runner.commands.doctor import doctor
 from jstyleid_runner.commands.generate import generate
+from jstyleid_runner.commands.plan import plan
+from jstyleid_runner.commands.retry import retry
 from jstyleid_runner.commands.run import run
+from jstyleid_runner.commands.status import status
 from jstyleid_runner.commands.train import train
 from jstyleid_runner.commands.transfer import transfer
+from jstyleid_runner.configured import configured
 from jstyleid_runner.failures import guarded
 
 app = typer.Typer(
@@ -22,6 +28,7 @@ app = typer.Typer(
     # A crash is reported by `guarded`: a message for the user, the traceback in a file.
     pretty_exceptions_enable=False,
 )
+config = typer.Typer(help="The options of run, train and generate, from a file and elsewhere.")
 
 
 def _print_version(wanted: bool) -> None:
@@ -40,8 +47,20 @@ def options(
     """The options before a command's name; `--version` is dealt with by its callback."""
 
 
-for command in (transfer, generate, train, run, doctor):
-    app.command()(guarded(command))
+app.command()(guarded(transfer))
+# `plan` plans a run, and so it is told what a run is told, wherever that stands.
+for command, table in ((generate, "generate"), (train, "train"), (run, "run"), (plan, "run")):
+    variables = {"auto_envvar_prefix": f"JSTYLEID_{table.upper()}"}
+    app.command(context_settings=variables)(guarded(configured(command, table)))
+app.command()(guarded(status))
+app.command()(guarded(retry))
+app.command()(guarded(clean))
+app.command()(guarded(doctor))
+# The options of the command that is shown follow.
+config.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
+    guarded(show)
+)
+app.add_typer(config, name="config")
 
 
 def main() -> None:

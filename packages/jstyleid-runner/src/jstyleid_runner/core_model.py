@@ -1,22 +1,29 @@
 """Starting Jittor and loading the checkpoint, with progress."""
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jstyleid_core import runtime
 from jstyleid_core.runtime import Device, DType
+from jstyleid_core.weights.fingerprint import fingerprint
 from jstyleid_core.weights.layout import DEFAULT_MODEL, find_checkpoint, find_downloaded
 from jstyleid_runner.checkpoint_stamp import checkpoint_stamp
-from jstyleid_runner.engine import CoreEngine
+from jstyleid_runner.core_bench import OpenCoreBench
+from jstyleid_runner.orders import Order
+from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.progress import Reporter
-from jstyleid_runner.run_split import Opened
+from jstyleid_runner.scheduling.crew import Crew
+from jstyleid_runner.scheduling.devices import Place
+from jstyleid_runner.scheduling.local import LocalCrew
+from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.train_loras import OpenedTrainer
 from jstyleid_runner.trainer import CoreTrainer
 
 if TYPE_CHECKING:
-    from jstyleid_core import StableDiffusion, Style
+    from jstyleid_core import StableDiffusion
 
 
 def named_source(model: str | None) -> str:
@@ -58,22 +65,48 @@ def load_model(source: str, dtype: DType, device: Device, reporter: Reporter) ->
 
 
 class CoreModel:
-    """The `ModelSource` and the `TrainerSource` of `jstyleid_core`."""
+    """The `Workforce` and the `TrainerSource` of `jstyleid_core`.
 
-    def __init__(self, source: str, device: Device, reporter: Reporter) -> None:
+    Args:
+        source: folder or hub id.
+        device: to start Jittor on.
+        reporter: shows the loading.
+        places: of the workers; none where everything is done in this process.
+    """
+
+    def __init__(
+        self, source: str, device: Device, reporter: Reporter, places: Sequence[Place] = ()
+    ) -> None:
         self.source = source
         self._device = device
         self._reporter = reporter
+        self._places = places
 
     def stamp(self) -> str | None:
         """The stamp of the checkpoint's files on this machine; None before a download."""
         folder = find_downloaded(self.source)
         return checkpoint_stamp(folder) if folder else None
 
-    def open(self, settings: RunSettings) -> "Opened[Style]":
-        """Load the checkpoint and check that it can draw the size asked for."""
-        model = self._load(settings.dtype, settings.size)
-        return Opened(CoreEngine(model, settings), model.fingerprint)
+    def fingerprint(self, dtype: DType) -> str:
+        """What tells this checkpoint from others; found, or downloaded, but not loaded."""
+        self._reporter.note(f"reading {shown_source(self.source)}")
+        return fingerprint(find_checkpoint(self.source, half=dtype == "float16"))
+
+    def crew(
+        self,
+        settings: RunSettings,
+        folder: OutFolder,
+        loras: tuple[Path, ...],
+        order_of: Callable[[Task], Order],
+    ) -> Crew:
+        """A process for each place."""
+        bench = OpenCoreBench(self.source, self._device, settings, loras, folder.native_log)
+        return LocalCrew(self._places, bench, order_of)
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """The names of the workers."""
+        return tuple(place.name for place in self._places)
 
     def open_trainer(self, dtype: DType, size: tuple[int, int]) -> OpenedTrainer:
         """Load the checkpoint and check that it can be trained at this size."""

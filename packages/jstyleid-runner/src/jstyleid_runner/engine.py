@@ -48,6 +48,14 @@ class Engine(Trainer, Protocol[StyleT]):
         """Invert a style's reference, which has its final size."""
         ...
 
+    def keep_style(self, style: StyleT, path: Path) -> None:
+        """Write an inverted style to a file, whole or not at all."""
+        ...
+
+    def read_style(self, path: Path, image: "Image") -> StyleT:
+        """Read one that this model wrote for this picture; raises an InputError for any other."""
+        ...
+
     def transfer(
         self, contents: "Sequence[Image]", style: StyleT, on_step: OnStep
     ) -> "list[Image]":
@@ -113,6 +121,16 @@ class CoreEngine:
         """Invert a style's reference, which has its final size."""
         with self._loras.disabled():
             return self._styleid.invert_style(image, on_step=on_step)
+
+    def keep_style(self, style: "Style", path: Path) -> None:
+        """Write an inverted style to a file, whole or not at all."""
+        style.save(path)
+
+    def read_style(self, path: Path, image: "Image") -> "Style":
+        """Read one that this model wrote for this picture; raises an InputError for any other."""
+        from jstyleid_core import Style
+
+        return Style.load(path, model=self.model, settings=self._styleid.settings, image=image)
 
     def transfer(
         self, contents: "Sequence[Image]", style: "Style", on_step: OnStep

@@ -37,6 +37,9 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             raise
         except KeyboardInterrupt:
             _end("stopped", EXIT_STOPPED)
+        except BrokenPipeError:
+            # Whoever read the output has seen enough; Python would complain at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except InputError as error:
             _end(f"error: {error}", EXIT_INPUT)
         except JStyleIDError as error:

@@ -133,3 +133,24 @@ StrengthOption = Annotated[
         rich_help_panel=_DRAWING,
     ),
 ]
+GpusOption = Annotated[
+    int | None,
+    typer.Option(
+        "--gpus", min=0, help="GPUs to use, a worker on each; 0 is the CPU.", rich_help_panel=_MODEL
+    ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        help="Workers on the CPU, which share its processors.",
+        rich_help_panel=_MODEL,
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", allow_from_autoenv=False, help="Print it as JSON.")
+]
+RunFolderArgument = Annotated[
+    Path, typer.Argument(metavar="OUT", help="Folder of a run, as --out named it.")
+]

@@ -35,13 +35,32 @@ class OutFolder(WorkFolder):
         """The folder of the LoRA that the run trains for a style."""
         return self.hidden / "loras" / style
 
+    def inverted(self, style: str) -> Path:
+        """What stylising takes from the style's reference, while the style is at work."""
+        return self.hidden / "styles" / f"{style}.safetensors"
+
+    @property
+    def ledger(self) -> Path:
+        """What became of every job."""
+        return self.hidden / "ledger.sqlite"
+
+    @property
+    def timeline(self) -> Path:
+        """Who did what when, as a page."""
+        return self.hidden / "timeline.html"
+
+    @property
+    def gallery(self) -> Path:
+        """All pictures, as a page."""
+        return self.root / "gallery.html"
+
     def sheet(self, style: str) -> Path:
         """The style's contact sheet."""
         return self.hidden / "sheets" / f"{style}.png"
 
     def remove_leftovers(self, styles: Iterable[str]) -> None:
         """Remove the files a killed run was writing. Finished files have other names."""
-        folders = [self.hidden, self.sheet("").parent]
+        folders = [self.root, self.hidden, self.sheet("").parent, self.inverted("").parent]
         for style in styles:
             folders += [self.root / style, self.content(style, "").parent]
         for folder in folders:

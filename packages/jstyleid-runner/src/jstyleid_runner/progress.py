@@ -39,6 +39,14 @@ class Reporter(Protocol):
         """A step of the current stage is done, and what there is to say of it."""
         ...
 
+    def advance(self, evaluations: float) -> None:
+        """So many UNet evaluations more are done, by whichever worker."""
+        ...
+
+    def worker(self, name: str, detail: str) -> None:
+        """What one of several workers is at, perhaps with `done/total`."""
+        ...
+
     def finished(self, result: Path) -> None:
         """A result has been saved."""
         ...
@@ -69,17 +77,20 @@ class Meter:
         """Start counting."""
         self.total, self.done, self.evaluations = total, done, evaluations
         self._start = self.clock()
+        self._recent.append((self._start, 0.0))
 
     def stage(self, steps: int, evaluations: int) -> None:
         """A job begins."""
         # Of a training that was stopped right after its last step, none is left.
         self._per_step = evaluations / steps if steps else 0.0
-        if not self._recent:
-            self._recent.append((self.clock(), 0.0))
 
     def step(self) -> None:
         """A step is done."""
-        self.evaluated += self._per_step
+        self.advance(self._per_step)
+
+    def advance(self, evaluations: float) -> None:
+        """So many evaluations more are done."""
+        self.evaluated += evaluations
         self._recent.append((self.clock(), self.evaluated))
 
     def finished(self) -> None:
@@ -97,6 +108,8 @@ class Meter:
         if len(self._recent) < 2:
             return None
         (first, before), (last, after) = self._recent[0], self._recent[-1]
+        if after <= before:
+            return None
         return (last - first) / (after - before) * (self.evaluations - self.evaluated)
 
 

@@ -1,5 +1,6 @@
 """Progress as bars on a terminal, by Rich."""
 
+import re
 from pathlib import Path
 
 from rich.console import Console
@@ -8,9 +9,11 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from jstyleid_runner.progress import Meter, clock_text
 
+_COUNTED = re.compile(r" (\d+)/(\d+)")
+
 
 class BarReporter:
-    """Two bars: the whole work with an estimate of the time left, and the current stage."""
+    """A bar for the whole work, with an estimate of the time left, and one for each thing done."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
@@ -24,6 +27,7 @@ class BarReporter:
         )
         self._whole: TaskID | None = None
         self._stage: TaskID | None = None
+        self._workers: dict[str, TaskID] = {}
         self._name = ""
         self._steps = self._steps_done = 0
 
@@ -62,6 +66,22 @@ class BarReporter:
         # With its name, because something may have been prepared in between.
         self._show_stage(self._name, self._steps_done, self._steps, detail)
         self._show_whole()
+
+    def advance(self, evaluations: float) -> None:
+        """Advance the whole."""
+        self._meter.advance(evaluations)
+        self._show_whole()
+
+    def worker(self, name: str, detail: str) -> None:
+        """Show what a worker is at, on a line of its own."""
+        counted = _COUNTED.search(detail)
+        done, total = (int(counted[1]), int(counted[2])) if counted else (0, 1)
+        if name not in self._workers:
+            self._progress.start()
+            self._workers[name] = self._progress.add_task(escape(name), detail="")
+        self._progress.update(
+            self._workers[name], completed=done, total=max(total, 1), detail=escape(detail)
+        )
 
     def finished(self, result: Path) -> None:
         """Name the result above the bars."""

@@ -1,5 +1,6 @@
 """Progress as plain lines, for log files and pipes."""
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import TextIO
 from jstyleid_runner.progress import Meter, clock_text
 
 _EVERY = 10.0
-"""Seconds between two lines about the same preparation or training."""
+"""Seconds between two lines about the same thing."""
+_COUNTED = re.compile(r" \d+/\d+.*")
 
 
 class LineReporter:
@@ -20,6 +22,7 @@ class LineReporter:
         self._preparing = self._stage = ""
         self._said_at = 0.0
         self._steps = self._steps_done = 0
+        self._workers: dict[str, tuple[str, float]] = {}
 
     def note(self, text: str) -> None:
         """Say something once."""
@@ -57,6 +60,18 @@ class LineReporter:
         if detail and now - self._said_at >= _EVERY:
             self._said_at = now
             self.note(f"{self._stage}: step {self._steps_done}/{self._steps}, {detail}")
+
+    def advance(self, evaluations: float) -> None:
+        """Count what a worker has done."""
+        self._meter.advance(evaluations)
+
+    def worker(self, name: str, detail: str) -> None:
+        """Say what a worker is at when it is something else, and now and then."""
+        now, what = time.monotonic(), _COUNTED.sub("", detail)
+        before, said_at = self._workers.get(name, ("", 0.0))
+        if what != before or now - said_at >= _EVERY:
+            self._workers[name] = (what, now)
+            self.note(f"{name}: {detail}")
 
     def finished(self, result: Path) -> None:
         """Say which result is there, and how long the rest will take."""

@@ -1,27 +1,24 @@
-"""A run from beginning to end: check, survey, load the model if anything is left, execute."""
+"""A run from beginning to end: check, survey, have done what is left, draw the sheets."""
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Generic, Protocol
 
 from jstyleid_core.differences import differences
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.resuming import find_training
+from jstyleid_runner.carry_out import RunRequest, carry_out
 from jstyleid_runner.digests import Reference, describe_reference
-from jstyleid_runner.engine import Engine, StyleT
-from jstyleid_runner.execute import Executor
 from jstyleid_runner.ingredients import check_pictures
 from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.plan import Plan
 from jstyleid_runner.progress import Reporter
 from jstyleid_runner.record import ModelRecord, RunRecord, known_fingerprint, versions
-from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.style_sheet import write_style_sheet
 from jstyleid_runner.style_training import training_job
 from jstyleid_runner.survey import StyleWork, Survey, survey
 from jstyleid_runner.tally import Tally
 from jstyleid_runner.training_removal import remove_training
+from jstyleid_runner.workforce import Workforce
 
 log = logging.getLogger(__name__)
 
@@ -31,49 +28,12 @@ _CHANGES = 12
 """Changed settings that a message lists; a training alone has two dozen."""
 
 
-@dataclass(frozen=True)
-class Opened(Generic[StyleT]):
-    """A loaded model."""
-
-    engine: Engine[StyleT]
-    fingerprint: str
-
-
-class ModelSource(Protocol[StyleT]):
-    """A checkpoint that is loaded only when there is work for it."""
-
-    @property
-    def source(self) -> str:
-        """Folder or hub id."""
-        ...
-
-    def stamp(self) -> str | None:
-        """A cheap sign that the files are unchanged; None where there is none."""
-        ...
-
-    def open(self, settings: RunSettings) -> Opened[StyleT]:
-        """Load it."""
-        ...
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    """What a run is to do, and where."""
-
-    plan: Plan
-    settings: RunSettings
-    folder: OutFolder
-    batch: int = 1
-    force: bool = False
-
-
-def run_split(
-    request: RunRequest, model: ModelSource[StyleT], reporter: Reporter, tally: Tally
-) -> None:
+def run_split(request: RunRequest, force: Workforce, reporter: Reporter, tally: Tally) -> None:
     """Make every picture of the plan that is not there yet.
 
     Raises:
         InputError: the folder holds pictures made with other settings, or a file is unusable.
+        IncompleteError: jobs failed too often, and were set aside.
     """
     plan, settings, folder = request.plan, request.settings, request.folder
     tally.total = plan.pictures
@@ -84,15 +44,14 @@ def run_split(
         _refuse_changes(folder, differences(record.settings, settings.model_dump(mode="json")))
     folder.remove_leftovers(style.style for style in plan.styles)
 
-    stamp = model.stamp()
-    opened: Opened[StyleT] | None = None
+    stamp = force.stamp()
     fingerprint = known_fingerprint(record, stamp)
     if fingerprint is None:
-        opened = model.open(settings)
-        # Again, because opening may have downloaded the files.
-        stamp, fingerprint = model.stamp(), opened.fingerprint
+        fingerprint = force.fingerprint(settings.dtype)
+        # Again, because reading may have downloaded the files.
+        stamp = force.stamp()
         if record and record.model.fingerprint != fingerprint and not request.force:
-            _refuse_changes(folder, [f"model: {record.model.source} there, {model.source} now"])
+            _refuse_changes(folder, [f"model: {record.model.source} there, {force.source} now"])
 
     state = survey(plan, folder, settings, fingerprint)
     if state.foreign and not request.force:
@@ -102,15 +61,12 @@ def run_split(
     reporter.begin(plan.pictures, state.done, state.evaluations)
     RunRecord(
         settings=settings.model_dump(mode="json"),
-        model=ModelRecord(source=model.source, stamp=stamp, fingerprint=fingerprint),
+        model=ModelRecord(source=force.source, stamp=stamp, fingerprint=fingerprint),
         references={**(record.references if record else {}), **_references(plan)},
         versions=versions(),
     ).write(folder.record)
-    if state.evaluations:
-        _make_room(state.work, fingerprint)
-        opened = opened or model.open(settings)
-        size, batch = settings.size, request.batch
-        Executor(folder, opened.engine, size, reporter, tally, batch).run(state.work)
+    _make_room(state.work, fingerprint)
+    carry_out(request, state, force, reporter, tally)
     for style in plan.styles:
         if not folder.sheet(style.style).exists():
             write_style_sheet(folder, style)

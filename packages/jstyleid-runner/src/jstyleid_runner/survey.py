@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jstyleid_core.differences import differences
-from jstyleid_dreambooth.training.finished import finished_lora
+from jstyleid_dreambooth.training.finished import finished_lora, lora_file
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_runner.facts import (
     DamagedError,
@@ -51,9 +51,9 @@ class StyleWork:
     lora: Path | None
 
     @property
-    def undrawn(self) -> bool:
-        """Whether something has to be drawn; else the LoRA is not needed either."""
-        return any(item.undrawn for item in self.pending)
+    def lora_file(self) -> Path | None:
+        """The LoRA to draw with, there already or after the training."""
+        return lora_file(self.training) if self.training else self.lora
 
     @property
     def evaluations(self) -> int:

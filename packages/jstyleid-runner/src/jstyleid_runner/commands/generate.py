@@ -18,6 +18,8 @@ _OF_SPLITS = (
     "strength",
     "batch",
     "force",
+    "gpus",
+    "workers",
 )
 
 
@@ -64,6 +66,8 @@ def generate(
     model: options.ModelOption = None,
     dtype: options.DtypeOption = "auto",
     device: options.DeviceOption = "auto",
+    gpus: options.GpusOption = None,
+    workers: options.WorkersOption = None,
 ) -> None:
     """Draw a picture from a text; with --split, every prompt of a split with its style's LoRA.
 
@@ -86,35 +90,29 @@ def generate(
         print(draw_picture(drawing, out, loras=loras, model=model, dtype=dtype, device=device))
     elif split is not None:
         from jstyleid_runner.method_options import refuse_strength
+        from jstyleid_runner.picture_choices import PictureChoices
         from jstyleid_runner.sizes import parse_size
-        from jstyleid_runner.split_pictures import SplitOptions, make_pictures
+        from jstyleid_runner.split_pictures import Execution, make_pictures
 
         refuse_strength(context, start)
-        make_pictures(
-            SplitOptions(
-                split=split,
-                data=data,
-                styles=styles,
-                prompts=prompts,
-                out=out,
-                method="dreambooth",
-                lora=_folder_of_loras(split, lora or []),
-                seed=seed,
-                size=parse_size(size),
-                content_steps=steps,
-                guidance=guidance,
-                negative=negative,
-                template=template,
-                templates=templates,
-                start=start,
-                strength=strength,
-                batch=batch,
-                force=force,
-                model=model,
-                dtype=dtype,
-                device=device,
-            )
+        chosen = PictureChoices(
+            split=split,
+            data=data,
+            styles=styles,
+            prompts=prompts,
+            method="dreambooth",
+            lora=_folder_of_loras(split, lora or []),
+            seed=seed,
+            size=parse_size(size),
+            content_steps=steps,
+            guidance=guidance,
+            negative=negative,
+            template=template,
+            templates=templates,
+            start=start,
+            strength=strength,
         )
+        make_pictures(chosen, Execution(out, batch, force, model, dtype, device, gpus, workers))
     else:
         raise InputError("nothing to draw. Give a PROMPT, or --split for every prompt of a split.")
 

@@ -81,10 +81,8 @@ def run(
     model: options.ModelOption = None,
     dtype: options.DtypeOption = "auto",
     device: options.DeviceOption = "auto",
-    gpus: Annotated[
-        int | None,
-        typer.Option("--gpus", min=0, help="GPUs to use. One process for now: 0 or 1."),
-    ] = None,
+    gpus: options.GpusOption = None,
+    workers: options.WorkersOption = None,
 ) -> None:
     """Make a picture of every prompt of a split: OUT/NN/PROMPT.png for each style NN.
 
@@ -93,24 +91,19 @@ def run(
     already are kept; run the same command again after a stop. Everything else (log, LoRAs,
     contents, contact sheets, settings) is in OUT/.jstyleid.
     """
-    from jstyleid_runner.devices import choose_device
-    from jstyleid_runner.method_options import refuse_unused
-    from jstyleid_runner.method_settings import method_settings
-    from jstyleid_runner.sizes import parse_size
-    from jstyleid_runner.split_pictures import SplitOptions, make_pictures
-    from jstyleid_runner.training_settings import training_settings
+    from jstyleid_runner.run_choices import read_choices
+    from jstyleid_runner.split_pictures import Execution, make_pictures
 
-    refuse_unused(context, method, start, lora)
-    told = SplitOptions(
+    chosen = read_choices(
+        context,
         split=split,
         data=data,
+        method=method,
         styles=styles,
         prompts=prompts,
-        out=out,
-        method=method,
-        lora=lora,
+        reference=reference,
         seed=seed,
-        size=parse_size(size),
+        size=size,
         content_steps=content_steps,
         guidance=guidance,
         negative=negative,
@@ -118,32 +111,17 @@ def run(
         templates=templates,
         start=start,
         strength=strength,
-        batch=batch,
-        force=force,
-        model=model,
-        dtype=dtype,
-        device=choose_device(device, gpus),
+        lora=lora,
+        preset=preset,
+        train_steps=train_steps,
+        rank=rank,
+        lr=lr,
+        gradient_checkpointing=gradient_checkpointing,
+        steps=steps,
+        gamma=gamma,
+        temperature=temperature,
+        layers=layers,
+        adain=adain,
+        injection=injection,
     )
-    training = styleid = None
-    if method != "styleid" and lora is None:
-        given = {
-            "steps": train_steps,
-            "rank": rank,
-            "learning_rate": lr,
-            "gradient_checkpointing": gradient_checkpointing,
-            "size": told.size,
-            "seed": seed,
-        }
-        training = training_settings(preset, given)
-    if method != "dreambooth":
-        styleid = method_settings(
-            steps=steps,
-            gamma=gamma,
-            temperature=temperature,
-            layers=layers,
-            adain=adain,
-            injection=injection,
-        )
-    make_pictures(
-        told, training=training, styleid=styleid, reference=reference if styleid else None
-    )
+    make_pictures(chosen, Execution(out, batch, force, model, dtype, device, gpus, workers))

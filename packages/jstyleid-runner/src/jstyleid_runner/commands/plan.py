@@ -1,0 +1,117 @@
+"""`jstyleid plan`: what a run would do, without doing it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jstyleid_runner import options
+from jstyleid_runner.commands.run import run
+from jstyleid_runner.signatures import give_signature, parameters_of
+
+if TYPE_CHECKING:
+    from jstyleid_runner.run_plan import RunPlan
+
+_NOT_TAKEN = ("force", "model", "dtype", "device")
+"""Options of `jstyleid run` that decide nothing of what there is to do."""
+_OWN = ("jobs", "as_json", "seconds_per_evaluation")
+
+
+def plan(
+    context: typer.Context,
+    out: Path,
+    batch: int,
+    gpus: int | None,
+    workers: int | None,
+    jobs: Annotated[
+        bool,
+        typer.Option("--jobs", allow_from_autoenv=False, help="List every job, in order."),
+    ] = False,
+    as_json: options.JsonOption = False,
+    seconds_per_evaluation: Annotated[
+        float | None,
+        typer.Option(
+            "--seconds-per-evaluation",
+            allow_from_autoenv=False,
+            help="Estimate the time with this, not with what the ledger in --out shows.",
+        ),
+    ] = None,
+    **told: Any,
+) -> None:
+    """Show what `jstyleid run` would do with the same options, without starting Jittor.
+
+    Jobs and UNet evaluations of each stage, what is left of them in --out, and, once jobs are
+    finished there or with --seconds-per-evaluation, how long that takes on one worker and on as
+    many as --gpus or --workers say. Its options may stand where those of a run may: in
+    the table [run] of a file, and in JSTYLEID_RUN_GAMMA and the like.
+    """
+    from jstyleid_core.errors import InputError
+    from jstyleid_runner.out_folder import OutFolder
+    from jstyleid_runner.picture_choices import planned_pictures
+    from jstyleid_runner.run_choices import read_choices
+    from jstyleid_runner.run_plan import run_plan
+
+    if seconds_per_evaluation is not None and not 0 < seconds_per_evaluation < float("inf"):
+        raise InputError(
+            f"--seconds-per-evaluation {seconds_per_evaluation}: must be above 0. Give the seconds "
+            "of one UNet evaluation, or leave it out."
+        )
+    if gpus and workers:
+        raise InputError(f"--gpus {gpus}, --workers {workers}: give one; workers are for the CPU.")
+    work, settings = planned_pictures(read_choices(context, **told), "auto")
+    found = run_plan(
+        work,
+        settings,
+        OutFolder(out),
+        batch=batch,
+        workers=gpus or workers or 1,
+        seconds_per_evaluation=seconds_per_evaluation,
+    )
+    if as_json:
+        print(json.dumps(found.facts(jobs), indent=2, ensure_ascii=False))
+        return
+    if jobs:
+        _print_jobs(found)
+    _print_figures(found, out)
+
+
+give_signature(
+    plan,
+    [
+        *(parameter for name, parameter in parameters_of(run).items() if name not in _NOT_TAKEN),
+        *(parameters_of(plan)[name] for name in _OWN),
+    ],
+)
+
+
+def _print_jobs(plan: "RunPlan") -> None:
+    width = len(str(max((task.cost for task in plan.tasks), default=0)))
+    for task in plan.tasks:
+        needs = f"  after {', '.join(task.needs)}" if task.needs else ""
+        print(f"{task.cost:>{width}}  {task.id}{needs}")
+    print()
+
+
+def _print_figures(plan: "RunPlan", out: Path) -> None:
+    from jstyleid_runner.progress import clock_text
+
+    print(_row("stage", "jobs", "evaluations", "jobs left", "evaluations left"))
+    for stage in (*plan.stages, plan.whole):
+        print(_row(stage.stage, *(str(figure) for figure in (
+            stage.jobs, stage.evaluations, stage.jobs_left, stage.evaluations_left))))
+    print(f"{plan.pictures} pictures" + ("" if plan.whole.jobs_left else ", nothing left to do"))
+    if plan.changes:
+        print(f"{out} holds pictures made with other settings, which are not counted as done:")
+        for change in plan.changes:
+            print(f"  {change}")
+    if plan.set_aside:
+        print(f"set aside after failing: {len(plan.set_aside)}; `jstyleid retry {out}` lets them "
+              "be tried again")
+    for estimate in plan.estimates:
+        workers = "1 worker" if estimate.workers == 1 else f"{estimate.workers} workers"
+        print(f"about {clock_text(estimate.seconds)} on {workers}, by the {plan.rate} rate")
+
+
+def _row(name: str, *figures: str) -> str:
+    return f"{name:8}" + "".join(f"{figure:>18}" for figure in figures)

@@ -1,0 +1,113 @@
+"""What a table in a file may say of a command: its options, with the types they have there."""
+
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.models import OptionInfo
+
+from jstyleid_core.errors import InputError
+from jstyleid_runner.did_you_mean import did_you_mean
+
+_NOT_IN_A_FILE = ("config", "help")
+_WANTED = {
+    "string_type": 'a text in quotes, as "512"',
+    "path_type": "a path in quotes",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "list_type": 'a list, as ["a", "b"]',
+}
+"""What pydantic's kinds of errors ask for, in the words of TOML."""
+
+
+def command_named(context: typer.Context, name: str) -> TyperCommand:
+    """A command of the program that `context` belongs to."""
+    group = context.find_root().command
+    command = group.commands[name] if isinstance(group, TyperGroup) else None
+    if not isinstance(command, TyperCommand):
+        raise LookupError(name)
+    return command
+
+
+def keys_of(command: TyperCommand) -> dict[str, str]:
+    """The parameter's name for each key; a key is a long option's name, with _ for -."""
+    keys = {}
+    for parameter in command.params:
+        if parameter.param_type_name == "option" and parameter.name not in _NOT_IN_A_FILE:
+            for option in parameter.opts:
+                if option.startswith("--"):
+                    keys[option[2:].replace("-", "_")] = str(parameter.name)
+    return keys
+
+
+def check_table(
+    place: str, values: Mapping[str, Any], name: str, command: TyperCommand
+) -> dict[str, Any]:
+    """The values of a table by the command's parameters.
+
+    Args:
+        place: the file and the table, for messages.
+        values: the table.
+        name: of the command.
+        command: whose options they are.
+
+    Raises:
+        InputError: a key is unknown or there twice, or a value is not allowed; all are listed.
+    """
+    keys = keys_of(command)
+    problems: list[str] = []
+    written: dict[str, str] = {}
+    for key in values:
+        parameter = keys.get(key.replace("-", "_"))
+        if parameter is None:
+            meant = did_you_mean(key.replace("-", "_"), keys)
+            problems.append(
+                f"{place} {key}: no option of jstyleid {name}.{meant} There are "
+                f"{', '.join(sorted(keys))}."
+            )
+        elif parameter in written:
+            problems.append(
+                f"{place} {key}: the same option as {written[parameter]}. Leave one of them out."
+            )
+        else:
+            written[parameter] = key
+    found = {parameter: values[key] for parameter, key in written.items()}
+    problems += [f"{place} {written[parameter]}: {problem}"
+                 for parameter, problem in _wrong_values(found, command)]
+    if problems:
+        raise InputError("\n".join(problems))
+    return found
+
+
+def _wrong_values(values: Mapping[str, Any], command: TyperCommand) -> list[tuple[str, str]]:
+    # Not for `--help`, which is to be quick.
+    from pydantic import ConfigDict, Field, ValidationError, create_model
+
+    assert command.callback is not None
+    fields: dict[str, Any] = {}
+    lax: dict[str, Any]
+    for parameter in inspect.signature(command.callback, eval_str=True).parameters.values():
+        if parameter.name in values:
+            kind, info = get_args(parameter.annotation)[:2]
+            assert isinstance(info, OptionInfo)
+            # TOML has no paths: there they are strings.
+            lax = {"strict": False} if Path in (kind, *get_args(kind)) else {}
+            fields[parameter.name] = (kind, Field(ge=info.min, le=info.max, **lax))
+    model = create_model("Table", __config__=ConfigDict(strict=True, extra="forbid"), **fields)
+    try:
+        model(**values)
+    except ValidationError as error:
+        return [(str(problem["loc"][0]), _explain(problem)) for problem in error.errors()]
+    return []
+
+
+def _explain(problem: Any) -> str:
+    value = json.dumps(problem["input"], default=str, ensure_ascii=False)
+    if problem["type"] in _WANTED:
+        return f"{value} is of the wrong type. Write {_WANTED[problem['type']]}."
+    return f"{value}: {problem['msg']}."

@@ -1,0 +1,84 @@
+"""A worker's bench on `jstyleid_core`: Jittor, compiled and started, and the checkpoint, loaded."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jstyleid_core import runtime
+from jstyleid_core.runtime import Device
+from jstyleid_runner.orders import Order
+from jstyleid_runner.run_bench import RunBench
+from jstyleid_runner.scheduling.bench import Say
+from jstyleid_runner.settings import RunSettings
+
+
+@dataclass(frozen=True)
+class OpenCoreBench:
+    """Makes the `Bench` of a run; this is what goes to the worker's process.
+
+    Attributes:
+        source: the checkpoint.
+        device: to start Jittor on.
+        settings: of the run.
+        loras: files that will be drawn with.
+        native_log: where what Jittor's compiled parts write goes.
+    """
+
+    source: str
+    device: Device
+    settings: RunSettings
+    loras: tuple[Path, ...]
+    native_log: Path
+
+    def __call__(self) -> "CoreBench":
+        """Make the bench."""
+        return CoreBench(self)
+
+
+class CoreBench:
+    """The `Bench` itself."""
+
+    def __init__(self, told: OpenCoreBench) -> None:
+        self._told = told
+
+    def compile(self, say: Say) -> None:
+        """Start Jittor, compiling it on first use, and compile the kernels that are missing."""
+        runtime.redirect_native_output(self._told.native_log)
+        on_build = _build_says(say)
+        runtime.start(self._told.device, report=on_build)
+        from jstyleid_core.warm import is_warm, warm_kernels
+
+        if not is_warm():
+            # Otherwise kernels would be compiled inside the first steps, where nothing can be
+            # shown, and by every worker at the same time.
+            warm_kernels(on_build)
+        if self._told.settings.training:
+            from jstyleid_dreambooth.training.warm import is_training_warm, warm_training
+
+            if not is_training_warm():
+                warm_training(on_build)
+
+    def prepare(self, say: Say) -> None:
+        """Load the checkpoint, and check that it can draw the size asked for."""
+        from jstyleid_core import StableDiffusion
+        from jstyleid_runner.engine import CoreEngine
+
+        model = StableDiffusion.load(
+            self._told.source,
+            dtype=self._told.settings.dtype,
+            report=lambda part, done, total: say(f"loading {part} {done}/{total}", 0.0),
+        )
+        model.check_size(self._told.settings.size)
+        engine = CoreEngine(model, self._told.settings)
+        self.work = RunBench(engine, self._told.settings.size, self._told.loras)
+
+    def perform(self, orders: Sequence[Order], say: Say) -> Iterator[bytes | None]:
+        """Do an assignment."""
+        return self.work.perform(orders, say)
+
+
+def _build_says(say: Say) -> runtime.Report:
+    def on_build(build: runtime.BuildProgress) -> None:
+        say(f"{build.message} {build.done}/{build.total}", 0.0)
+
+    return on_build

@@ -1,0 +1,98 @@
+"""Who did what when: the ledger of a run on one page."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jstyleid_runner.pages.attempts import Attempt, attempt_of, by_worker
+from jstyleid_runner.pages.bars import row_svg
+from jstyleid_runner.pages.page import write_page
+from jstyleid_runner.pages.stage_totals import stage_totals
+from jstyleid_runner.pages.utilisation import Load, Span, utilisation
+from jstyleid_runner.progress import clock_text
+from jstyleid_runner.scheduling.ledger import Entry
+from jstyleid_runner.scheduling.task import Stage, State
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A worker's row of the chart."""
+
+    load: Load
+    svg: str
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A task's line of the table, from which the page's script takes what its bar means.
+
+    Attributes:
+        row: of the chart; None where the task is not drawn.
+        start, end: in seconds after the first start.
+    """
+
+    entry: Entry
+    row: int | None = None
+    start: float = 0.0
+    end: float = 0.0
+
+
+def write_timeline(
+    path: Path,
+    entries: Sequence[Entry],
+    *,
+    title: str = "Timeline",
+    now: float | None = None,
+) -> None:
+    """Write the page: one row a worker, one bar a task's last attempt, sums and failures.
+
+    Args:
+        path: of the page.
+        entries: what the ledger holds, in the plan's order.
+        title: the heading.
+        now: the time of day, in seconds since 1970; tasks that are running last until then.
+
+    Raises:
+        OutputError: the page cannot be written.
+    """
+    from markupsafe import Markup
+
+    now = time.time() if now is None else now
+    attempts = [one for entry in entries if (one := attempt_of(entry, now)) is not None]
+    rows = by_worker(attempts)
+    used = utilisation({
+        worker: [attempt.span for attempt in done] for worker, done in rows.items()
+    })
+    whole = used.span or Span(now, now)
+    write_page(
+        path, "timeline", title=title, used=used, whole=whole, stages=list(Stage),
+        rows=[_Row(load, Markup(row_svg(done, whole)))
+              for load, done in zip(used.loads, rows.values(), strict=True)],
+        totals=stage_totals(entries, attempts), states=list(State),
+        lines=_lines(entries, attempts, list(rows), whole),
+        failed=[entry for entry in entries if entry.error or entry.state is State.QUARANTINED],
+        duration=_duration, date=_date,
+    )
+
+
+def _lines(
+    entries: Sequence[Entry], attempts: Sequence[Attempt], workers: Sequence[str], whole: Span
+) -> list[_Line]:
+    place = {worker: number for number, worker in enumerate(workers)}
+    drawn = {
+        one.entry.id: _Line(one.entry, place[one.worker], one.span.start - whole.start,
+                            one.span.end - whole.start)
+        for one in attempts
+    }
+    return [drawn.get(entry.id) or _Line(entry) for entry in entries]
+
+
+def _duration(seconds: float) -> str:
+    """Short ones with a fraction, so that they can be told from each other."""
+    return f"{seconds:.2f} s" if seconds < 60 else clock_text(seconds)
+
+
+def _date(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

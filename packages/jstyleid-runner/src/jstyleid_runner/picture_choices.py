@@ -1,0 +1,89 @@
+"""What decides the pictures of a split, as options say it, and the plan that follows from it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jstyleid_core import StyleIDSettings
+from jstyleid_core.runtime import DType
+from jstyleid_dreambooth.training.settings import TrainingSettings
+from jstyleid_runner.lora_lookup import find_loras
+from jstyleid_runner.named_styles import named_styles
+from jstyleid_runner.objects import class_objects
+from jstyleid_runner.plan import Plan, build_plan
+from jstyleid_runner.settings import Method, RunSettings, Start
+from jstyleid_runner.split import read_split, style_names
+from jstyleid_runner.templates import read_templates, usual_template
+
+
+@dataclass(frozen=True)
+class PictureChoices:
+    """What was chosen, by the names of the options.
+
+    Attributes:
+        training: of the LoRAs that are trained first.
+        styleid: of stylising.
+        reference: which sample image it is stylised after.
+    """
+
+    split: str
+    data: Path
+    styles: str | None
+    prompts: int | None
+    method: Method
+    lora: Path | None
+    seed: int
+    size: tuple[int, int]
+    content_steps: int
+    guidance: float
+    negative: str
+    template: str | None
+    templates: Path | None
+    start: Start
+    strength: float
+    training: TrainingSettings | None = None
+    styleid: StyleIDSettings | None = None
+    reference: str | None = None
+
+
+def planned_pictures(chosen: PictureChoices, dtype: DType) -> tuple[Plan, RunSettings]:
+    """The jobs that make the pictures, and the settings that are recorded of them.
+
+    Args:
+        chosen: the options.
+        dtype: that it is computed in.
+
+    Raises:
+        InputError: something given cannot be used.
+    """
+    split = read_split(chosen.data, chosen.split, named_styles("--styles", chosen.styles))
+    templates = read_templates(
+        chosen.template,
+        chosen.templates,
+        usual_template(chosen.method),
+        style_names(chosen.data, chosen.split),
+    )
+    settings = RunSettings.create(
+        split=chosen.split,
+        method=chosen.method,
+        seed=chosen.seed,
+        size=chosen.size,
+        content_steps=chosen.content_steps,
+        guidance=chosen.guidance,
+        negative=chosen.negative,
+        template=templates.default,
+        templates=templates.own,
+        start=chosen.start,
+        strength=chosen.strength if chosen.start == "mean" else 1,
+        dtype=dtype,
+        reference=chosen.reference,
+        styleid=chosen.styleid,
+        training=chosen.training,
+    )
+    plan = build_plan(
+        split,
+        settings,
+        chosen.prompts,
+        loras=find_loras(chosen.lora, split) if chosen.lora else None,
+        objects=class_objects(chosen.data, chosen.split, chosen.training),
+    )
+    return plan, settings

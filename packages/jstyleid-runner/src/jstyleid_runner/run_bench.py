@@ -1,0 +1,171 @@
+"""A worker's work on a run: orders in, pictures out, with one engine and one style at a time."""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic
+
+from PIL.PngImagePlugin import PngInfo
+
+from jstyleid_core.errors import InputError
+from jstyleid_core.images import fit, mean_image, open_image
+from jstyleid_runner.engine import Engine, StyleT
+from jstyleid_runner.facts import Facts, as_text
+from jstyleid_runner.orders import DrawOrder, InvertOrder, Order, StyliseOrder, TrainOrder
+from jstyleid_runner.scheduling.bench import Say
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_Drawing = tuple[Path | None, tuple[Path, ...]]
+"""What drawing is set up for: a LoRA, and the pictures it starts from."""
+
+
+class RunBench(Generic[StyleT]):
+    """The work proper, whatever the engine is. What a style needs stays warm until the next one.
+
+    Args:
+        engine: a loaded model.
+        size: of the pictures.
+        loras: files that will be drawn with; checked now, not when their style's turn comes.
+
+    Raises:
+        CheckpointError: one of them is for another architecture.
+    """
+
+    def __init__(
+        self, engine: Engine[StyleT], size: tuple[int, int], loras: Sequence[Path]
+    ) -> None:
+        self.engine, self._size = engine, size
+        self._drawing: _Drawing | None = None
+        self._set_up = ExitStack()
+        self._style: tuple[str, StyleT] | None = None
+        for lora in loras:
+            engine.check_lora(lora)
+
+    def perform(self, orders: Sequence[Order], say: Say) -> Iterator[bytes | None]:
+        """Do orders of one kind and style; yields what is to be stored of each."""
+        match orders[0]:
+            case TrainOrder():
+                self._train(orders[0], say)
+                yield None
+            case InvertOrder():
+                self._style_of(orders[0], say)
+                yield None
+            case DrawOrder():
+                yield from self._draw([o for o in orders if isinstance(o, DrawOrder)], say)
+            case StyliseOrder():
+                yield from self._stylise([o for o in orders if isinstance(o, StyliseOrder)], say)
+
+    def _train(self, order: TrainOrder, say: Say) -> None:
+        # Nothing else lies on the card while the gradients need it.
+        self._set_up.close()
+        self._drawing = self._style = None
+        self.engine.train(order.training, _TrainingSays(say))
+
+    def _draw(self, orders: Sequence[DrawOrder], say: Say) -> Iterator[bytes]:
+        self._prepare_drawing((orders[0].lora, orders[0].start))
+        pictures = self.engine.generate(
+            [order.text for order in orders],
+            [order.seed for order in orders],
+            _counting(orders, say),
+        )
+        for order, picture in zip(orders, pictures, strict=True):
+            yield _png(picture, order.facts)
+
+    def _prepare_drawing(self, wanted: _Drawing) -> None:
+        if wanted == self._drawing:
+            return
+        self._set_up.close()
+        self._drawing = None
+        lora, start = wanted
+        mean = mean_image([fit(open_image(path), self._size) for path in start]) if start else None
+        self._set_up.enter_context(self.engine.drawing(lora, mean))
+        self._drawing = wanted
+
+    def _stylise(self, orders: Sequence[StyliseOrder], say: Say) -> Iterator[bytes]:
+        style = self._style_of(orders[0].style, say)
+        contents = [open_image(order.content) for order in orders]
+        pictures = self.engine.transfer(contents, style, _counting(orders, say))
+        for order, picture in zip(orders, pictures, strict=True):
+            yield _png(picture, order.facts)
+
+    def _style_of(self, order: InvertOrder, say: Say) -> StyleT:
+        """The inverted style: held, read from where a worker has kept it, or made."""
+        if self._style and self._style[0] == order.style:
+            return self._style[1]
+        self._style = None  # before the next one takes as much memory
+        reference = fit(open_image(order.reference), self._size)
+        style = self._kept_style(order, reference)
+        if style is None:
+            style = self.engine.invert_style(reference, _counting([order], say))
+            if order.kept:
+                self.engine.keep_style(style, order.kept)
+        self._style = (order.style, style)
+        return style
+
+    def _kept_style(self, order: InvertOrder, reference: "Image") -> StyleT | None:
+        if order.kept is None or not order.kept.exists():
+            return None
+        try:
+            return self.engine.read_style(order.kept, reference)
+        except InputError:
+            return None  # left by a run with other settings, and about to be replaced
+
+
+class _TrainingSays:
+    """The `Watcher` of a training inside a worker."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._name = ""
+        self._steps = self._done = 0
+
+    def note(self, text: str) -> None:
+        """Say something once."""
+        self._say(text, self._share)
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Something before the steps."""
+        self._say(f"{what} {done}/{total}", self._share)
+
+    def stage(self, name: str, steps: int, evaluations: int) -> None:
+        """A stage begins."""
+        self._name, self._steps, self._done = name, steps, 0
+
+    def step(self, detail: str = "") -> None:
+        """A step of the stage is done."""
+        self._done += 1
+        self._say(f"{self._name} {self._done}/{self._steps} {detail}".rstrip(), self._share)
+
+    def validated(self, step: int, pictures: Sequence[Path]) -> None:
+        """Never: a run draws no validation pictures."""
+
+    @property
+    def _share(self) -> float:
+        return self._done / self._steps if self._steps else 0.0
+
+
+def _counting(
+    orders: Sequence[InvertOrder | DrawOrder | StyliseOrder], say: Say
+) -> Callable[[], None]:
+    """What is to be called at each step of orders that are done together."""
+    name, steps, done = ", ".join(order.id for order in orders), orders[0].steps, 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        say(f"{name} {done}/{steps}", done / steps)
+
+    say(name, 0.0)
+    return step
+
+
+def _png(picture: "Image", facts: Facts) -> bytes:
+    info = PngInfo()
+    for key, value in as_text(facts).items():
+        info.add_text(key, value)
+    data: Any = io.BytesIO()
+    picture.save(data, format="PNG", pnginfo=info)
+    return bytes(data.getvalue())

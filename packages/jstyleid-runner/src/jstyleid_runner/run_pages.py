@@ -1,0 +1,44 @@
+"""The pages that a run leaves: its pictures to look at, and who did what when."""
+
+from jstyleid_runner.out_folder import OutFolder
+from jstyleid_runner.pages.gallery import write_gallery
+from jstyleid_runner.pages.run_gallery import gallery_of
+from jstyleid_runner.pages.timeline import write_timeline
+from jstyleid_runner.plan import Plan
+from jstyleid_runner.progress import Reporter
+from jstyleid_runner.scheduling.ledger import read_entries
+from jstyleid_runner.settings import RunSettings
+
+
+def write_pages(plan: Plan, settings: RunSettings, folder: OutFolder, reporter: Reporter) -> None:
+    """Write `gallery.html` and `timeline.html`, unless no picture has come since.
+
+    Raises:
+        OutputError: one cannot be written.
+    """
+    if _is_current(plan, folder):
+        return
+    facts = {
+        "method": settings.method,
+        "seed": str(settings.seed),
+        "size": f"{settings.size[0]} x {settings.size[1]}",
+    }
+    title = f"Split {settings.split}"
+    write_timeline(folder.timeline, read_entries(folder.ledger), title=title)
+    write_gallery(
+        folder.gallery,
+        gallery_of(plan, folder),
+        title=title,
+        facts=facts,
+        on_progress=lambda done, total: reporter.preparing("writing the gallery", done, total),
+    )
+
+
+def _is_current(plan: Plan, folder: OutFolder) -> bool:
+    if not folder.gallery.exists():
+        return False
+    written = folder.gallery.stat().st_mtime_ns
+    pictures = (
+        folder.picture(draw.style, draw.prompt) for style in plan.styles for draw in style.draws
+    )
+    return all(path.exists() and path.stat().st_mtime_ns < written for path in pictures)

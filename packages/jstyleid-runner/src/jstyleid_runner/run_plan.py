@@ -1,0 +1,155 @@
+"""A plan with its figures: what there is to do, what is done already, and how long it may take."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from jstyleid_core.differences import differences
+from jstyleid_runner.out_folder import OutFolder
+from jstyleid_runner.plan import Plan
+from jstyleid_runner.record import RunRecord
+from jstyleid_runner.run_tasks import tasks_of
+from jstyleid_runner.scheduling.cost_model import CostModel, measured
+from jstyleid_runner.scheduling.forecast import forecast
+from jstyleid_runner.scheduling.ledger import Entry, read_entries
+from jstyleid_runner.scheduling.task import Stage, State, Task
+from jstyleid_runner.scheduling.unneeded import with_unneeded
+from jstyleid_runner.settings import RunSettings
+
+
+@dataclass(frozen=True)
+class StageFigures:
+    """Jobs and UNet evaluations of one stage, and how much of both is left."""
+
+    stage: str
+    jobs: int
+    evaluations: int
+    jobs_left: int
+    evaluations_left: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds that what is left takes on so many workers."""
+
+    workers: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What `jstyleid plan` says.
+
+    Attributes:
+        tasks: in the plan's order.
+        pictures: how many the run is for.
+        stages: those that have jobs, in the order of a style's making.
+        set_aside: jobs that failed too often, which a run leaves out.
+        changes: how the folder's pictures were made otherwise; what is there then counts nothing.
+        rate: where the estimates take their rate from; None where there is none.
+        estimates: on one worker, and on as many as were asked for; none where nothing is left.
+    """
+
+    tasks: tuple[Task, ...]
+    pictures: int
+    stages: tuple[StageFigures, ...]
+    set_aside: tuple[str, ...]
+    changes: tuple[str, ...]
+    rate: Literal["measured", "given"] | None
+    estimates: tuple[Estimate, ...]
+
+    @property
+    def whole(self) -> StageFigures:
+        """The sums over all stages."""
+        return StageFigures(
+            "in all",
+            sum(stage.jobs for stage in self.stages),
+            sum(stage.evaluations for stage in self.stages),
+            sum(stage.jobs_left for stage in self.stages),
+            sum(stage.evaluations_left for stage in self.stages),
+        )
+
+    def facts(self, with_jobs: bool) -> dict[str, Any]:
+        """For JSON."""
+        whole: dict[str, Any] = {
+            "pictures": self.pictures,
+            "stages": [asdict(stage) for stage in (*self.stages, self.whole)],
+            "set_aside": list(self.set_aside),
+            "other_settings": list(self.changes),
+            "rate": self.rate,
+            "estimates": [asdict(estimate) for estimate in self.estimates],
+        }
+        if with_jobs:
+            whole["jobs"] = [
+                {"id": task.id, "style": task.style, "stage": task.stage.value,
+                 "needs": list(task.needs), "evaluations": task.cost}
+                for task in self.tasks
+            ]
+        return whole
+
+
+def run_plan(
+    plan: Plan, settings: RunSettings, folder: OutFolder, *, batch: int, workers: int,
+    seconds_per_evaluation: float | None,
+) -> RunPlan:
+    """Work out the figures of a plan.
+
+    Args:
+        plan: the jobs.
+        settings: of the run.
+        folder: where it works, or has worked.
+        batch: pictures computed together.
+        workers: how many will work.
+        seconds_per_evaluation: the rate; None takes the one that the folder's ledger shows.
+
+    Raises:
+        InputError: what the folder holds cannot be read.
+    """
+    tasks = tasks_of(plan, batch)
+    entries = read_entries(folder.ledger) if folder.ledger.exists() else []
+    changes = _changes(folder, settings)
+    states = {} if changes else with_unneeded(tasks, _states(tasks, entries))
+    rate: Literal["measured", "given"] | None = None
+    costs: CostModel | None
+    if seconds_per_evaluation is not None:
+        rate, costs = "given", CostModel(dict.fromkeys(Stage, seconds_per_evaluation))
+    elif (costs := measured(entries)) is not None:
+        rate = "measured"
+    stages = [_figures(stage, tasks, states) for stage in Stage]
+    estimates: tuple[Estimate, ...] = ()
+    if costs and any(stage.jobs_left for stage in stages):
+        estimates = tuple(Estimate(count, forecast(tasks, states, costs, count, batch))
+                          for count in sorted({1, workers}))
+    return RunPlan(
+        tasks=tuple(tasks),
+        pictures=plan.pictures,
+        stages=tuple(stage for stage in stages if stage.jobs),
+        set_aside=tuple(task.id for task in tasks if states.get(task.id) is State.QUARANTINED),
+        changes=tuple(changes),
+        rate=rate,
+        estimates=estimates,
+    )
+
+
+def _changes(folder: OutFolder, settings: RunSettings) -> list[str]:
+    record = RunRecord.read(folder.record)
+    if record is None:
+        return []
+    now = settings.model_dump(mode="json")
+    # The device decides it, and a plan is made without one.
+    return differences(record.settings | {"dtype": now["dtype"]}, now)
+
+
+def _states(tasks: Sequence[Task], entries: Sequence[Entry]) -> dict[str, State]:
+    planned = {task.id for task in tasks}
+    return {entry.id: entry.state for entry in entries
+            if entry.id in planned and entry.state in (State.DONE, State.QUARANTINED)}
+
+
+def _figures(stage: Stage, tasks: Sequence[Task], states: dict[str, State]) -> StageFigures:
+    there = [task for task in tasks if task.stage is stage]
+    left = [task for task in there if states.get(task.id) is not State.DONE]
+    return StageFigures(
+        stage.value, len(there), sum(task.cost for task in there),
+        len(left), sum(task.cost for task in left),
+    )

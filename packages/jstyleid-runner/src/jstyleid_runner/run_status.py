@@ -1,0 +1,158 @@
+"""How far a run is: what its ledger says, in figures."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from jstyleid_runner.lock_holder import lock_holder
+from jstyleid_runner.out_folder import OutFolder
+from jstyleid_runner.scheduling.cost_model import CostModel, measured
+from jstyleid_runner.scheduling.ledger import Entry, read_entries
+from jstyleid_runner.scheduling.task import Stage, State
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """The jobs of one stage.
+
+    Attributes:
+        rate: seconds of a UNet evaluation; None while no job of the stage was measured.
+    """
+
+    stage: str
+    done: int
+    running: int
+    waiting: int
+    set_aside: int
+    rate: float | None
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """What a worker is at: several jobs where they are computed together.
+
+    Attributes:
+        since: seconds since 1970.
+    """
+
+    worker: str
+    jobs: tuple[str, ...]
+    since: float
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """The last error of a job that is not done."""
+
+    job: str
+    attempts: int
+    set_aside: bool
+    error: str
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """What `jstyleid status` says.
+
+    Attributes:
+        process: the run's, while it is at work.
+        stages: those that have jobs, in the order of a style's making.
+        workers: those that have work; none where no run is.
+        seconds_left: an estimate, on as many workers as have work; None without a rate.
+    """
+
+    process: str | None
+    stages: tuple[StageStatus, ...]
+    workers: tuple[WorkerStatus, ...]
+    troubles: tuple[Trouble, ...]
+    seconds_left: float | None
+
+    @property
+    def whole(self) -> StageStatus:
+        """The sums over all stages."""
+        return StageStatus(
+            "in all",
+            sum(stage.done for stage in self.stages),
+            sum(stage.running for stage in self.stages),
+            sum(stage.waiting for stage in self.stages),
+            sum(stage.set_aside for stage in self.stages),
+            None,
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def run_status(folder: OutFolder, now: float) -> RunStatus:
+    """Look at a run, which may be at work; it is not disturbed.
+
+    Args:
+        folder: of the run.
+        now: the time of day.
+
+    Raises:
+        InputError: there is no ledger.
+    """
+    # The lock first: a run that ends in between has then written its last.
+    process = lock_holder(folder.lock)
+    entries = read_entries(folder.ledger)
+    if process is None:
+        entries = [_interrupted(entry) for entry in entries]
+    running = [entry for entry in entries if entry.state is State.RUNNING]
+    costs = measured(entries)
+    workers = _workers(running)
+    return RunStatus(
+        process=process,
+        stages=tuple(_stage_status(stage, entries) for stage in Stage
+                     if any(entry.stage == stage for entry in entries)),
+        workers=workers,
+        troubles=tuple(
+            Trouble(entry.id, entry.attempts, entry.state is State.QUARANTINED, entry.error)
+            for entry in entries if entry.error and entry.state is not State.DONE
+        ),
+        seconds_left=_seconds_left(entries, costs, now) / max(1, len(workers)) if costs else None,
+    )
+
+
+def _interrupted(entry: Entry) -> Entry:
+    """What was running when its run ended waits for the next."""
+    if entry.state is not State.RUNNING:
+        return entry
+    return replace(entry, state=State.WAITING, worker=None)
+
+
+def _stage_status(stage: Stage, entries: Iterable[Entry]) -> StageStatus:
+    there = [entry for entry in entries if entry.stage == stage]
+    counts = {state: sum(entry.state is state for entry in there) for state in State}
+    costs = measured(there)
+    return StageStatus(
+        stage.value,
+        counts[State.DONE],
+        counts[State.RUNNING],
+        counts[State.WAITING],
+        counts[State.QUARANTINED],
+        costs.evaluation[stage] if costs else None,
+    )
+
+
+def _workers(running: Sequence[Entry]) -> tuple[WorkerStatus, ...]:
+    names = {entry.worker for entry in running if entry.worker}
+    found = []
+    for name in sorted(names, key=lambda name: (len(name), name)):  # gpu2 before gpu10
+        own = [entry for entry in running if entry.worker == name]
+        since = min(entry.started for entry in own if entry.started is not None)
+        found.append(WorkerStatus(name, tuple(entry.id for entry in own), since))
+    return tuple(found)
+
+
+def _seconds_left(entries: Iterable[Entry], costs: CostModel, now: float) -> float:
+    """Of all workers together."""
+    left = 0.0
+    for entry in entries:
+        if entry.state in (State.WAITING, State.RUNNING):
+            seconds = entry.cost * costs.evaluation[Stage(entry.stage)]
+            if entry.state is State.RUNNING and entry.started is not None:
+                seconds = max(0.0, seconds - max(0.0, now - entry.started))
+            left += seconds
+    return left

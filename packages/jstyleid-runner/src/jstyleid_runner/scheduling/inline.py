@@ -1,0 +1,69 @@
+"""One worker in this very process, for tests and for looking inside with a debugger."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jstyleid_runner.scheduling.bench import Bench, OpenBench, fault_of
+from jstyleid_runner.scheduling.crew import Doing, Event, Failed, Finished, Ready
+from jstyleid_runner.scheduling.task import Task
+
+
+class InlineCrew:
+    """A `Crew` of one that works while it is waited for.
+
+    Args:
+        worker: its name.
+        open_bench: makes what it does its work on.
+        order_of: what it has to know of a task.
+    """
+
+    def __init__(
+        self, worker: str, open_bench: OpenBench, order_of: Callable[[Task], Any]
+    ) -> None:
+        self._worker, self._open_bench, self._order_of = worker, open_bench, order_of
+        self._bench: Bench | None = None
+        self._tasks: deque[Task] = deque()
+        self._events: list[Event] = []
+
+    def start(self) -> None:
+        """Make the bench; what cannot be made raises here."""
+        self._bench = self._open_bench()
+        self._bench.compile(self._say)
+        self._bench.prepare(self._say)
+        self._events.append(Ready(self._worker))
+
+    def assign(self, worker: str, tasks: Sequence[Task]) -> None:
+        """Keep the tasks until it is waited for them."""
+        self._tasks.extend(tasks)
+
+    def wait(self, seconds: float) -> list[Event]:
+        """Do what was assigned."""
+        if self._tasks and self._bench:
+            self._perform(self._bench, [self._order_of(task) for task in self._tasks])
+        events, self._events = self._events, []
+        return events
+
+    def replace(self, worker: str) -> None:
+        """Never asked for: this worker is lost with the process only."""
+
+    def stop(self) -> None:
+        """Nothing to end."""
+
+    def _perform(self, bench: Bench, orders: Sequence[Any]) -> None:
+        start = time.perf_counter()
+        try:
+            for product in bench.perform(orders, self._say):
+                now = time.perf_counter()
+                task = self._tasks.popleft()
+                self._events.append(Finished(self._worker, task.id, product, now - start))
+                start = now
+        except Exception as error:
+            left = tuple(task.id for task in self._tasks)
+            self._tasks.clear()
+            self._events.append(Failed(self._worker, left, f"{type(error).__name__}: {error}",
+                                       fault_of(error), time.perf_counter() - start))
+
+    def _say(self, detail: str, share: float) -> None:
+        self._events.append(Doing(self._worker, detail, share))

@@ -1,0 +1,264 @@
+"""The ledger: an SQLite file that says of every task what became of it.
+
+One process writes it, the one that holds the folder's lock; others may read it at any time. Every
+change is a transaction, so a kill at any moment leaves the state before it or after it. After a
+power loss the last few changes may be missing, but never a part of one: an output whose entry is
+missing carries its own settings and is found again (see `survey`).
+"""
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from jstyleid_core.errors import InputError, OutputError
+from jstyleid_runner.scheduling.task import State, Task
+
+FORMAT = 1
+
+_SCHEMA = """
+CREATE TABLE run (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE task (
+    id TEXT PRIMARY KEY,
+    place INTEGER NOT NULL,      -- in the plan
+    style TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    cost INTEGER NOT NULL,       -- UNet evaluations
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    worker TEXT,
+    started REAL,                -- seconds since 1970, by the clock on the wall
+    seconds REAL,                -- how long the last attempt took, by a clock that never jumps
+    error TEXT,
+    output TEXT                  -- what it wrote: {"file", "sha256", "size", "mtime_ns"}
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file that a task has written.
+
+    Attributes:
+        file: relative to the run's folder.
+        sha256: of its bytes.
+        size, mtime_ns: by which a change is noticed without reading it.
+    """
+
+    file: str
+    sha256: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the ledger holds of a task."""
+
+    id: str
+    style: str
+    stage: str
+    cost: int
+    state: State
+    attempts: int
+    worker: str | None
+    started: float | None
+    seconds: float | None
+    error: str | None
+    output: Output | None
+
+
+class Ledger:
+    """The ledger of one run's folder.
+
+    Args:
+        path: of the file; it is made if it is not there.
+        clock: tells the time of day.
+
+    Raises:
+        InputError: the file is no ledger of this version.
+        OutputError: it cannot be written.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self.path, self._clock = path, clock
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None)
+            # A kill can lose nothing; a power loss the last transactions, but no part of one.
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            if not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
+            found = self._db.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            raise _problem(path, error) from error
+        if found != FORMAT:
+            raise InputError(
+                f"{path}: a ledger of format {found}, this version reads {FORMAT}. Use the version "
+                "that made it, or remove the file: finished pictures are found again."
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *what: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def plan(self, tasks: Sequence[Task]) -> None:
+        """Enter the tasks of a run; those that are there keep what became of them.
+
+        Tasks of an earlier, larger run stay too. What was running when the ledger was last written
+        is waiting again.
+        """
+        rows = [(task.id, place, task.style, task.stage.value, task.cost, State.WAITING.value)
+                for place, task in enumerate(tasks)]
+        with self._transaction():
+            self._db.executemany(
+                "INSERT INTO task (id, place, style, stage, cost, state) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET place = excluded.place, cost = excluded.cost", rows)
+            self._db.execute("UPDATE task SET state = ?, worker = NULL WHERE state = ?",
+                             (State.WAITING.value, State.RUNNING.value))
+
+    def states(self) -> dict[str, State]:
+        """The state of every task that is not waiting."""
+        rows = self._db.execute("SELECT id, state FROM task WHERE state != ?",
+                                (State.WAITING.value,))
+        return {id: State(state) for id, state in rows}
+
+    def outputs(self) -> dict[str, Output]:
+        """What the finished tasks have written."""
+        rows = self._db.execute("SELECT id, output FROM task WHERE state = ? AND output NOT NULL",
+                                (State.DONE.value,))
+        return {id: Output(**json.loads(output)) for id, output in rows}
+
+    def began(self, id: str, worker: str) -> None:
+        """A worker has begun a task."""
+        self._change(
+            "UPDATE task SET state = ?, worker = ?, started = ?, attempts = attempts + 1, "
+            "error = NULL WHERE id = ?", (State.RUNNING.value, worker, self._clock(), id))
+
+    def finished(self, id: str, output: Output | None, seconds: float) -> None:
+        """A task is done, and what it wrote is on the disk."""
+        self._change("UPDATE task SET state = ?, seconds = ?, output = ?, error = NULL "
+                     "WHERE id = ?", (State.DONE.value, seconds, _as_json(output), id))
+
+    def found(self, outputs: Mapping[str, Output | None]) -> None:
+        """Tasks that are done, or not needed, though the ledger did not say so."""
+        with self._transaction():
+            self._db.executemany(
+                "UPDATE task SET state = ?, output = ? WHERE id = ?",
+                [(State.DONE.value, _as_json(output), id) for id, output in outputs.items()])
+
+    def lost(self, ids: Iterable[str]) -> None:
+        """Tasks whose outputs are gone or damaged: they are to be done again."""
+        with self._transaction():
+            self._db.executemany(
+                "UPDATE task SET state = ?, output = NULL WHERE id = ?",
+                [(State.WAITING.value, id) for id in ids])
+
+    def failed(self, id: str, error: str, state: State, seconds: float | None) -> None:
+        """An attempt at a task has failed, and what state it is in now."""
+        self._change("UPDATE task SET state = ?, error = ?, seconds = ? WHERE id = ?",
+                     (state.value, error, seconds, id))
+
+    def unattempted(self, id: str, error: str) -> None:
+        """A task was given back through no fault of its own: the attempt does not count."""
+        self._change("UPDATE task SET state = ?, error = ?, attempts = attempts - 1 WHERE id = ?",
+                     (State.WAITING.value, error, id))
+
+    def attempts(self, id: str) -> int:
+        """How often a task was begun."""
+        found = self._db.execute("SELECT attempts FROM task WHERE id = ?", (id,)).fetchone()
+        return int(found[0])
+
+    def retry(self) -> list[str]:
+        """Let every task that failed too often be tried again; returns them."""
+        with self._transaction():
+            ids = [row[0] for row in self._db.execute(
+                "SELECT id FROM task WHERE state = ? ORDER BY place", (State.QUARANTINED.value,))]
+            self._db.executemany(
+                "UPDATE task SET state = ?, attempts = 0 WHERE id = ?",
+                [(State.WAITING.value, id) for id in ids])
+        return ids
+
+    def entries(self) -> list[Entry]:
+        """Everything, in the plan's order."""
+        rows = self._db.execute(
+            "SELECT id, style, stage, cost, state, attempts, worker, started, seconds, error, "
+            "output FROM task ORDER BY place, id")
+        return [
+            Entry(id, style, stage, cost, State(state), attempts, worker, started, seconds, error,
+                  Output(**json.loads(output)) if output else None)
+            for id, style, stage, cost, state, attempts, worker, started, seconds, error, output
+            in rows
+        ]
+
+    def remember(self, key: str, value: Any) -> None:
+        """Keep a fact about the run, as JSON."""
+        self._change("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, json.dumps(value)))
+
+    def recall(self, key: str) -> Any:
+        """A fact that was kept, or None."""
+        row = self._db.execute("SELECT value FROM run WHERE key = ?", (key,)).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def _change(self, statement: str, values: tuple[Any, ...]) -> None:
+        try:
+            self._db.execute(statement, values)
+        except sqlite3.DatabaseError as error:
+            raise _problem(self.path, error) from error
+
+    def _transaction(self) -> "_Transaction":
+        return _Transaction(self)
+
+
+class _Transaction:
+    """Several statements, all or none of which take effect."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def __enter__(self) -> None:
+        self._ledger._change("BEGIN IMMEDIATE", ())
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: object) -> None:
+        self._ledger._change("COMMIT" if kind is None else "ROLLBACK", ())
+        if isinstance(error, sqlite3.DatabaseError):
+            raise _problem(self._ledger.path, error) from error
+
+
+def read_entries(path: Path) -> list[Entry]:
+    """What a ledger says now, without disturbing the run that writes it.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no ledger there. Give the folder of a run, as --out named it.")
+    with closing(Ledger(path)) as ledger:
+        return ledger.entries()
+
+
+def _as_json(output: Output | None) -> str | None:
+    return None if output is None else json.dumps(output.__dict__)
+
+
+def _problem(path: Path, error: sqlite3.DatabaseError) -> InputError:
+    if isinstance(error, sqlite3.OperationalError):
+        return OutputError(
+            f"cannot write {path}: {error}. Free some space, or choose another --out that you may "
+            "write to."
+        )
+    return InputError(
+        f"{path}: no ledger, or damaged ({error}). Remove the file: finished pictures are found "
+        "again."
+    )

@@ -1,0 +1,65 @@
+"""Which task an idle worker gets: a pure function of the board and of what the worker has warm.
+
+1. A worker stays with its style, whose LoRA and features it holds. It trains what is to be trained,
+   and else stylises, inverts the style's reference, draws, in this order, so that pictures appear
+   early and little lies about half done.
+2. Otherwise it goes to the style where the longest chain of work begins, so that no long training
+   is left for the end; among equals to the one with the fewest workers for what is left of it.
+3. Contents are drawn ahead of stylising to a bound only, but nobody stays idle for its sake.
+"""
+
+from dataclasses import dataclass
+
+from jstyleid_runner.scheduling.board import Board, StyleQueues
+from jstyleid_runner.scheduling.task import Stage
+
+_ORDER = (Stage.TRAIN, Stage.STYLISE, Stage.INVERT, Stage.DRAW)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A style, and which of its queues to take from."""
+
+    style: str
+    stage: Stage
+
+
+def choose(board: Board, at_home: str | None, backlog: int) -> Choice | None:
+    """What a worker should do next; None while nothing may be begun.
+
+    Args:
+        board: the state of all tasks.
+        at_home: the style the worker holds the LoRA and the features of.
+        backlog: how many contents of a style may lie drawn and not stylised.
+    """
+    if not board.open:
+        return None
+    if at_home is not None and at_home in board.open:
+        stage = _next_stage(board.styles[at_home], backlog)
+        if stage is not None:
+            return Choice(at_home, stage)
+    best = max(board.open, key=lambda style: _urgency(board, style, backlog))
+    # Past the bound, rather than idle.
+    return Choice(best, _next_stage(board.styles[best], backlog) or Stage.DRAW)
+
+
+def _next_stage(queues: StyleQueues, backlog: int) -> Stage | None:
+    for stage in _ORDER:
+        if queues.ready[stage] and not _is_ahead(queues, stage, backlog):
+            return stage
+    return None
+
+
+def _urgency(board: Board, style: str, backlog: int) -> tuple[bool, int, float]:
+    queues = board.styles[style]
+    allowed = [
+        queue[0]
+        for stage, queue in queues.ready.items()
+        if queue and not _is_ahead(queues, stage, backlog)
+    ]
+    tail = max((board.tails[id] for id in allowed), default=0)
+    return bool(allowed), tail, queues.left / (1 + queues.running)
+
+
+def _is_ahead(queues: StyleQueues, stage: Stage, backlog: int) -> bool:
+    return stage is Stage.DRAW and queues.drawn_ahead >= backlog

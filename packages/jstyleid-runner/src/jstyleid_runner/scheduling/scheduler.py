@@ -1,0 +1,199 @@
+"""The loop between ledger, policy and workers. The same for every engine, real or simulated."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from jstyleid_core.errors import JStyleIDError
+from jstyleid_runner.scheduling.bench import Fault
+from jstyleid_runner.scheduling.board import Board
+from jstyleid_runner.scheduling.crew import Crew, Doing, Event, Failed, Finished, Lost, Ready
+from jstyleid_runner.scheduling.ledger import Ledger, Output
+from jstyleid_runner.scheduling.policy import choose
+from jstyleid_runner.scheduling.task import State, Task
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+"""How often a task may fail before it is set aside."""
+_LOSSES_IN_A_ROW = 3
+"""A place whose workers are lost so often before one was ready is given up."""
+_TICK = 1.0
+
+
+class NoWorkersError(JStyleIDError):
+    """Every worker is lost and none can be started."""
+
+
+class Store(Protocol):
+    """Where products go."""
+
+    def keep(self, task: Task, product: bytes) -> Output:
+        """Write a product, whole and flushed to the disk; raises OutputError."""
+        ...
+
+
+class Monitor(Protocol):
+    """What is told of all that happens, to show it."""
+
+    def began(self, worker: str, tasks: Sequence[Task]) -> None:
+        """A worker has been given work."""
+        ...
+
+    def doing(self, worker: str, detail: str, share: float) -> None:
+        """A worker says what it is at, and how much of it is done."""
+        ...
+
+    def finished(self, worker: str, task: Task, output: Output | None) -> None:
+        """A task is done."""
+        ...
+
+    def trouble(self, text: str) -> None:
+        """Something went wrong and was dealt with."""
+        ...
+
+
+@dataclass
+class _Worker:
+    """What the scheduler remembers of a worker."""
+
+    name: str
+    batch: int
+    home: str | None = None
+    ready: bool = False
+    tasks: dict[str, Task] = field(default_factory=dict)
+    losses: int = 0
+
+    @property
+    def idle(self) -> bool:
+        return self.ready and not self.tasks
+
+
+class Scheduler:
+    """Has every task of a board done.
+
+    Args:
+        board: the tasks and their states.
+        ledger: told of every change before it has consequences.
+        crew: the workers.
+        store: where products go.
+        monitor: shows what happens.
+        workers: their names.
+        batch: how many tasks alike a worker computes together, if they have one group.
+    """
+
+    def __init__(
+        self, board: Board, ledger: Ledger, crew: Crew, store: Store, monitor: Monitor,
+        workers: Sequence[str], batch: int = 1,
+    ) -> None:
+        self._board, self._ledger, self._crew = board, ledger, crew
+        self._store, self._monitor = store, monitor
+        self._workers = {name: _Worker(name, batch) for name in workers}
+        self._backlog = 2 * batch * len(self._workers)
+
+    def run(self) -> None:
+        """Work until nothing can be done any more; tasks that failed too often are left.
+
+        Raises:
+            NoWorkersError: no worker is left.
+            OutputError: a product or the ledger cannot be written. Whatever the reason is that
+                this ends, the workers are stopped.
+        """
+        if self._board.finished:
+            return
+        try:
+            self._crew.start()
+            while not self._board.finished:
+                self._assign()
+                for event in self._crew.wait(_TICK):
+                    self._handle(event)
+        except BaseException as error:
+            # A stop by the user counts too: the log says what was going on.
+            for worker in self._workers.values():
+                for id in worker.tasks:
+                    log.error("%s: not done: %s", id, str(error) or type(error).__name__)
+            raise
+        finally:
+            self._crew.stop()
+
+    def _assign(self) -> None:
+        for worker in self._workers.values():
+            if not worker.idle:
+                continue
+            choice = choose(self._board, worker.home, self._backlog)
+            if choice is None:
+                return
+            tasks = self._board.begin(choice.style, choice.stage, worker.batch)
+            worker.home, worker.tasks = choice.style, {task.id: task for task in tasks}
+            for task in tasks:
+                self._ledger.began(task.id, worker.name)
+            self._crew.assign(worker.name, tasks)
+            self._monitor.began(worker.name, tasks)
+
+    def _handle(self, event: Event) -> None:
+        worker = self._workers[event.worker]
+        match event:
+            case Ready():
+                worker.ready, worker.losses = True, 0
+            case Doing():
+                self._monitor.doing(worker.name, event.detail, event.share)
+            case Finished():
+                self._finished(worker, event)
+            case Failed():
+                self._failed(worker, event)
+            case Lost():
+                self._lost(worker, event)
+
+    def _finished(self, worker: _Worker, event: Finished) -> None:
+        task = worker.tasks.pop(event.task)
+        output = None if event.product is None else self._store.keep(task, event.product)
+        self._ledger.finished(task.id, output, event.seconds)
+        self._board.done(task.id)
+        self._monitor.finished(worker.name, task, output)
+        log.info("%s: done in %.2f s by %s", task.id, event.seconds, worker.name)
+
+    def _failed(self, worker: _Worker, event: Failed) -> None:
+        tasks = [worker.tasks.pop(id) for id in event.tasks]
+        if event.fault is Fault.MEMORY and worker.batch > 1:
+            worker.batch //= 2
+            self._trouble(f"{worker.name}: out of memory, now {worker.batch} at a time")
+            for task in reversed(tasks):
+                self._ledger.unattempted(task.id, event.error)
+                self._board.returned(task.id)
+            return
+        for task in reversed(tasks):
+            self._give_back(task, event.error, event.seconds, event.fault is Fault.INPUT)
+
+    def _lost(self, worker: _Worker, event: Lost) -> None:
+        # A worker that never got to its task says nothing about the task.
+        never_ready = not worker.ready
+        self._trouble(f"{worker.name}: lost, {event.reason}")
+        for task in reversed(worker.tasks.values()):
+            self._give_back(task, f"worker lost: {event.reason}", None, hopeless=False)
+        worker.tasks, worker.home, worker.ready = {}, None, False
+        worker.losses = worker.losses + 1 if never_ready else 0
+        if worker.losses < _LOSSES_IN_A_ROW:
+            self._crew.replace(worker.name)
+            return
+        del self._workers[worker.name]
+        if not self._workers:
+            raise NoWorkersError(
+                f"no worker could be started; the last one: {event.reason}. See the log."
+            )
+
+    def _give_back(self, task: Task, error: str, seconds: float | None, hopeless: bool) -> None:
+        attempts = self._ledger.attempts(task.id)
+        last = hopeless or attempts >= ATTEMPTS
+        state = State.QUARANTINED if last else State.WAITING
+        self._ledger.failed(task.id, error, state, seconds)
+        if last:
+            self._board.quarantined(task.id)
+            self._trouble(f"{task.id}: set aside, attempt {attempts}: {error}")
+        else:
+            self._board.returned(task.id)
+            self._trouble(f"{task.id}: to be tried again: {error}")
+
+    def _trouble(self, text: str) -> None:
+        log.warning("%s", text)
+        self._monitor.trouble(text)

@@ -1,0 +1,44 @@
+"""A simulated device: a bench whose work is to sleep as long as the work would take.
+
+With it the real engines run, processes and all, on a machine without a card.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from jstyleid_runner.scheduling.bench import Say
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """An order: a task's name, and how long it takes."""
+
+    id: str
+    seconds: float
+
+
+class SleepingBench:
+    """Gives each order's digest as its product, after its time.
+
+    Args:
+        start: seconds until it is ready.
+    """
+
+    def __init__(self, start: float = 0.0) -> None:
+        self._start = start
+
+    def compile(self, say: Say) -> None:
+        """Nothing to compile."""
+
+    def prepare(self, say: Say) -> None:
+        """Take as long as loading a model would."""
+        time.sleep(self._start)
+
+    def perform(self, orders: Sequence[Sleep], say: Say) -> Iterator[bytes]:
+        """Sleep for each order in turn."""
+        for order in orders:
+            say(order.id, 0.0)
+            time.sleep(order.seconds)
+            yield hashlib.sha256(order.id.encode()).digest()

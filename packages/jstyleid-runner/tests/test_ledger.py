@@ -1,0 +1,134 @@
+"""The ledger keeps what became of every task, through kills and over versions."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from jstyleid_core.errors import InputError, OutputError
+from jstyleid_runner.scheduling.board import Board
+from jstyleid_runner.scheduling.ledger import Ledger, Output, read_entries
+from jstyleid_runner.scheduling.task import Stage, State, Task
+
+OUTPUT = Output("00/Ring.png", "ab" * 32, 1234, 5)
+
+
+def tasks(styles: int = 1, prompts: int = 3) -> list[Task]:
+    return [Task(f"content/{style:02}/{n}", f"{style:02}", Stage.DRAW, (), 10)
+            for style in range(styles) for n in range(prompts)]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    found = Ledger(tmp_path / "ledger.sqlite", clock=lambda: 100.0)
+    found.plan(tasks())
+    return found
+
+
+def test_what_happened_is_there_again(ledger: Ledger) -> None:
+    ledger.began("content/00/0", "gpu0")
+    ledger.finished("content/00/0", OUTPUT, 2.5)
+    ledger.began("content/00/1", "gpu1")
+    ledger.failed("content/00/1", "no", State.QUARANTINED, 1.0)
+    ledger.began("content/00/2", "gpu0")
+    ledger.remember("settings", {"gamma": 0.75})
+    ledger.close()
+    again = Ledger(ledger.path)
+    assert again.states()["content/00/2"] is State.RUNNING
+    again.plan(tasks())
+    assert again.states() == {"content/00/0": State.DONE, "content/00/1": State.QUARANTINED}
+    assert again.outputs() == {"content/00/0": OUTPUT}
+    assert again.recall("settings") == {"gamma": 0.75}
+    assert again.recall("nothing") is None
+    first, second, third = again.entries()
+    assert (first.attempts, first.worker, first.started, first.seconds, first.output) == (
+        1, "gpu0", 100.0, 2.5, OUTPUT)
+    assert (second.error, third.worker) == ("no", None)
+    assert again.retry() == ["content/00/1"]
+    assert again.attempts("content/00/1") == 0
+    again.lost(["content/00/0"])
+    assert again.states() == {}
+    again.found({"content/00/2": OUTPUT})
+    assert again.outputs() == {"content/00/2": OUTPUT}
+
+
+def test_a_larger_and_a_smaller_plan(ledger: Ledger) -> None:
+    ledger.finished("content/00/1", OUTPUT, 1.0)
+    ledger.plan(tasks(styles=2))
+    assert len(ledger.entries()) == 6
+    ledger.plan(tasks(prompts=1))
+    assert ledger.states() == {"content/00/1": State.DONE}
+
+
+def test_reading_beside_the_run_that_writes(ledger: Ledger) -> None:
+    ledger.began("content/00/0", "gpu0")
+    assert [entry.state for entry in read_entries(ledger.path)] == [
+        State.RUNNING, State.WAITING, State.WAITING]
+    ledger.finished("content/00/0", None, 1.0)
+    with pytest.raises(InputError, match="no ledger there. Give the folder of a run"):
+        read_entries(ledger.path.with_name("none"))
+
+
+def test_a_file_that_is_no_ledger(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("something else, and long enough to be looked at" * 30)
+    with pytest.raises(InputError, match=r"no ledger, or damaged .* Remove the file"):
+        Ledger(tmp_path / "text")
+    Ledger(tmp_path / "old").close()
+    with sqlite3.connect(tmp_path / "old") as db:
+        db.execute("PRAGMA user_version = 9")
+    with pytest.raises(InputError, match="a ledger of format 9, this version reads 1"):
+        Ledger(tmp_path / "old")
+    with pytest.raises(OutputError, match="cannot write"):
+        Ledger(tmp_path / "no" / "folder")
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from jstyleid_runner.scheduling.ledger import Ledger
+from jstyleid_runner.scheduling.task import Stage, Task
+ledger = Ledger(Path(sys.argv[1]))
+ledger.plan([Task(str(n), "00", Stage.DRAW, (), 1) for n in range(100000)])
+for n in range(100000):
+    ledger.began(str(n), "gpu0")
+    ledger.finished(str(n), None, 1.0)
+    print(n, flush=True)
+"""
+
+
+def test_killed_while_writing_nothing_finished_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    writer = subprocess.Popen([sys.executable, "-c", _WRITER, str(path)], stdout=subprocess.PIPE,
+                              text=True)
+    assert writer.stdout
+    for line in writer.stdout:
+        if int(line) == 300:
+            os.kill(writer.pid, signal.SIGKILL)
+            break
+    said = [int(line) for line in writer.stdout.read().split("\n")[:-1]]
+    writer.wait()
+    finished = {int(id) for id, state in Ledger(path).states().items() if state is State.DONE}
+    assert finished >= set(range(max([300, *said]) + 1))
+    assert len(finished) < 100000
+
+
+def test_a_hundred_thousand_tasks_are_taken_up_in_two_seconds(tmp_path: Path) -> None:
+    path, many = tmp_path / "ledger.sqlite", tasks(4000, 25)
+    first = Ledger(path)
+    first.plan(many)
+    first.found({task.id: OUTPUT for task in many[:50000]})
+    first.close()
+    start = time.process_time()
+    again = Ledger(path)
+    again.plan(many)
+    board = Board(many, again.states())
+    again.outputs()
+    seconds = time.process_time() - start
+    print(f"{seconds:.2f} s of processor time")
+    assert board.counts[State.WAITING] == 50000
+    assert seconds < 2
