@@ -4,6 +4,7 @@ import io
 import json
 import random
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -369,3 +370,16 @@ def call(
         return CliRunner().invoke(app, [str(word) for word in (*words, *common)])
 
     return run
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, where this machine has it."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium here")
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=found)
+        yield chromium
+        chromium.close()

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import io
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from html import unescape
 from pathlib import Path
@@ -159,19 +158,6 @@ def test_a_gallery_of_a_plan(tmp_path: Path, data: Path) -> None:
     assert style.chosen is None
     assert [prompt.content for prompt in style.prompts] == [None] * 3
     write_gallery(folder.root / "gallery.html", [style], title="Not begun")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium, where this machine has it."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("no Chromium here")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=found)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
