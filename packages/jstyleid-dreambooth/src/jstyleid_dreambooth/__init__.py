@@ -1,7 +1,7 @@
-"""LoRA for the Jittor Stable Diffusion of `jstyleid_core`: layers, and their files.
+"""DreamBooth-LoRA for the Jittor Stable Diffusion of `jstyleid_core`: layers, files, training.
 
 Importing this package is instant and silent. Reading and writing LoRA files needs numpy only;
-Jittor starts when `LoRAs` is first touched.
+Jittor starts when `LoRAs` or `train_lora` is first touched.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from jstyleid_dreambooth.lora.settings import LoRASettings
     from jstyleid_dreambooth.lora.trainables import Trainables
     from jstyleid_dreambooth.lora.weights import LoRAWeights, LowRank
+    from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
+    from jstyleid_dreambooth.training.settings import PriorSettings, TrainingSettings
+    from jstyleid_dreambooth.training.train import train_lora
 
 __version__ = "0.1.0"
 __all__ = [
@@ -23,10 +26,15 @@ __all__ = [
     "LoRAWeights",
     "LoRAs",
     "LowRank",
+    "PriorSettings",
+    "StyleImages",
     "Trainables",
+    "TrainingJob",
+    "TrainingSettings",
     "__version__",
     "new_lora",
     "read_lora",
+    "train_lora",
     "write_lora",
 ]
 
@@ -35,9 +43,14 @@ _HOMES = {
     "LoRAWeights": "jstyleid_dreambooth.lora.weights",
     "LoRAs": "jstyleid_dreambooth.lora.attached",
     "LowRank": "jstyleid_dreambooth.lora.weights",
+    "PriorSettings": "jstyleid_dreambooth.training.settings",
+    "StyleImages": "jstyleid_dreambooth.training.job",
     "Trainables": "jstyleid_dreambooth.lora.trainables",
+    "TrainingJob": "jstyleid_dreambooth.training.job",
+    "TrainingSettings": "jstyleid_dreambooth.training.settings",
     "new_lora": "jstyleid_dreambooth.lora.initial",
     "read_lora": "jstyleid_dreambooth.lora.files",
+    "train_lora": "jstyleid_dreambooth.training.train",
     "write_lora": "jstyleid_dreambooth.lora.files",
 }
 
