@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import math
 import signal
@@ -222,17 +223,37 @@ def test_class_images_are_drawn_once(
     train_lora(job, model, loras, Notes())
     [folder] = job.class_folder.iterdir()
     drawn = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    drawn.pop(".lock")
     assert sorted(drawn) == ["0000.png", "0001.png", "0002.png", "latents.safetensors"]
     other, watch = replace(job, folder=job.folder.with_name("other")), Notes()
     train_lora(other, model, loras, watch)
     assert [name for name, _, _ in watch.stages] == ["training 00"]
-    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == drawn
+    assert {name: (folder / name).stat().st_mtime_ns for name in drawn} == drawn
     # What was being drawn when it was stopped is completed.
     (folder / "latents.safetensors").unlink()
     (folder / "0001.png").unlink()
     watch = Notes()
     train_lora(replace(job, folder=job.folder.with_name("third")), model, loras, watch)
     assert watch.stages[0] == ("drawing 1 class images", 2, 4)
+
+
+def test_two_trainings_do_not_draw_the_same_class_images(
+    model: Any, loras: LoRAs, make_job: Callable[..., TrainingJob]
+) -> None:
+    job = make_job(**PRIOR)
+    train_lora(job, model, loras, Notes())
+    [folder] = job.class_folder.iterdir()
+    lock, watch = (folder / ".lock").open("w"), Notes()
+    fcntl.flock(lock, fcntl.LOCK_EX)  # as another process that draws them
+
+    def note(text: str) -> None:
+        watch.said.append(text)
+        lock.close()  # it is done
+
+    watch.note = note  # type: ignore[method-assign]
+    train_lora(replace(job, folder=job.folder.with_name("other")), model, loras, watch)
+    assert "another training draws the class images; waiting for them" in watch.said
+    assert [name for name, _, _ in watch.stages] == ["training 00"]
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from jstyleid_core import StableDiffusion
-from jstyleid_core.errors import InputError
+from jstyleid_core.errors import InputError, OutputError
 from jstyleid_core.files import atomic_path
 from jstyleid_core.images import open_image, save_png
 from jstyleid_dreambooth.prompts import fill
@@ -55,16 +57,38 @@ def class_samples(
     facts = {"model": model.fingerprint, "prompts": prompts, "seed": seed, "steps": prior.steps,
              "guidance": prior.guidance, "size": list(size), "dtype": model.dtype}
     folder = job.class_folder / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
-    if posteriors := _read(folder / _LATENTS):
-        return Samples(posteriors, tuple(prompts), prior.weight)
-    paths = [folder / f"{number:04}.png" for number in range(len(prompts))]
-    _draw(paths, prompts, facts, prior, model, watch)
-    found = []
-    for number, path in enumerate(paths):
-        watch.preparing("encoding class images", number, len(paths))
-        found.append(encode(model, [open_image(path)]))
-    _write(folder / _LATENTS, found)
+    with _alone_in(folder, watch):
+        if posteriors := _read(folder / _LATENTS):
+            return Samples(posteriors, tuple(prompts), prior.weight)
+        paths = [folder / f"{number:04}.png" for number in range(len(prompts))]
+        _draw(paths, prompts, facts, prior, model, watch)
+        found = []
+        for number, path in enumerate(paths):
+            watch.preparing("encoding class images", number, len(paths))
+            found.append(encode(model, [open_image(path)]))
+        _write(folder / _LATENTS, found)
     return Samples(tuple(found), tuple(prompts), prior.weight)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path, watch: Watcher) -> Iterator[None]:
+    """Let one training at a time draw into a folder; others wait, and find the images there."""
+    path = folder / ".lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = path.open("w")
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror}. Choose another folder, or change its "
+            "permissions."
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            watch.note("another training draws the class images; waiting for them")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _draw(
