@@ -144,3 +144,24 @@ def test_a_run_that_trains_is_killed_and_goes_on(
     )  # fmt: skip
     path = Path(alone.stdout.strip())
     assert path.read_bytes() == (out / ".jstyleid" / "loras" / "04" / path.name).read_bytes()
+
+
+def test_ctrl_c_in_a_run_keeps_the_steps_of_its_training(
+    tmp_path: Path, checkpoint: Path, split_data: Path
+) -> None:
+    folder = tmp_path / ".jstyleid" / "loras" / "00"
+    options = ("--styles", "00", "--prompts", 1, "--steps", 1, "--content-steps", 1)
+    process = Process(checkpoint, split_data, "run", "--train-steps", 90, *options, "--out",
+                      tmp_path)  # fmt: skip
+    begun: list[float] = []
+
+    def training_for_a_second() -> bool:
+        if not begun and (folder / "events").exists():
+            begun.append(time.monotonic())
+        return bool(begun) and time.monotonic() - begun[0] > 1
+
+    code, stderr = process.stop(signal.SIGINT, training_for_a_second)
+    assert code == 130
+    assert "stopped; 0 of 1 done" in stderr
+    [kept] = (folder / "checkpoints").iterdir()
+    assert 1 <= int(kept.stem.removeprefix("step-")) < 90

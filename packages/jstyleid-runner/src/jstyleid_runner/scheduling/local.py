@@ -23,20 +23,22 @@ log = logging.getLogger(__name__)
 
 SILENCE = 900.0
 """Seconds without a sign of life after which a worker is taken for hung; compilers may run long."""
-_FAREWELL = 1.0
-"""Seconds an idle worker gets to end."""
 _GRACE = 120.0
 """Seconds a worker at work gets to end its training step and save it."""
 
 
 @dataclass
 class _Process:
-    """A worker's process, and when it was last heard of, by a clock that never jumps."""
+    """A worker's process, what it has to do, and when it was last heard of.
+
+    The last by a clock that never jumps.
+    """
 
     process: SpawnProcess
     pipe: Connection
     heard: float
     ready: bool = False
+    tasks: int = 0
 
 
 class LocalCrew:
@@ -69,6 +71,7 @@ class LocalCrew:
     def assign(self, worker: str, tasks: Sequence[Task]) -> None:
         """Send work to a worker; one that is gone is noticed by `wait`."""
         orders = [(task.id, self._order_of(task)) for task in tasks]
+        self._processes[worker].tasks = len(tasks)
         try:
             self._processes[worker].pipe.send(orders)
         except OSError:
@@ -93,24 +96,19 @@ class LocalCrew:
     def stop(self) -> None:
         """Let the workers end what must not be cut in two, and then end them."""
         for process in self._processes.values():
-            process.pipe.close()  # which an idle worker takes for its end
             if not process.ready:
                 process.process.kill()
-        self._join(_FAREWELL)
-        for process in self._processes.values():
-            if process.process.pid is not None and process.process.is_alive():
+            elif not process.tasks:
+                process.pipe.close()  # which it takes for its end
+            elif process.process.pid is not None and process.process.is_alive():
+                # Its pipe stays open: without it a worker ends at once, and saves nothing.
                 os.kill(process.process.pid, signal.SIGINT)
-        self._join(_GRACE)
+        deadline = time.monotonic() + _GRACE
         for process in self._processes.values():
+            process.process.join(max(0.0, deadline - time.monotonic()))
             process.process.kill()
             process.process.join()
         self._processes.clear()
-
-    def _join(self, seconds: float) -> None:
-        """Wait for all processes to end, but no longer than this."""
-        deadline = time.monotonic() + seconds
-        for process in self._processes.values():
-            process.process.join(max(0.0, deadline - time.monotonic()))
 
     def _spawn(self, name: str) -> None:
         ours, theirs = multiprocessing.Pipe()
@@ -144,8 +142,10 @@ class LocalCrew:
                 self._processes[name].ready = True
                 return [Ready(name)]
             case ("finished", task, product, seconds):
+                self._processes[name].tasks -= 1
                 return [Finished(name, task, product, seconds)]
             case ("failed", tasks, error, report, kind, seconds):
+                self._processes[name].tasks = 0
                 log.error("%s: %s\n%s", name, ", ".join(tasks), report)
                 return [Failed(name, tasks, error, kind, seconds)]
             case ("unfit", error, report, kind):
