@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -272,6 +273,18 @@ def test_a_process_that_gives_no_sign_of_life(ledger: Ledger) -> None:
     thread.join()
     assert len(notes.kept) == len(tasks)
     assert any("no sign of life for 4 s (signal 9)" in said for said in notes.troubles)
+
+
+def test_workers_that_cannot_get_ready(ledger: Ledger) -> None:
+    tasks = split(1, 1)
+    ledger.plan(tasks)
+    places, notes = places_on_cpu(1), Notes()
+    unfit = partial(SleepingBench, "not a number")  # which raises when it gets ready
+    crew = LocalCrew(places, unfit, lambda task: None)
+    with pytest.raises(NoWorkersError, match="the last one: TypeError: .*exit code|signal"):
+        Scheduler(Board(tasks, {}), ledger, crew, notes, notes, [places[0].name]).run()
+    assert len(notes.troubles) == 3
+    assert {entry.attempts for entry in ledger.entries()} == {0}
 
 
 def test_a_finished_run_starts_nobody(ledger: Ledger) -> None:

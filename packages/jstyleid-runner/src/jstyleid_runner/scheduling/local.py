@@ -124,7 +124,8 @@ class LocalCrew:
         self._processes[name].heard = time.monotonic()
         events: list[Event] = []
         try:
-            while pipe.poll():
+            # One that is unfit is gone after it has said so.
+            while name in self._processes and pipe.poll():
                 events += self._understood(name, pipe.recv())
         except (EOFError, OSError):
             events.append(self._gone(name, "its process ended"))
