@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -84,6 +85,13 @@ def mean_image(images: Sequence[Image.Image]) -> Image.Image:
     return Image.fromarray(np.rint(pixels).astype(np.uint8))
 
 
+def encode_png(image: Image.Image, text: Mapping[str, str] | None = None) -> bytes:
+    """A picture as the bytes of a PNG file, with `text` as its text chunks."""
+    data = io.BytesIO()
+    image.save(data, format="PNG", pnginfo=_text_chunks(text))
+    return data.getvalue()
+
+
 def save_png(
     image: Image.Image, path: str | os.PathLike[str], text: Mapping[str, str] | None = None
 ) -> None:
@@ -92,8 +100,12 @@ def save_png(
     Raises:
         OutputError: the folder cannot be written to, or the disk is full.
     """
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG", pnginfo=_text_chunks(text))
+
+
+def _text_chunks(text: Mapping[str, str] | None) -> PngInfo:
     info = PngInfo()
     for key, value in (text or {}).items():
         info.add_text(key, value)
-    with atomic_path(path) as temporary:
-        image.save(temporary, format="PNG", pnginfo=info)
+    return info

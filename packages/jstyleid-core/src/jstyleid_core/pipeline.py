@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,7 @@ from jstyleid_core.model.unet import UNet
 from jstyleid_core.model.vae import AutoencoderKL
 from jstyleid_core.runtime import DType
 from jstyleid_core.weights.fingerprint import fingerprint
-from jstyleid_core.weights.layout import Checkpoint, find_checkpoint
+from jstyleid_core.weights.layout import Checkpoint, find_checkpoint, shown_source
 from jstyleid_core.weights.loading import Component, load_module
 
 Tokenizer = Callable[[Sequence[str]], NDArray[Any]]
@@ -148,8 +147,7 @@ class StableDiffusion:
     @property
     def name(self) -> str:
         """The checkpoint as files should name it: a hub id, or a folder without the path to it."""
-        folder = Path(self.source)
-        return folder.resolve().name if folder.exists() else self.source
+        return shown_source(self.source)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jstyleid_core.errors import JStyleIDError
 from jstyleid_runner.digests import describe_reference
+from jstyleid_runner.listing import listed
 from jstyleid_runner.orders import DrawOrder, Order, orders_of, product_path
 from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.picture_store import PictureStore, describe_output
@@ -104,11 +105,8 @@ def _output(path: Path | None, folder: OutFolder) -> Output | None:
 
 
 def _failed_message(folder: OutFolder, failed: Sequence[Entry], tally: Tally) -> str:
-    lines = [f"  {entry.id}: {entry.error}" for entry in failed[:_SHOWN]]
-    if len(failed) > _SHOWN:
-        lines.append(f"  and {len(failed) - _SHOWN} more")
     return "\n".join([
         f"{tally.done} of {tally.total} pictures are there; {len(failed)} jobs were set aside:",
-        *lines,
+        listed([f"{entry.id}: {entry.error}" for entry in failed], _SHOWN),
         f"See {folder.log}. jstyleid retry {folder.root} lets them be tried again.",
     ])

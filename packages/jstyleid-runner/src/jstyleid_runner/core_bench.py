@@ -10,6 +10,7 @@ from jstyleid_runner.orders import Order
 from jstyleid_runner.run_bench import RunBench
 from jstyleid_runner.scheduling.bench import Say
 from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.starting import compile_training, start_compiled
 
 
 @dataclass(frozen=True)
@@ -45,18 +46,10 @@ class CoreBench:
         """Start Jittor, compiling it on first use, and compile the kernels that are missing."""
         runtime.redirect_native_output(self._told.native_log)
         on_build = _build_says(say)
-        runtime.start(self._told.device, report=on_build)
-        from jstyleid_core.warm import is_warm, warm_kernels
-
-        if not is_warm():
-            # Otherwise kernels would be compiled inside the first steps, where nothing can be
-            # shown, and by every worker at the same time.
-            warm_kernels(on_build)
+        # Here, since every worker would compile them at the same time later.
+        start_compiled(self._told.device, on_build)
         if self._told.settings.training:
-            from jstyleid_dreambooth.training.warm import is_training_warm, warm_training
-
-            if not is_training_warm():
-                warm_training(on_build)
+            compile_training(on_build)
 
     def prepare(self, say: Say) -> None:
         """Load the checkpoint, and check that it can draw the size asked for."""

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 from jstyleid_core import runtime
 from jstyleid_core.runtime import Device, DType
 from jstyleid_core.weights.fingerprint import fingerprint
-from jstyleid_core.weights.layout import DEFAULT_MODEL, find_checkpoint, find_downloaded
+from jstyleid_core.weights.layout import (
+    DEFAULT_MODEL,
+    find_checkpoint,
+    find_downloaded,
+    shown_source,
+)
 from jstyleid_runner.checkpoint_stamp import checkpoint_stamp
 from jstyleid_runner.core_bench import OpenCoreBench
 from jstyleid_runner.orders import Order
@@ -19,6 +24,7 @@ from jstyleid_runner.scheduling.devices import Place
 from jstyleid_runner.scheduling.local import LocalCrew
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.starting import start_compiled
 from jstyleid_runner.train_loras import OpenedTrainer
 from jstyleid_runner.trainer import CoreTrainer
 
@@ -29,11 +35,6 @@ if TYPE_CHECKING:
 def named_source(model: str | None) -> str:
     """The checkpoint `--model` means; without it, the environment or the default does."""
     return model or os.environ.get("JSTYLEID_MODEL") or DEFAULT_MODEL
-
-
-def shown_source(source: str) -> str:
-    """A checkpoint as a picture names it: a hub id, or a folder without the user's own path."""
-    return Path(source).resolve().name if Path(source).exists() else source
 
 
 def load_model(source: str, dtype: DType, device: Device, reporter: Reporter) -> "StableDiffusion":
@@ -49,13 +50,8 @@ def load_model(source: str, dtype: DType, device: Device, reporter: Reporter) ->
     def on_build(build: runtime.BuildProgress) -> None:
         reporter.preparing(build.message, build.done, build.total)
 
-    runtime.start(device, report=on_build)
+    start_compiled(device, on_build)
     from jstyleid_core import StableDiffusion
-    from jstyleid_core.warm import is_warm, warm_kernels
-
-    if not is_warm():
-        # Otherwise kernels would be compiled inside the first steps, where nothing can be shown.
-        warm_kernels(on_build)
 
     return StableDiffusion.load(
         checkpoint,

@@ -1,17 +1,14 @@
 """A worker's work on a run: orders in, pictures out, with one engine and one style at a time."""
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic
-
-from PIL.PngImagePlugin import PngInfo
+from typing import TYPE_CHECKING, Generic
 
 from jstyleid_core.errors import InputError
-from jstyleid_core.images import fit, mean_image, open_image
+from jstyleid_core.images import encode_png, fit, mean_image, open_image
 from jstyleid_runner.engine import Engine, StyleT
-from jstyleid_runner.facts import Facts, as_text
+from jstyleid_runner.facts import as_text
 from jstyleid_runner.orders import DrawOrder, InvertOrder, Order, StyliseOrder, TrainOrder
 from jstyleid_runner.scheduling.bench import Say
 
@@ -72,7 +69,7 @@ class RunBench(Generic[StyleT]):
             _counting(orders, say),
         )
         for order, picture in zip(orders, pictures, strict=True):
-            yield _png(picture, order.facts)
+            yield encode_png(picture, as_text(order.facts))
 
     def _prepare_drawing(self, wanted: _Drawing) -> None:
         if wanted == self._drawing:
@@ -89,7 +86,7 @@ class RunBench(Generic[StyleT]):
         contents = [open_image(order.content) for order in orders]
         pictures = self.engine.transfer(contents, style, _counting(orders, say))
         for order, picture in zip(orders, pictures, strict=True):
-            yield _png(picture, order.facts)
+            yield encode_png(picture, as_text(order.facts))
 
     def _style_of(self, order: InvertOrder, say: Say) -> StyleT:
         """The inverted style: held, read from where a worker has kept it, or made."""
@@ -160,12 +157,3 @@ def _counting(
 
     say(name, 0.0)
     return step
-
-
-def _png(picture: "Image", facts: Facts) -> bytes:
-    info = PngInfo()
-    for key, value in as_text(facts).items():
-        info.add_text(key, value)
-    data: Any = io.BytesIO()
-    picture.save(data, format="PNG", pnginfo=info)
-    return bytes(data.getvalue())

@@ -9,6 +9,7 @@ from jstyleid_dreambooth.training.resuming import find_training
 from jstyleid_runner.carry_out import RunRequest, carry_out
 from jstyleid_runner.digests import Reference, describe_reference
 from jstyleid_runner.ingredients import check_pictures
+from jstyleid_runner.listing import listed
 from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.plan import Plan
 from jstyleid_runner.progress import Reporter
@@ -91,9 +92,9 @@ def _make_room(work: Sequence[StyleWork], model: str) -> None:
 
 def _refuse_changes(folder: OutFolder, changes: list[str]) -> None:
     if changes:
-        listed = _listed(changes, _CHANGES)
         raise InputError(
-            f"--out {folder.root}: its pictures were made with other settings:\n{listed}\n"
+            f"--out {folder.root}: its pictures were made with other settings:\n"
+            f"{listed(changes, _CHANGES)}\n"
             "Choose another --out, or give --force to replace the pictures."
         )
 
@@ -103,15 +104,8 @@ def _foreign_message(folder: OutFolder, state: Survey) -> str:
         f"{item.path}: {'; '.join(item.differences) or 'not made by jstyleid run'}"
         for item in state.foreign
     ]
-    listed = _listed(found, _SHOWN)
     return (
         f"--out {folder.root}: {len(state.foreign)} pictures there were not made as this run would "
-        f"make them:\n{listed}\nChoose another --out, or give --force to replace the pictures."
+        f"make them:\n{listed(found, _SHOWN)}\n"
+        "Choose another --out, or give --force to replace the pictures."
     )
-
-
-def _listed(lines: Sequence[str], most: int) -> str:
-    shown = [f"  {line}" for line in lines[:most]]
-    if len(lines) > most:
-        shown.append(f"  and {len(lines) - most} more")
-    return "\n".join(shown)

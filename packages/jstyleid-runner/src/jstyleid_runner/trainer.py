@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.watching import Watcher
+from jstyleid_runner.starting import compile_training
 
 if TYPE_CHECKING:
     from jstyleid_core import StableDiffusion
@@ -30,12 +31,9 @@ class CoreTrainer:
     def train(self, job: TrainingJob, watch: Watcher) -> Path:
         """Train a LoRA, or what is left of it, and return its file."""
         from jstyleid_dreambooth.training.train import train_lora
-        from jstyleid_dreambooth.training.warm import is_training_warm, warm_training
 
         def on_build(build: "BuildProgress") -> None:
             watch.preparing(build.message, build.done, build.total)
 
-        if not is_training_warm():
-            # Otherwise kernels would be compiled inside the first steps.
-            warm_training(on_build)
+        compile_training(on_build)
         return train_lora(job, self._model, self._loras, watch)

@@ -189,3 +189,9 @@ def _weight_files(
 
 def _listing(folder: Path) -> set[str]:
     return {f"{path.parent.name}/{path.name}" for path in folder.glob("*/*")}
+
+
+def shown_source(source: str) -> str:
+    """A checkpoint as files should name it: a hub id, or a folder without the path to it."""
+    folder = Path(source)
+    return folder.resolve().name if folder.exists() else source

@@ -58,7 +58,8 @@ def transfer(
     The settings are recorded in each picture that is written.
     """
     from jstyleid_core import runtime
-    from jstyleid_runner.core_model import load_model, named_source, shown_source
+    from jstyleid_core.weights.layout import shown_source
+    from jstyleid_runner.core_model import load_model, named_source
     from jstyleid_runner.method_settings import method_settings
     from jstyleid_runner.progress import make_reporter
     from jstyleid_runner.sizes import parse_size

@@ -110,20 +110,17 @@ class Board:
             self.open.pop(style)
         return begun
 
-    def done(self, id: str) -> list[Task]:
-        """A running task is done; returns what may be begun now because of it."""
+    def done(self, id: str) -> None:
+        """A running task is done; what waited for nothing else may be begun now."""
         task = self.tasks[id]
         queues = self.styles[task.style]
         queues.running -= 1
         queues.left -= task.cost
         self._move(id, State.DONE)
-        freed = []
         for dependent in self._dependents[id]:
             self._missing[dependent] -= 1
             if not self._missing[dependent] and self.states[dependent] is State.WAITING:
-                freed.append(self.tasks[dependent])
-                self._enqueue(freed[-1])
-        return freed
+                self._enqueue(self.tasks[dependent])
 
     def returned(self, id: str) -> None:
         """A running task was not done, and is the first of its kind to be begun again."""
