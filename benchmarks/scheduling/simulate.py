@@ -7,6 +7,8 @@ tell the time by a cost model, and prints
   run is from the quickest one that the jobs' dependencies allow;
 - the same work arranged as the challenge's reference is: one card draws and trains, three stylise,
   each picture loads the model anew and inverts its style again;
+- B with prior preservation, whose 300 class images all cards draw, and what it would take if one
+  card drew them while the others wait;
 - what the scheduler itself costs a job, and how long a ledger takes to open, with 100,000 jobs.
 
 Nothing here needs a card; one UNet evaluation is taken to last 0.1 s wherever it is.
@@ -20,8 +22,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from jstyleid_runner.jobs import Draw, InvertStyle, Stylise, TrainLoRA
-from jstyleid_runner.plan import Plan, StylePlan
+from jstyleid_runner.jobs import (
+    Draw,
+    DrawClassImage,
+    EncodeClassImages,
+    InvertStyle,
+    Stylise,
+    TrainLoRA,
+)
+from jstyleid_runner.plan import ClassPlan, Plan, StylePlan
 from jstyleid_runner.run_tasks import tasks_of
 from jstyleid_runner.scheduling.board import Board
 from jstyleid_runner.scheduling.cost_model import CostModel
@@ -32,6 +41,7 @@ from jstyleid_runner.scheduling.task import Stage, Task
 
 STYLES, PROMPTS = 28, 25
 TRAIN, INVERT, DRAW, STYLISE = 3 * 500, 20, 2 * 25, 2 * 20
+CLASS_IMAGES = 300
 EVALUATION, LOAD, CHANGE = 0.1, 20.0, 3.0  # seconds: one evaluation, a model, a style's LoRA
 
 
@@ -54,20 +64,26 @@ class Silent:
         sys.exit(f"in a simulation nothing goes wrong: {text}")
 
 
-def plan(styles: int, prompts: int) -> Plan:
-    """Return the plan of a split, without files."""
+def plan(styles: int, prompts: int, class_images: tuple[int, ...] = ()) -> Plan:
+    """Return the plan of a split, without files; of class images the cost of each is given."""
+    shared: ClassPlan | None = None
+    needs: tuple[str, ...] = ()
+    if class_images:
+        draws = tuple(DrawClassImage(n, "", cost) for n, cost in enumerate(class_images))
+        shared = ClassPlan(draws, EncodeClassImages(tuple(draw.id for draw in draws)))
+        needs = (shared.encode.id,)
     found = []
     for number in range(styles):
         style = f"{number:04}"
-        train = TrainLoRA(style, (), (), TRAIN)
+        train = TrainLoRA(style, (), (), TRAIN, needs)
         invert = InvertStyle(style, Path(), INVERT)
-        draws = tuple(
+        contents = tuple(
             Draw("content", style, f"{n}", f"{n}", n, 25, DRAW, needs=(train.id,))
             for n in range(prompts))
         stylised = tuple(Stylise(style, draw.prompt, STYLISE, (draw.id, invert.id))
-                         for draw in draws)
-        found.append(StylePlan(style, (), train, invert, draws, stylised))
-    return Plan(tuple(found))
+                         for draw in contents)
+        found.append(StylePlan(style, (), train, invert, contents, stylised))
+    return Plan(tuple(found), shared)
 
 
 def simulate(tasks: list[Task], cards: int, folder: Path) -> tuple[SimulatedCrew, float]:
@@ -124,6 +140,12 @@ def main() -> None:
             if cards == 4:
                 print(f"  reference arrangement on 4 cards: {reference_arrangement():.0f} s, "
                       f"{reference_arrangement() / crew.now:.1f} x as long")
+        for cards in (4, 64):
+            together, alone = (
+                simulate(tasks_of(plan(STYLES, PROMPTS, costs), 1), cards, folder)[0].now
+                for costs in ((DRAW,) * CLASS_IMAGES, (DRAW * CLASS_IMAGES,)))
+            print(f"  {cards:2} cards, {CLASS_IMAGES} class images: {together:.0f} s; "
+                  f"drawn by one card: {alone:.0f} s")
         many = tasks_of(plan(1923, PROMPTS), 1)
         _, seconds = simulate(many, 64, folder)
         print(f"{len(many)} jobs: {1000 * seconds / len(many):.2f} ms of scheduling each")

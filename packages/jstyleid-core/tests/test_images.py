@@ -103,9 +103,10 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
         copy = temporary.read_bytes()
         left = temporary.name
     (tmp_path / left).write_bytes(copy)
+    (tmp_path / ".mine.part.png").touch()
     remove_leftovers(tmp_path)
     remove_leftovers(tmp_path / "nowhere")
-    assert [p.name for p in tmp_path.iterdir()] == ["result.png"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".mine.part.png", "result.png"]
 
 
 def test_a_full_disk(tmp_path: Path) -> None:

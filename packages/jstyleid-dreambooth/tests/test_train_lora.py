@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import math
 import signal
@@ -223,7 +222,6 @@ def test_class_images_are_drawn_once(
     train_lora(job, model, loras, Notes())
     [folder] = job.class_folder.iterdir()
     drawn = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
-    drawn.pop(".lock")
     assert sorted(drawn) == ["0000.png", "0001.png", "0002.png", "latents.safetensors"]
     other, watch = replace(job, folder=job.folder.with_name("other")), Notes()
     train_lora(other, model, loras, watch)
@@ -237,23 +235,20 @@ def test_class_images_are_drawn_once(
     assert watch.stages[0] == ("drawing 1 class images", 2, 4)
 
 
-def test_two_trainings_do_not_draw_the_same_class_images(
+def test_latents_that_were_made_beforehand(
     model: Any, loras: LoRAs, make_job: Callable[..., TrainingJob]
 ) -> None:
     job = make_job(**PRIOR)
-    train_lora(job, model, loras, Notes())
+    whole = train_lora(job, model, loras, Notes()).read_bytes()
     [folder] = job.class_folder.iterdir()
-    lock, watch = (folder / ".lock").open("w"), Notes()
-    fcntl.flock(lock, fcntl.LOCK_EX)  # as another process that draws them
-
-    def note(text: str) -> None:
-        watch.said.append(text)
-        lock.close()  # it is done
-
-    watch.note = note  # type: ignore[method-assign]
-    train_lora(replace(job, folder=job.folder.with_name("other")), model, loras, watch)
-    assert "another training draws the class images; waiting for them" in watch.said
+    latents, watch = folder.rename(folder.with_name("elsewhere")) / "latents.safetensors", Notes()
+    told = replace(job, folder=job.folder.with_name("other"), class_latents=latents)
+    assert train_lora(told, model, loras, watch).read_bytes() == whole
     assert [name for name, _, _ in watch.stages] == ["training 00"]
+    assert not folder.exists()
+    latents.write_bytes(latents.read_bytes()[:-9])
+    with pytest.raises(InputError, match=r"latents\.safetensors: damaged"):
+        train_lora(replace(told, folder=job.folder.with_name("third")), model, loras, Notes())
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(

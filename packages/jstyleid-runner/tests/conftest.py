@@ -14,10 +14,13 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save
 from typer.testing import CliRunner
 
 from jstyleid_core import runtime
 from jstyleid_dreambooth import LoRAWeights, LowRank, read_lora, write_lora
+from jstyleid_dreambooth.training.class_images import ClassImage
+from jstyleid_dreambooth.training.class_samples import read_latents
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.recipe import digest
 from jstyleid_dreambooth.training.watching import Watcher
@@ -26,7 +29,7 @@ from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app
 from jstyleid_runner.core_bench import CoreBench, OpenCoreBench
 from jstyleid_runner.core_model import CoreModel
-from jstyleid_runner.engine import CoreEngine, OnStep
+from jstyleid_runner.engine import CoreEngine, OnPicture, OnStep
 from jstyleid_runner.orders import Order
 from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.plan import build_plan
@@ -83,7 +86,20 @@ class FakeEngine:
     def train(self, job: TrainingJob, watch: Watcher) -> Path:
         self.before_call("train")
         assert self._drawing is None, "a LoRA is attached"
+        if job.settings.prior:
+            assert job.class_latents, "a run makes them beforehand"
+            read_latents(job.class_latents, job.settings.prior.images)
         return train(job, self._fingerprint, watch, self._count)
+
+    def draw_class_image(self, image: ClassImage, on_step: OnStep) -> Image.Image:
+        self.before_call("draw_class_image")
+        self._work(image.steps, 1 if image.guidance == 1 else 2, on_step)
+        return self._paint(image.prompt, str(image.seed))
+
+    def encode_class_images(self, images: Sequence[Path], on_picture: OnPicture) -> bytes:
+        self.before_call("encode_class_images")
+        values = np.array([[np.asarray(Image.open(path)).mean()] for path in images], np.float32)
+        return save({"mean": values, "deviation": values})
 
     def check_lora(self, lora: Path) -> None:
         self.before_call("check_lora")
@@ -301,7 +317,9 @@ def make_request(data: Path, tmp_path: Path) -> MakeRequest:
             "styleid": {"steps": 4},
         }
         settings = RunSettings.create(**(values | changes))
-        plan = build_plan(read_split(data, "S", styles), settings, prompts, loras=loras)
+        objects = ("apple", "ball")
+        plan = build_plan(read_split(data, "S", styles), settings, prompts, loras=loras,
+                          objects=objects)  # fmt: skip
         folder = OutFolder(tmp_path / out)
         folder.prepare()
         return RunRequest(plan, settings, folder, batch, force)

@@ -236,15 +236,18 @@ def test_leftovers_of_a_killed_run_are_removed(
 ) -> None:
     request = make_request()
     leftovers = [
-        request.folder.root / "00" / ".Ring.abc123.part.png",
-        request.folder.hidden / ".run.abc123.part.json",
-        request.folder.content("04", "").parent / ".Ring.xyz.part.png",
+        request.folder.root / "00" / ".Ring.abcd_123.part.png",
+        request.folder.hidden / ".run.0a1b2c3d.part.json",
+        request.folder.content("04", "").parent / ".Ring.xyz_wvut.part.png",
+        request.folder.class_images / "0123abcd" / ".0001.abcd_123.part.png",
     ]
-    for path in leftovers:
+    mine = request.folder.root / "00" / ".Ring.part.png"
+    for path in (*leftovers, mine):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"half")
     run(request, fake_model(), reporter)
     assert not any(path.exists() for path in leftovers)
+    assert mine.exists()
 
 
 def test_more_styles_can_be_added_later(

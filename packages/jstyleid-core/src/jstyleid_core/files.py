@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from jstyleid_core.errors import OutputError
+
+_LEFTOVER = re.compile(r"\..*\.[a-z0-9_]{8}\.part(\.[^.]+)?")
 
 
 @contextlib.contextmanager
@@ -45,13 +48,19 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def is_leftover(path: Path) -> bool:
+    """Whether a file has such a name as `atomic_path` gives to what it is writing."""
+    return _LEFTOVER.fullmatch(path.name) is not None
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what a killed process was writing to `folder` through `atomic_path`.
 
     Nobody else may be writing there.
     """
     for path in folder.glob(".*.part*"):
-        path.unlink(missing_ok=True)
+        if is_leftover(path):
+            path.unlink(missing_ok=True)
 
 
 def _output_error(path: Path, error: OSError) -> OutputError:

@@ -60,9 +60,12 @@ def carry_out(
         OutputError: a picture or the ledger cannot be written.
     """
     plan, folder = request.plan, request.folder
-    orders = orders_of(state, folder, keep_styles=len(force.workers) > 1)
+    orders = orders_of(
+        state, folder, keep_styles=len(force.workers) > 1, batch=request.batch
+    )
     tasks = tasks_of(plan, request.batch)
-    paths = {job.id: path for job in plan.jobs if (path := product_path(job, folder))}
+    paths = {job.id: path for job in plan.jobs
+             if (path := product_path(job, folder, state.class_work))}
     pictures = {(stylise or draw).id for style in plan.styles for draw, stylise in style.pairs}
     results = {id: paths[id] for id in orders if id in pictures}
     loras = tuple(sorted({order.lora for order in orders.values()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jstyleid_core import runtime
+from jstyleid_core.errors import CheckpointError
 from jstyleid_core.runtime import Device
 from jstyleid_runner.orders import Order
 from jstyleid_runner.run_bench import RunBench
@@ -23,6 +24,7 @@ class OpenCoreBench:
         settings: of the run.
         loras: files that will be drawn with.
         native_log: where what Jittor's compiled parts write goes.
+        fingerprint: of the checkpoint, where the worker's machine may have another one.
     """
 
     source: str
@@ -30,6 +32,7 @@ class OpenCoreBench:
     settings: RunSettings
     loras: tuple[Path, ...]
     native_log: Path
+    fingerprint: str | None = None
 
     def __call__(self) -> "CoreBench":
         """Make the bench."""
@@ -52,7 +55,11 @@ class CoreBench:
             compile_training(on_build)
 
     def prepare(self, say: Say) -> None:
-        """Load the checkpoint, and check that it can draw the size asked for."""
+        """Load the checkpoint, and check that it can draw the size asked for.
+
+        Raises:
+            CheckpointError: it cannot, or is not the run's.
+        """
         from jstyleid_core import StableDiffusion
         from jstyleid_runner.engine import CoreEngine
 
@@ -62,6 +69,11 @@ class CoreBench:
             report=lambda part, done, total: say(f"loading {part} {done}/{total}", 0.0),
         )
         model.check_size(self._told.settings.size)
+        if self._told.fingerprint not in (None, model.fingerprint):
+            raise CheckpointError(
+                f"{self._told.source}: not the checkpoint that this run is made with. Copy that "
+                "one there, or remove what an earlier download has left."
+            )
         engine = CoreEngine(model, self._told.settings)
         self.work = RunBench(engine, self._told.settings.size, self._told.loras)
 

@@ -1,7 +1,7 @@
 """Starting Jittor and loading the checkpoint, with progress."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,11 @@ from jstyleid_runner.core_bench import OpenCoreBench
 from jstyleid_runner.orders import Order
 from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.progress import Reporter
+from jstyleid_runner.record import RunRecord
 from jstyleid_runner.scheduling.crew import Crew
-from jstyleid_runner.scheduling.devices import Place
-from jstyleid_runner.scheduling.local import LocalCrew
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.staff import NOBODY, Staff
 from jstyleid_runner.starting import start_compiled
 from jstyleid_runner.train_loras import OpenedTrainer
 from jstyleid_runner.trainer import CoreTrainer
@@ -67,16 +67,16 @@ class CoreModel:
         source: folder or hub id.
         device: to start Jittor on.
         reporter: shows the loading.
-        places: of the workers; none where everything is done in this process.
+        staff: the workers; none where everything is done in this process.
     """
 
     def __init__(
-        self, source: str, device: Device, reporter: Reporter, places: Sequence[Place] = ()
+        self, source: str, device: Device, reporter: Reporter, staff: Staff = NOBODY
     ) -> None:
         self.source = source
         self._device = device
         self._reporter = reporter
-        self._places = places
+        self._staff = staff
 
     def stamp(self) -> str | None:
         """The stamp of the checkpoint's files on this machine; None before a download."""
@@ -95,14 +95,18 @@ class CoreModel:
         loras: tuple[Path, ...],
         order_of: Callable[[Task], Order],
     ) -> Crew:
-        """A process for each place."""
-        bench = OpenCoreBench(self.source, self._device, settings, loras, folder.native_log)
-        return LocalCrew(self._places, bench, order_of)
+        """The staff, with the model that the folder's record names."""
+        record = RunRecord.read(folder.record)
+        bench = OpenCoreBench(
+            self.source, self._device, settings, loras, folder.native_log,
+            record.model.fingerprint if record else None,
+        )
+        return self._staff.crew(bench, order_of)
 
     @property
     def workers(self) -> tuple[str, ...]:
         """The names of the workers."""
-        return tuple(place.name for place in self._places)
+        return self._staff.workers
 
     def open_trainer(self, dtype: DType, size: tuple[int, int]) -> OpenedTrainer:
         """Load the checkpoint and check that it can be trained at this size."""

@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from jstyleid_dreambooth.training.class_images import ClassImage
+from jstyleid_dreambooth.training.class_samples import draw_class_image, encode_class_images
 from jstyleid_dreambooth.training.watching import Watcher
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.trainer import CoreTrainer, Trainer
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from jstyleid_dreambooth.training.job import TrainingJob
 
 OnStep = Callable[[], None]
+OnPicture = Callable[[int, int], None]
+"""Told how many pictures are done, and of how many."""
 StyleT = TypeVar("StyleT")
 
 
@@ -42,6 +46,14 @@ class Engine(Trainer, Protocol[StyleT]):
         self, texts: Sequence[str], seeds: Sequence[int], on_step: OnStep
     ) -> "list[Image]":
         """Draw each text from its seed; only within `drawing`."""
+        ...
+
+    def draw_class_image(self, image: ClassImage, on_step: OnStep) -> "Image":
+        """Draw what a training is told not to forget."""
+        ...
+
+    def encode_class_images(self, images: Sequence[Path], on_picture: OnPicture) -> bytes:
+        """The content of the file that trainings read of class images."""
         ...
 
     def invert_style(self, image: "Image", on_step: OnStep) -> StyleT:
@@ -116,6 +128,15 @@ class CoreEngine:
             start=self._start,
             on_step=on_step,
         )
+
+    def draw_class_image(self, image: ClassImage, on_step: OnStep) -> "Image":
+        """Draw what a training is told not to forget."""
+        with self._loras.disabled():
+            return draw_class_image(image, self.model, on_step)
+
+    def encode_class_images(self, images: Sequence[Path], on_picture: OnPicture) -> bytes:
+        """The content of the file that trainings read of class images."""
+        return encode_class_images(images, self.model, on_picture)
 
     def invert_style(self, image: "Image", on_step: OnStep) -> "Style":
         """Invert a style's reference, which has its final size."""

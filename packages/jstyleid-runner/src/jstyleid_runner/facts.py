@@ -70,6 +70,14 @@ def as_text(facts: Facts) -> dict[str, str]:
     return {KEY: json.dumps(facts, sort_keys=True)}
 
 
+def carries(path: Path, wanted: Facts) -> bool:
+    """Whether there is a whole picture at `path`, made by these very facts."""
+    try:
+        return read_facts(path) == wanted
+    except (FileNotFoundError, DamagedError, NotOursError):
+        return False
+
+
 def read_facts(path: Path) -> Facts:
     """The facts inside the picture at `path`, which is checked from its first to its last byte.
 

@@ -10,6 +10,47 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
+class DrawClassImage:
+    """Draw one of the class images, which the trainings of all styles share.
+
+    Attributes:
+        number: its place among them.
+        text: what is drawn.
+    """
+
+    number: int
+    text: str
+    evaluations: int
+
+    @property
+    def id(self) -> str:
+        """The job's name in logs."""
+        return f"class/{self.number:04}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The ids of the jobs that must be done before."""
+        return ()
+
+
+@dataclass(frozen=True)
+class EncodeClassImages:
+    """Make the latents of all class images, which is what trainings read; the UNet rests."""
+
+    needs: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """The job's name in logs."""
+        return "class/latents"
+
+    @property
+    def evaluations(self) -> int:
+        """None."""
+        return 0
+
+
+@dataclass(frozen=True)
 class TrainLoRA:
     """Train the LoRA that a style is drawn with.
 
@@ -22,16 +63,12 @@ class TrainLoRA:
     samples: tuple[Path, ...]
     objects: tuple[str, ...]
     evaluations: int
+    needs: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
         """The job's name in logs."""
         return f"lora/{self.style}"
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The ids of the jobs that must be done before."""
-        return ()
 
 
 @dataclass(frozen=True)
@@ -97,4 +134,4 @@ class Stylise:
         return f"picture/{self.style}/{self.prompt}"
 
 
-Job = TrainLoRA | InvertStyle | Draw | Stylise
+Job = DrawClassImage | EncodeClassImages | TrainLoRA | InvertStyle | Draw | Stylise

@@ -148,6 +148,25 @@ WorkersOption = Annotated[
         rich_help_panel=_MODEL,
     ),
 ]
+EngineOption = Annotated[
+    Literal["local", "ray"],
+    typer.Option(
+        "--engine",
+        help="Workers on this machine, or on a Ray cluster: one on each of its GPUs, or as many as "
+        "--gpus says.",
+        rich_help_panel=_MODEL,
+    ),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT|auto",
+        help="With --engine ray: the cluster, as `ray start --head` shows it. Without it Ray is "
+        "started on this machine.",
+        rich_help_panel=_MODEL,
+    ),
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", allow_from_autoenv=False, help="Print it as JSON.")
 ]

@@ -1,14 +1,41 @@
 """What a worker is told: all it has to know of a job, in plain data that goes through a pipe."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from jstyleid_dreambooth.training.class_images import ClassImage
 from jstyleid_dreambooth.training.job import TrainingJob
+from jstyleid_runner.class_work import ClassWork
 from jstyleid_runner.facts import Facts
-from jstyleid_runner.jobs import Draw, InvertStyle, Job, Stylise, TrainLoRA
+from jstyleid_runner.jobs import (
+    Draw,
+    DrawClassImage,
+    EncodeClassImages,
+    InvertStyle,
+    Job,
+    Stylise,
+    TrainLoRA,
+)
 from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.survey import StyleWork, Survey
+
+
+@dataclass(frozen=True)
+class ClassImageOrder:
+    """Draw a class image."""
+
+    id: str
+    steps: int
+    image: ClassImage
+
+
+@dataclass(frozen=True)
+class ClassLatentsOrder:
+    """Encode the class images."""
+
+    id: str
+    images: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -40,6 +67,7 @@ class DrawOrder:
     Attributes:
         lora: the file it is drawn with.
         facts: what is recorded in the picture.
+        company: text and seed of all pictures it is drawn together with, itself among them.
     """
 
     id: str
@@ -49,43 +77,67 @@ class DrawOrder:
     lora: Path | None
     start: tuple[Path, ...]
     facts: Facts
+    company: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
 class StyliseOrder:
-    """Give a content the look of a style that is inverted."""
+    """Give a content the look of a style that is inverted.
+
+    Attributes:
+        facts: what is recorded in the picture.
+        company: all contents it is stylised together with, itself among them.
+    """
 
     id: str
     steps: int
     content: Path
     style: InvertOrder
     facts: Facts
+    company: tuple[Path, ...]
 
 
-Order = TrainOrder | InvertOrder | DrawOrder | StyliseOrder
+Order = ClassImageOrder | ClassLatentsOrder | TrainOrder | InvertOrder | DrawOrder | StyliseOrder
 
 
-def orders_of(state: Survey, folder: OutFolder, keep_styles: bool) -> dict[str, Order]:
+def orders_of(
+    state: Survey, folder: OutFolder, *, keep_styles: bool, batch: int
+) -> dict[str, Order]:
     """The orders for all that is left to do, by the jobs' ids.
 
     Args:
         state: what is left.
         folder: where everything is.
         keep_styles: whether workers are to share what they invert.
+        batch: how many pictures are computed together.
     """
     orders: dict[str, Order] = {}
+    latents = None
+    if state.class_work:
+        orders |= _orders_of_class_images(state.class_work)
+        latents = state.class_work.images.latents
     for work in state.work:
         if work.pending:
-            orders |= _orders_of_style(work, folder, keep_styles)
+            orders |= _orders_of_style(work, folder, latents, keep_styles, batch)
+    return orders
+
+
+def _orders_of_class_images(work: ClassWork) -> Mapping[str, Order]:
+    orders: dict[str, Order] = {}
+    for job in work.undrawn:
+        image = work.images.images[job.number]
+        orders[job.id] = ClassImageOrder(job.id, image.steps, image)
+    if work.encode:
+        orders[work.encode.id] = ClassLatentsOrder(work.encode.id, work.images.paths)
     return orders
 
 
 def _orders_of_style(
-    work: StyleWork, folder: OutFolder, keep_styles: bool
+    work: StyleWork, folder: OutFolder, latents: Path | None, keep_styles: bool, batch: int
 ) -> Mapping[str, Order]:
     plan, orders = work.plan, dict[str, Order]()
     if work.training and plan.train:
-        orders[plan.train.id] = TrainOrder(work.training)
+        orders[plan.train.id] = TrainOrder(replace(work.training, class_latents=latents))
     invert = None
     if plan.invert:
         invert = InvertOrder(
@@ -96,24 +148,36 @@ def _orders_of_style(
             folder.inverted(plan.style) if keep_styles else None,
         )
         orders[invert.id] = invert
-    for item in work.pending:
+    mates = {draw.id: [mate for mate, _ in group]
+             for group in plan.groups(batch) for draw, _ in group}
+    for item in (*work.pending, *work.company):
         draw = item.draw
         if item.undrawn:
             facts = item.draw_facts if item.stylise else item.picture_facts
+            company = tuple((mate.text, mate.seed) for mate in mates[draw.id])
             orders[draw.id] = DrawOrder(
-                draw.id, draw.steps, draw.text, draw.seed, work.lora_file, draw.start, facts
+                draw.id, draw.steps, draw.text, draw.seed, work.lora_file, draw.start, facts,
+                company,
             )
+    for item in work.pending:
         if item.stylise and invert:
-            content = folder.content(draw.style, draw.prompt)
+            contents = tuple(folder.content(mate.style, mate.prompt)
+                             for mate in mates[item.draw.id])
             orders[item.stylise.id] = StyliseOrder(
-                item.stylise.id, item.stylise.evaluations, content, invert, item.picture_facts
+                item.stylise.id, item.stylise.evaluations,
+                folder.content(item.draw.style, item.draw.prompt), invert, item.picture_facts,
+                contents,
             )
     return orders
 
 
-def product_path(job: Job, folder: OutFolder) -> Path | None:
+def product_path(job: Job, folder: OutFolder, class_work: ClassWork | None) -> Path | None:
     """Where what a worker sends for a job belongs; None for what the worker keeps itself."""
     match job:
+        case DrawClassImage():
+            return class_work.images.paths[job.number] if class_work else None
+        case EncodeClassImages():
+            return class_work.images.latents if class_work else None
         case TrainLoRA() | InvertStyle():
             return None
         case Draw(kind="content"):

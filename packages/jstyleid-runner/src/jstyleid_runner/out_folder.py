@@ -60,7 +60,8 @@ class OutFolder(WorkFolder):
 
     def remove_leftovers(self, styles: Iterable[str]) -> None:
         """Remove the files a killed run was writing. Finished files have other names."""
-        folders = [self.root, self.hidden, self.sheet("").parent, self.inverted("").parent]
+        self.remove_shared_leftovers()
+        folders = [self.root, self.sheet("").parent, self.inverted("").parent]
         for style in styles:
             folders += [self.root / style, self.content(style, "").parent]
         for folder in folders:

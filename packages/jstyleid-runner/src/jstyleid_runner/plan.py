@@ -9,8 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jstyleid_dreambooth.training.class_images import class_prompts
 from jstyleid_runner.draws import content_seed, reference_index
-from jstyleid_runner.jobs import Draw, InvertStyle, Job, Stylise, TrainLoRA
+from jstyleid_runner.jobs import (
+    Draw,
+    DrawClassImage,
+    EncodeClassImages,
+    InvertStyle,
+    Job,
+    Stylise,
+    TrainLoRA,
+)
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.split import Split, StyleFolder
 
@@ -41,6 +50,15 @@ class StylePlan:
             return tuple((draw, None) for draw in self.draws)
         return tuple(zip(self.draws, self.stylised, strict=True))
 
+    def groups(self, batch: int) -> Sequence[Sequence[tuple[Draw, Stylise | None]]]:
+        """The prompts' jobs by `batch` pictures, which are computed together.
+
+        A picture can depend in its last bits on what it is computed with. So who keeps whom
+        company follows from the plan alone, not from what is done already or who is idle.
+        """
+        pairs = self.pairs
+        return [pairs[first : first + batch] for first in range(0, len(pairs), batch)]
+
     @property
     def jobs(self) -> Iterator[Job]:
         """Every job, none before what it needs."""
@@ -53,14 +71,35 @@ class StylePlan:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All jobs of a run, by style."""
+class ClassPlan:
+    """The jobs of the class images, which all trainings need."""
 
-    styles: tuple[StylePlan, ...]
+    draws: tuple[DrawClassImage, ...]
+    encode: EncodeClassImages
 
     @property
     def jobs(self) -> Iterator[Job]:
         """Every job, none before what it needs."""
+        yield from self.draws
+        yield self.encode
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a run, by style.
+
+    Attributes:
+        class_images: there are some where trainings take them.
+    """
+
+    styles: tuple[StylePlan, ...]
+    class_images: ClassPlan | None = None
+
+    @property
+    def jobs(self) -> Iterator[Job]:
+        """Every job, none before what it needs."""
+        if self.class_images:
+            yield from self.class_images.jobs
         for style in self.styles:
             yield from style.jobs
 
@@ -94,13 +133,16 @@ def build_plan(
         objects: what class images show, where the training takes any.
 
     Raises:
-        InputError: a style lacks the reference asked for, or the start leaves no step to take.
+        InputError: a style lacks the reference asked for, the start leaves no step to take, or
+            class images are to show objects and there are none.
     """
+    shared = _plan_class_images(settings, objects)
     return Plan(
         tuple(
-            _plan_style(style, settings, prompts, (loras or {}).get(style.id), objects)
+            _plan_style(style, settings, prompts, (loras or {}).get(style.id), objects, shared)
             for style in split.styles
-        )
+        ),
+        shared,
     )
 
 
@@ -109,17 +151,30 @@ def guidance_evaluations(scale: float) -> int:
     return 1 if scale == 1 else 2
 
 
+def _plan_class_images(settings: RunSettings, objects: tuple[str, ...]) -> ClassPlan | None:
+    prior = settings.training.prior if settings.training else None
+    if prior is None:
+        return None
+    draws = tuple(
+        DrawClassImage(number, text, prior.evaluations)
+        for number, text in enumerate(class_prompts(prior, objects))
+    )
+    return ClassPlan(draws, EncodeClassImages(tuple(draw.id for draw in draws)))
+
+
 def _plan_style(
     style: StyleFolder,
     settings: RunSettings,
     prompts: int | None,
     lora: Path | None,
     objects: tuple[str, ...],
+    shared: ClassPlan | None,
 ) -> StylePlan:
     train = invert = None
     if settings.training:
         evaluations = settings.training.evaluations
-        train = TrainLoRA(style.id, style.references, objects, evaluations)
+        needs = (shared.encode.id,) if shared else ()
+        train = TrainLoRA(style.id, style.references, objects, evaluations, needs)
     if settings.styleid and settings.reference:
         chosen = style.references[reference_index(style, settings.reference, settings.seed)]
         invert = InvertStyle(style.id, chosen, settings.styleid.steps)

@@ -1,16 +1,13 @@
 """What a run's folder holds that can be removed: it is made again when it is needed."""
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from jstyleid_core.errors import OutputError
+from jstyleid_core.files import is_leftover
 from jstyleid_runner.out_folder import OutFolder
-
-_LEFTOVER = re.compile(r"\..*\.[a-z0-9_]{8}\.part(\.[^.]+)?")
-"""The names that `atomic_path` gives to what it is writing."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +66,12 @@ def _leftovers(folder: OutFolder) -> Iterator[Path]:
     beside_pictures = [path for place in (folder.root, *styles) for path in sorted(place.iterdir())
                        if path.is_file()]
     for path in (*beside_pictures, *_below(folder.hidden)):
-        if _LEFTOVER.fullmatch(path.name):
+        if is_leftover(path):
             yield path
 
 
 def _whole(files: list[Path]) -> Iterator[Path]:
-    return (file for file in files if not _LEFTOVER.fullmatch(file.name))
+    return (file for file in files if not is_leftover(file))
 
 
 def _below(folder: Path) -> list[Path]:

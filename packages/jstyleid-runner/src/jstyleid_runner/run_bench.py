@@ -3,18 +3,27 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import encode_png, fit, mean_image, open_image
 from jstyleid_runner.engine import Engine, StyleT
 from jstyleid_runner.facts import as_text
-from jstyleid_runner.orders import DrawOrder, InvertOrder, Order, StyliseOrder, TrainOrder
-from jstyleid_runner.scheduling.bench import Say
+from jstyleid_runner.orders import (
+    ClassImageOrder,
+    ClassLatentsOrder,
+    DrawOrder,
+    InvertOrder,
+    Order,
+    StyliseOrder,
+    TrainOrder,
+)
+from jstyleid_runner.scheduling.bench import Fault, Say, fault_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_T = TypeVar("_T")
 _Drawing = tuple[Path | None, tuple[Path, ...]]
 """What drawing is set up for: a LoRA, and the pictures it starts from."""
 
@@ -38,12 +47,26 @@ class RunBench(Generic[StyleT]):
         self._drawing: _Drawing | None = None
         self._set_up = ExitStack()
         self._style: tuple[str, StyleT] | None = None
+        self._in_company = True
         for lora in loras:
             engine.check_lora(lora)
 
     def perform(self, orders: Sequence[Order], say: Say) -> Iterator[bytes | None]:
-        """Do orders of one kind and style; yields what is to be stored of each."""
+        """Do orders of one kind, style and group; yields what is to be stored of each."""
+        try:
+            yield from self._perform(orders, say)
+        except Exception as error:
+            if fault_of(error) is Fault.MEMORY:
+                # Less will be asked for at a time, and there is no room for company.
+                self._in_company = False
+            raise
+
+    def _perform(self, orders: Sequence[Order], say: Say) -> Iterator[bytes | None]:
         match orders[0]:
+            case ClassImageOrder():
+                yield from self._draw_class_image(orders[0], say)
+            case ClassLatentsOrder():
+                yield self._encode_class_images(orders[0], say)
             case TrainOrder():
                 self._train(orders[0], say)
                 yield None
@@ -61,15 +84,36 @@ class RunBench(Generic[StyleT]):
         self._drawing = self._style = None
         self.engine.train(order.training, _TrainingSays(say))
 
+    def _draw_class_image(self, order: ClassImageOrder, say: Say) -> Iterator[bytes]:
+        picture = self.engine.draw_class_image(order.image, _counting([order], say))
+        yield encode_png(picture, order.image.text)
+
+    def _encode_class_images(self, order: ClassLatentsOrder, say: Say) -> bytes:
+        return self.engine.encode_class_images(
+            order.images,
+            lambda done, total: say(f"encoding class images {done}/{total}", done / total),
+        )
+
     def _draw(self, orders: Sequence[DrawOrder], say: Say) -> Iterator[bytes]:
         self._prepare_drawing((orders[0].lora, orders[0].start))
+        together = self._together([(order.text, order.seed) for order in orders],
+                                  orders[0].company)
         pictures = self.engine.generate(
-            [order.text for order in orders],
-            [order.seed for order in orders],
+            [text for text, _ in together],
+            [seed for _, seed in together],
             _counting(orders, say),
         )
-        for order, picture in zip(orders, pictures, strict=True):
+        for order in orders:
+            picture = pictures[together.index((order.text, order.seed))]
             yield encode_png(picture, as_text(order.facts))
+
+    def _together(self, asked: Sequence[_T], company: Sequence[_T]) -> Sequence[_T]:
+        """What is computed with what was asked for.
+
+        The whole group, though some of it may be there already: in other company a picture would
+        differ in its last bits from that of a run that was never stopped.
+        """
+        return company if self._in_company else asked
 
     def _prepare_drawing(self, wanted: _Drawing) -> None:
         if wanted == self._drawing:
@@ -83,9 +127,11 @@ class RunBench(Generic[StyleT]):
 
     def _stylise(self, orders: Sequence[StyliseOrder], say: Say) -> Iterator[bytes]:
         style = self._style_of(orders[0].style, say)
-        contents = [open_image(order.content) for order in orders]
+        together = self._together([order.content for order in orders], orders[0].company)
+        contents = [open_image(path) for path in together]
         pictures = self.engine.transfer(contents, style, _counting(orders, say))
-        for order, picture in zip(orders, pictures, strict=True):
+        for order in orders:
+            picture = pictures[together.index(order.content)]
             yield encode_png(picture, as_text(order.facts))
 
     def _style_of(self, order: InvertOrder, say: Say) -> StyleT:
@@ -145,7 +191,7 @@ class _TrainingSays:
 
 
 def _counting(
-    orders: Sequence[InvertOrder | DrawOrder | StyliseOrder], say: Say
+    orders: Sequence[ClassImageOrder | InvertOrder | DrawOrder | StyliseOrder], say: Say
 ) -> Callable[[], None]:
     """What is to be called at each step of orders that are done together."""
     name, steps, done = ", ".join(order.id for order in orders), orders[0].steps, 0

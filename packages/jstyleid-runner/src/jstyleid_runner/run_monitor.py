@@ -44,8 +44,10 @@ class RunMonitor:
 
     def began(self, worker: str, tasks: Sequence[Task]) -> None:
         """A worker has been given work."""
-        # A sheet that shows less than there is would outlive a stop.
-        self._folder.sheet(tasks[0].style).unlink(missing_ok=True)
+        if tasks[0].style in self._plans:
+            # A sheet that shows less than there is would outlive a stop.
+            self._folder.sheet(tasks[0].style).unlink(missing_ok=True)
+        self._tally.begun.update(task.id for task in tasks)
         self._at_work[worker], self._shown[worker] = list(tasks), 0.0
         self._costs[worker] = sum(task.cost for task in tasks)
         self._reporter.worker(worker, ", ".join(task.id for task in tasks))
@@ -54,7 +56,7 @@ class RunMonitor:
         """A worker says what it is at."""
         self._reporter.worker(worker, detail)
         if self._at_work.get(worker):
-            # It may begin anew within a task, as when class images are drawn before training.
+            # It may begin anew within a task, as when a style is read or inverted for a picture.
             self._advance(worker, max(self._shown[worker], share * self._costs[worker]))
 
     def finished(self, worker: str, task: Task, output: Output | None) -> None:

@@ -8,15 +8,19 @@ from jstyleid_runner.plan import Plan
 from jstyleid_runner.progress import Reporter
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.tally import Tally
 
 
-def write_pages(plan: Plan, settings: RunSettings, folder: OutFolder, reporter: Reporter) -> None:
+def write_pages(
+    plan: Plan, settings: RunSettings, folder: OutFolder, reporter: Reporter, tally: Tally
+) -> None:
     """Write `gallery.html` and `timeline.html`, unless no picture has come since.
 
     Raises:
         OutputError: one cannot be written.
     """
-    if _is_current(plan, folder):
+    # Only after a run that did nothing do the files' times decide: somebody may set the clock.
+    if not tally.begun and _is_current(plan, folder):
         return
     facts = {
         "method": settings.method,

@@ -54,7 +54,7 @@ def run_split(request: RunRequest, force: Workforce, reporter: Reporter, tally: 
         if record and record.model.fingerprint != fingerprint and not request.force:
             _refuse_changes(folder, [f"model: {record.model.source} there, {force.source} now"])
 
-    state = survey(plan, folder, settings, fingerprint)
+    state = survey(plan, folder, settings, fingerprint, request.batch)
     if state.foreign and not request.force:
         raise InputError(_foreign_message(folder, state))
     tally.done = state.done
@@ -67,7 +67,11 @@ def run_split(request: RunRequest, force: Workforce, reporter: Reporter, tally: 
         versions=versions(),
     ).write(folder.record)
     _make_room(state.work, fingerprint)
-    carry_out(request, state, force, reporter, tally)
+    try:
+        carry_out(request, state, force, reporter, tally)
+    finally:
+        # A worker that was killed may have left something, however the run ends.
+        folder.remove_leftovers(style.style for style in plan.styles)
     for style in plan.styles:
         if not folder.sheet(style.style).exists():
             write_style_sheet(folder, style)

@@ -89,7 +89,7 @@ def run_status(folder: OutFolder, now: float) -> RunStatus:
 
     Args:
         folder: of the run.
-        now: the time of day.
+        now: the time of day, by the run's clock.
 
     Raises:
         InputError: there is no ledger.

@@ -1,6 +1,6 @@
 """How far a command is that makes many things and can be stopped."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -10,7 +10,9 @@ class Tally:
     Attributes:
         total: how many results the command is for.
         done: how many of them are there.
+        begun: ids of the jobs that the command has begun, where it has jobs.
     """
 
     total: int = 0
     done: int = 0
+    begun: set[str] = field(default_factory=set)

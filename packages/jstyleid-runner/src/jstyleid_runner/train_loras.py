@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Protocol
 
 from jstyleid_core.errors import InputError
-from jstyleid_core.files import remove_leftovers
 from jstyleid_core.images import open_image
 from jstyleid_core.runtime import DType
 from jstyleid_dreambooth.training.finished import finished_lora
@@ -74,7 +73,7 @@ def train_loras(
     for job in jobs:
         for image, _ in job.examples():
             open_image(image)
-    remove_leftovers(folder.hidden)
+    folder.remove_shared_leftovers()
     stamp = model.stamp()
     opened: OpenedTrainer | None = None
     fingerprint = known_fingerprint(TrainRecord.read(folder.record), stamp)

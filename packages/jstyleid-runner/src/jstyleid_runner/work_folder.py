@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from jstyleid_core.files import remove_leftovers
 from jstyleid_runner.targets import require_writable
 
 
@@ -31,6 +32,11 @@ class WorkFolder:
     def class_images(self) -> Path:
         """What all trainings in this folder are told not to forget."""
         return self.hidden / "class_images"
+
+    def remove_shared_leftovers(self) -> None:
+        """Remove what a killed command was writing for itself and for all its LoRAs."""
+        for folder in (self.hidden, *self.class_images.glob("*")):
+            remove_leftovers(folder)
 
     def prepare(self) -> None:
         """Make the folder, and find out whether it can be written to before any work is done."""

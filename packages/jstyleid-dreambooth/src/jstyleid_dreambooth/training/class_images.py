@@ -1,31 +1,106 @@
-"""Class images: what the model draws without the style, made once and shared by all styles."""
+"""Class images: what the model draws without the style, made once and shared by all styles.
+
+Here stands which they are and where they belong, for whoever draws them; this needs no Jittor.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
-from jstyleid_core import StableDiffusion
-from jstyleid_core.errors import InputError, OutputError
-from jstyleid_core.files import atomic_path
-from jstyleid_core.images import open_image, save_png
+from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.prompts import fill
-from jstyleid_dreambooth.training.job import TrainingJob
-from jstyleid_dreambooth.training.samples import Posterior, Samples, encode
-from jstyleid_dreambooth.training.settings import PriorSettings
-from jstyleid_dreambooth.training.watching import Watcher
+from jstyleid_dreambooth.training.settings import PriorSettings, TrainingSettings
 
-_LATENTS = "latents.safetensors"
 _KEY = "jstyleid"
+
+
+@dataclass(frozen=True)
+class ClassImage:
+    """One of them, and all that decides it.
+
+    Attributes:
+        prompt: what it shows.
+        seed: of the noise it starts from.
+        steps, guidance: of drawing it.
+        size: width and height in pixels.
+        facts: what is recorded in it, as JSON.
+    """
+
+    prompt: str
+    seed: int
+    steps: int
+    guidance: float
+    size: tuple[int, int]
+    facts: Mapping[str, Any]
+
+    @property
+    def text(self) -> dict[str, str]:
+        """The text chunks of its PNG."""
+        return {_KEY: json.dumps(self.facts)}
+
+
+@dataclass(frozen=True)
+class ClassImages:
+    """All that a training takes.
+
+    Attributes:
+        images: in order.
+        folder: where they are kept, under a digest of everything that decides them, so that
+            trainings with the same ones share them.
+    """
+
+    images: tuple[ClassImage, ...]
+    folder: Path
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The file of each."""
+        return tuple(self.folder / f"{number:04}.png" for number in range(len(self.images)))
+
+    @property
+    def latents(self) -> Path:
+        """The file of what the VAE makes of them, which is all that a training reads."""
+        return self.folder / "latents.safetensors"
+
+
+def class_images(
+    settings: TrainingSettings, objects: Sequence[str], class_folder: Path, model: str, dtype: str
+) -> ClassImages:
+    """The class images of trainings with these settings.
+
+    Args:
+        settings: with prior preservation.
+        objects: what they show.
+        class_folder: where the folders of all class images are.
+        model: the checkpoint's fingerprint.
+        dtype: what the networks compute in.
+
+    Raises:
+        InputError: the prompt names objects, and there are none.
+        ValueError: these settings are without prior preservation.
+    """
+    prior = settings.prior
+    if prior is None:
+        raise ValueError("these settings take no class images")
+    prompts = class_prompts(prior, objects)
+    facts = {"model": model, "prompts": prompts, "seed": settings.seed, "steps": prior.steps,
+             "guidance": prior.guidance, "size": list(settings.size), "dtype": dtype}
+    folder = class_folder / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    images = []
+    for number, prompt in enumerate(prompts):
+        seed = int(np.random.default_rng([settings.seed, number]).integers(2**32))
+        own = {**facts, "prompts": [prompt], "seed": seed}
+        images.append(
+            ClassImage(prompt, seed, prior.steps, prior.guidance, settings.size, own)
+        )
+    return ClassImages(tuple(images), folder)
 
 
 def class_prompts(prior: PriorSettings, objects: Sequence[str]) -> list[str]:
@@ -42,92 +117,3 @@ def class_prompts(prior: PriorSettings, objects: Sequence[str]) -> list[str]:
             "without {object}."
         )
     return [fill(prior.prompt, object=objects[i % len(objects)]) for i in range(prior.images)]
-
-
-def class_samples(
-    job: TrainingJob, prior: PriorSettings, model: StableDiffusion, watch: Watcher
-) -> Samples:
-    """Class images as latents: read, or drawn and kept in a folder of `job.class_folder`.
-
-    The folder's name is a digest of everything that decides the images, so that trainings with
-    the same ones share them, and a stopped drawing goes on where it was. No LoRA may be active.
-    """
-    size, seed = job.settings.size, job.settings.seed
-    prompts = class_prompts(prior, job.objects)
-    facts = {"model": model.fingerprint, "prompts": prompts, "seed": seed, "steps": prior.steps,
-             "guidance": prior.guidance, "size": list(size), "dtype": model.dtype}
-    folder = job.class_folder / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
-    with _alone_in(folder, watch):
-        if posteriors := _read(folder / _LATENTS):
-            return Samples(posteriors, tuple(prompts), prior.weight)
-        paths = [folder / f"{number:04}.png" for number in range(len(prompts))]
-        _draw(paths, prompts, facts, prior, model, watch)
-        found = []
-        for number, path in enumerate(paths):
-            watch.preparing("encoding class images", number, len(paths))
-            found.append(encode(model, [open_image(path)]))
-        _write(folder / _LATENTS, found)
-    return Samples(tuple(found), tuple(prompts), prior.weight)
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path, watch: Watcher) -> Iterator[None]:
-    """Let one training at a time draw into a folder; others wait, and find the images there."""
-    path = folder / ".lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = path.open("w")
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}. Choose another folder, or change its "
-            "permissions."
-        ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            watch.note("another training draws the class images; waiting for them")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _draw(
-    paths: Sequence[Path], prompts: Sequence[str], facts: dict[str, Any], prior: PriorSettings,
-    model: StableDiffusion, watch: Watcher,
-) -> None:
-    missing = [number for number, path in enumerate(paths) if not path.exists()]
-    if not missing:
-        return
-    steps = prior.steps * len(missing)
-    watch.stage(f"drawing {len(missing)} class images", steps,
-                steps * (1 if prior.guidance == 1 else 2))
-    for number in missing:
-        seeds = [int(np.random.default_rng([facts["seed"], number]).integers(2**32))]
-        [picture] = model.generate([prompts[number]], seeds, steps=prior.steps,
-                                   guidance_scale=prior.guidance, size=tuple(facts["size"]),
-                                   on_step=watch.step)
-        described = {**facts, "prompts": [prompts[number]], "seed": seeds[0]}
-        save_png(picture, paths[number], {_KEY: json.dumps(described)})
-
-
-def _write(path: Path, posteriors: Sequence[Posterior]) -> None:
-    tensors = {
-        "mean": np.concatenate([posterior.mean for posterior in posteriors]),
-        "deviation": np.concatenate([posterior.deviation for posterior in posteriors]),
-    }
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary)
-
-
-def _read(path: Path) -> tuple[Posterior, ...]:
-    if not path.exists():
-        return ()
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"{path}: damaged ({error}). Remove the file: it is made again from the pictures "
-            "beside it."
-        ) from error
-    return tuple(Posterior(tensors["mean"][i : i + 1], tensors["deviation"][i : i + 1])
-                 for i in range(len(tensors["mean"])))

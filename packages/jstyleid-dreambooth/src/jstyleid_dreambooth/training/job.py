@@ -49,6 +49,8 @@ class TrainingJob:
         objects: what class images show, in order: the objects of the whole split.
         checkpoint_every: steps between two checkpoints.
         validation: pictures on the way, if any.
+        class_latents: the file of the class images' latents, where they are made beforehand; else
+            the training draws them, or what is missing of them.
     """
 
     styles: tuple[StyleImages, ...]
@@ -58,6 +60,7 @@ class TrainingJob:
     objects: tuple[str, ...] = ()
     checkpoint_every: int = 100
     validation: Validation | None = None
+    class_latents: Path | None = None
 
     @property
     def name(self) -> str:

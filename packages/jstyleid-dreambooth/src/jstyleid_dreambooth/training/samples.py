@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from jstyleid_core import StableDiffusion
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from jstyleid_core import StableDiffusion
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,11 @@ class PriorSettings(BaseModel):
     def _can_be_filled_in(cls, prompt: str) -> str:
         return check_template(prompt, ("object",), "--prior-prompt")
 
+    @property
+    def evaluations(self) -> int:
+        """UNet evaluations of drawing one class image; guidance takes a second one a step."""
+        return self.steps * (1 if self.guidance == 1 else 2)
+
 
 class TrainingSettings(BaseModel):
     """How a LoRA is trained. The defaults are the baseline recipe of DreamBooth-LoRA.

@@ -16,7 +16,7 @@ from jstyleid_core.files import remove_leftovers
 from jstyleid_core.images import open_image
 from jstyleid_dreambooth.lora.attached import LoRAs
 from jstyleid_dreambooth.lora.files import write_lora
-from jstyleid_dreambooth.training.class_images import class_samples
+from jstyleid_dreambooth.training.class_samples import class_samples
 from jstyleid_dreambooth.training.crops import crops
 from jstyleid_dreambooth.training.curve import write_curve
 from jstyleid_dreambooth.training.draws import Draws

@@ -20,6 +20,8 @@ _OF_SPLITS = (
     "force",
     "gpus",
     "workers",
+    "engine",
+    "address",
 )
 
 
@@ -68,6 +70,8 @@ def generate(
     device: options.DeviceOption = "auto",
     gpus: options.GpusOption = None,
     workers: options.WorkersOption = None,
+    engine: options.EngineOption = "local",
+    address: options.AddressOption = None,
 ) -> None:
     """Draw a picture from a text; with --split, every prompt of a split with its style's LoRA.
 
@@ -93,6 +97,7 @@ def generate(
         from jstyleid_runner.picture_choices import PictureChoices
         from jstyleid_runner.sizes import parse_size
         from jstyleid_runner.split_pictures import Execution, make_pictures
+        from jstyleid_runner.staff import StaffOptions
 
         refuse_strength(context, start)
         chosen = PictureChoices(
@@ -112,7 +117,8 @@ def generate(
             start=start,
             strength=strength,
         )
-        make_pictures(chosen, Execution(out, batch, force, model, dtype, device, gpus, workers))
+        staff = StaffOptions(engine, address, device, gpus, workers)
+        make_pictures(chosen, Execution(out, batch, force, model, dtype, staff))
     else:
         raise InputError("nothing to draw. Give a PROMPT, or --split for every prompt of a split.")
 

@@ -1,6 +1,7 @@
 """`jstyleid plan`: what a run would do, without doing it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +14,10 @@ from jstyleid_runner.signatures import give_signature, parameters_of
 if TYPE_CHECKING:
     from jstyleid_runner.run_plan import RunPlan
 
-_NOT_TAKEN = ("force", "model", "dtype", "device")
+_NOT_TAKEN = ("force", "model", "dtype", "device", "engine", "address")
 """Options of `jstyleid run` that decide nothing of what there is to do."""
+_SHOWN = 8
+"""Jobs that a line lists of those that come before."""
 _OWN = ("jobs", "as_json", "seconds_per_evaluation")
 
 
@@ -88,9 +91,15 @@ give_signature(
 def _print_jobs(plan: "RunPlan") -> None:
     width = len(str(max((task.cost for task in plan.tasks), default=0)))
     for task in plan.tasks:
-        needs = f"  after {', '.join(task.needs)}" if task.needs else ""
+        needs = f"  after {_some(task.needs)}" if task.needs else ""
         print(f"{task.cost:>{width}}  {task.id}{needs}")
     print()
+
+
+def _some(ids: Sequence[str]) -> str:
+    """Class images are hundreds; `--json` has all."""
+    more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
+    return ", ".join(ids[:_SHOWN]) + more
 
 
 def _print_figures(plan: "RunPlan", out: Path) -> None:

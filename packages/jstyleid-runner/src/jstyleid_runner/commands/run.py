@@ -83,6 +83,8 @@ def run(
     device: options.DeviceOption = "auto",
     gpus: options.GpusOption = None,
     workers: options.WorkersOption = None,
+    engine: options.EngineOption = "local",
+    address: options.AddressOption = None,
 ) -> None:
     """Make a picture of every prompt of a split: OUT/NN/PROMPT.png for each style NN.
 
@@ -93,6 +95,7 @@ def run(
     """
     from jstyleid_runner.run_choices import read_choices
     from jstyleid_runner.split_pictures import Execution, make_pictures
+    from jstyleid_runner.staff import StaffOptions
 
     chosen = read_choices(
         context,
@@ -124,4 +127,5 @@ def run(
         adain=adain,
         injection=injection,
     )
-    make_pictures(chosen, Execution(out, batch, force, model, dtype, device, gpus, workers))
+    staff = StaffOptions(engine, address, device, gpus, workers)
+    make_pictures(chosen, Execution(out, batch, force, model, dtype, staff))

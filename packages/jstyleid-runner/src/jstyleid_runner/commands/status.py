@@ -3,6 +3,7 @@
 import contextlib
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,24 +38,35 @@ def status(
     if watch:
         _watch(out)
     elif as_json:
-        print(json.dumps(_look(out).facts(), indent=2, ensure_ascii=False))
+        print(json.dumps(_look(out).status.facts(), indent=2, ensure_ascii=False))
     else:
         from rich.console import Console
 
         Console().print(_shown(_look(out), out))
 
 
-def _look(out: Path) -> "RunStatus":
+@dataclass(frozen=True)
+class _Look:
+    """The state of a run, and when it was that, by the run's clock."""
+
+    status: "RunStatus"
+    now: float
+
+
+def _look(out: Path) -> _Look:
     from jstyleid_runner.out_folder import OutFolder
     from jstyleid_runner.run_status import run_status
+    from jstyleid_runner.scheduling.ledger import read_time
 
-    return run_status(OutFolder(out), time.time())
+    folder = OutFolder(out)
+    now = read_time(folder.ledger)
+    return _Look(run_status(folder, now), now)
 
 
-def _shown(found: "RunStatus", out: Path) -> "RenderableType":
+def _shown(found: _Look, out: Path) -> "RenderableType":
     from jstyleid_runner.status_table import status_table
 
-    return status_table(found, out, time.time())
+    return status_table(found.status, out, found.now)
 
 
 def _watch(out: Path) -> None:
@@ -63,7 +75,7 @@ def _watch(out: Path) -> None:
     found = _look(out)
     with contextlib.suppress(KeyboardInterrupt), Live(auto_refresh=False) as live:
         live.update(_shown(found, out), refresh=True)
-        while found.process is not None:
+        while found.status.process is not None:
             time.sleep(_EVERY)
             found = _look(out)
             live.update(_shown(found, out), refresh=True)

@@ -7,6 +7,11 @@ from typing import Protocol
 from jstyleid_runner.scheduling.bench import Fault
 from jstyleid_runner.scheduling.task import Task
 
+SILENCE = 900.0
+"""Seconds without a sign of life after which a worker is taken for hung; compilers may run long."""
+GRACE = 120.0
+"""Seconds a worker at work gets to end its training step and save it."""
+
 
 @dataclass(frozen=True)
 class Ready:

@@ -8,14 +8,14 @@ missing carries its own settings and is found again (see `survey`).
 
 import json
 import sqlite3
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from jstyleid_core.errors import InputError, OutputError
+from jstyleid_runner.scheduling.run_clock import describe_clock, run_clock, told_by
 from jstyleid_runner.scheduling.task import State, Task
 
 FORMAT = 1
@@ -31,7 +31,7 @@ CREATE TABLE task (
     state TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
     worker TEXT,
-    started REAL,                -- seconds since 1970, by the clock on the wall
+    started REAL,                -- seconds since 1970, by the run's clock
     seconds REAL,                -- how long the last attempt took, by a clock that never jumps
     error TEXT,
     output TEXT                  -- what it wrote: {"file", "sha256", "size", "mtime_ns"}
@@ -77,15 +77,15 @@ class Ledger:
 
     Args:
         path: of the file; it is made if it is not there.
-        clock: tells the time of day.
+        clock: tells the time of day; without one, it does so without ever jumping.
 
     Raises:
         InputError: the file is no ledger of this version.
         OutputError: it cannot be written.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        self.path, self._clock = path, clock
+    def __init__(self, path: Path, clock: Callable[[], float] | None = None) -> None:
+        self.path, self._clock = path, clock or run_clock()
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
             # A kill can lose nothing; a power loss the last transactions, but no part of one.
@@ -126,6 +126,7 @@ class Ledger:
                 "ON CONFLICT (id) DO UPDATE SET place = excluded.place, cost = excluded.cost", rows)
             self._db.execute("UPDATE task SET state = ?, worker = NULL WHERE state = ?",
                              (State.WAITING.value, State.RUNNING.value))
+            self.remember("clock", describe_clock(self._clock))
 
     def states(self) -> dict[str, State]:
         """The state of every task that is not waiting."""
@@ -242,10 +243,26 @@ def read_entries(path: Path) -> list[Entry]:
     Raises:
         InputError: there is none.
     """
+    with _reading(path) as ledger:
+        return ledger.entries()
+
+
+def read_time(path: Path) -> float:
+    """The time of day by the clock that the last run's entries in a ledger go by.
+
+    Raises:
+        InputError: there is none.
+    """
+    with _reading(path) as ledger:
+        return told_by(ledger.recall("clock"))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Ledger]:
     if not path.is_file():
         raise InputError(f"{path}: no ledger there. Give the folder of a run, as --out named it.")
-    with closing(Ledger(path)) as ledger:
-        return ledger.entries()
+    with Ledger(path) as ledger:
+        yield ledger
 
 
 def _as_json(output: Output | None) -> str | None:

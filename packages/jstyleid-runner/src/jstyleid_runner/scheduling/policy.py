@@ -2,7 +2,8 @@
 
 1. A worker stays with its style, whose LoRA and features it holds. It trains what is to be trained,
    and else stylises, inverts the style's reference, draws, in this order, so that pictures appear
-   early and little lies about half done.
+   early and little lies about half done. Class images are a style of their own here, and the
+   longest chains begin with them.
 2. Otherwise it goes to the style where the longest chain of work begins, so that no long training
    is left for the end; among equals to the one with the fewest workers for what is left of it.
 3. Contents are drawn ahead of stylising to a bound only, but nobody stays idle for its sake.
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from jstyleid_runner.scheduling.board import Board, StyleQueues
 from jstyleid_runner.scheduling.task import Stage
 
-_ORDER = (Stage.TRAIN, Stage.STYLISE, Stage.INVERT, Stage.DRAW)
+_ORDER = (Stage.CLASS, Stage.TRAIN, Stage.STYLISE, Stage.INVERT, Stage.DRAW)
 
 
 @dataclass(frozen=True, slots=True)

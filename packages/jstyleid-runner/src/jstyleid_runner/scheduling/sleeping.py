@@ -13,10 +13,11 @@ from jstyleid_runner.scheduling.bench import Say
 
 @dataclass(frozen=True)
 class Sleep:
-    """An order: a task's name, and how long it takes."""
+    """An order: a task's name, how long it takes, and the error it ends with, if it does."""
 
     id: str
     seconds: float
+    error: str = ""
 
 
 class SleepingBench:
@@ -24,10 +25,11 @@ class SleepingBench:
 
     Args:
         start: seconds until it is ready.
+        room: for how many orders at a time its memory is enough; None for any number.
     """
 
-    def __init__(self, start: float = 0.0) -> None:
-        self._start = start
+    def __init__(self, start: float = 0.0, room: int | None = None) -> None:
+        self._start, self._room = start, room
 
     def compile(self, say: Say) -> None:
         """Nothing to compile."""
@@ -37,8 +39,17 @@ class SleepingBench:
         time.sleep(self._start)
 
     def perform(self, orders: Sequence[Sleep], say: Say) -> Iterator[bytes]:
-        """Sleep for each order in turn."""
+        """Sleep for each order in turn.
+
+        Raises:
+            MemoryError: these are too many.
+            RuntimeError: an order says so.
+        """
+        if self._room is not None and len(orders) > self._room:
+            raise MemoryError
         for order in orders:
             say(order.id, 0.0)
             time.sleep(order.seconds)
+            if order.error:
+                raise RuntimeError(order.error)
             yield hashlib.sha256(order.id.encode()).digest()

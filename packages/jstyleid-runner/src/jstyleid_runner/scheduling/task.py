@@ -7,6 +7,8 @@ from enum import StrEnum
 class Stage(StrEnum):
     """Where in a style's making a job stands."""
 
+    CLASS = "class"
+    """Class images, which no style owns and the trainings of all need."""
     TRAIN = "train"
     INVERT = "invert"
     DRAW = "draw"
@@ -19,7 +21,8 @@ class Task:
 
     Attributes:
         id: unique in the run.
-        style: whose LoRA and features it uses; a worker that has them warm does it sooner.
+        style: whose LoRA and features it uses; a worker that has them warm does it sooner. Empty
+            for what all styles share.
         stage: what it is.
         needs: ids of the tasks that must be done before.
         cost: in UNet evaluations.

@@ -58,6 +58,8 @@ def serve(connection: Connection, place: Place, open_bench: OpenBench) -> None:
     # The terminal's Ctrl-C is for the scheduler, which stops its workers in its own way.
     os.setpgrp()
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Under Ray it is blocked, which children inherit.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     place.take()
     link = _Link(connection)
     threading.Thread(target=link.beat_for_ever, daemon=True).start()

@@ -1,0 +1,311 @@
+"""Workers on the machines of a Ray cluster, one a GPU; Ray must be connected.
+
+Where they find a place is Ray's business. What they need goes to them through its object store,
+what they make comes back as bytes, and only this side writes it down.
+"""
+
+import logging
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from jstyleid_core.errors import InputError, JStyleIDError
+from jstyleid_runner.scheduling.bench import Fault, OpenBench
+from jstyleid_runner.scheduling.compiling import Compiling
+from jstyleid_runner.scheduling.crew import GRACE, SILENCE, Doing, Event, Failed, Lost
+from jstyleid_runner.scheduling.freight import FreightOf, Load, no_freight, together
+from jstyleid_runner.scheduling.holders import Holders
+from jstyleid_runner.scheduling.mirror import bring_back, files_below
+from jstyleid_runner.scheduling.process import Message
+from jstyleid_runner.scheduling.ray_worker import Arrival, RayWorker
+from jstyleid_runner.scheduling.reports import COMPILED, event_of
+from jstyleid_runner.scheduling.sender import Sender
+from jstyleid_runner.scheduling.task import Task
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 60.0
+"""Seconds that none of the workers may find a place in the cluster."""
+_POLL = 5.0
+_CALLS = 4
+"""Methods of an actor that run at the same time: listening, fetching, giving files, stopping."""
+
+
+class ClusterLostError(JStyleIDError):
+    """The scheduler's machine is no node of the cluster any more."""
+
+
+@dataclass
+class _Actor:
+    """A worker's actor, what it has been asked, and when its process was last heard of.
+
+    Attributes:
+        asked: references to answers that have not come.
+        poll: the one of them that listens.
+        place: where it is, once it has found a place.
+        begun: whether it has been told to start its process.
+        load: of its assignment: as long as it lives, so does what it refers to.
+    """
+
+    handle: Any
+    heard: float
+    asked: set[Any] = field(default_factory=set)
+    poll: Any = None
+    place: Arrival | None = None
+    begun: bool = False
+    load: Load | None = None
+
+
+class RayCrew:
+    """A `Crew` of actors.
+
+    A worker without a place waits for one, as long as others work: for a node to come back, or a
+    GPU to become free. On each node one worker compiles first.
+
+    Args:
+        workers: their names.
+        on_cards: whether each has a GPU, and else a CPU.
+        open_bench: makes what a worker does its work on; picklable.
+        order_of: what a worker has to know of a task; picklable.
+        freight_of: the files of such orders, and of `open_bench`.
+        needed: folders that must be on every node under the same path.
+        versions: of what must be installed there.
+        silence: seconds without a sign of life after which a worker is killed.
+        patience: seconds that no worker at all may be without a place.
+    """
+
+    def __init__(
+        self, workers: Sequence[str], on_cards: bool, open_bench: OpenBench,
+        order_of: Callable[[Task], Any], freight_of: FreightOf = no_freight, *,
+        needed: Sequence[Path] = (), versions: dict[str, str] | None = None,
+        silence: float = SILENCE, patience: float = PATIENCE,
+    ) -> None:
+        self._workers, self._on_cards = tuple(workers), on_cards
+        self._open_bench, self._order_of, self._freight_of = open_bench, order_of, freight_of
+        self._needed, self._versions = tuple(needed), versions
+        self._silence, self._patience = silence, patience
+        self._run = uuid.uuid4().hex[:8]
+        self._actors: dict[str, _Actor] = {}
+        self._compiling: dict[str, Compiling] = defaultdict(Compiling)
+        self._sender, self._holders = Sender(), Holders()
+        self._own: list[Event] = []
+        self._alone_since = time.monotonic()
+
+    def start(self) -> None:
+        """Ask the cluster for a place for each worker."""
+        self._alone_since = time.monotonic()
+        for worker in self._workers:
+            self.replace(worker)
+
+    def replace(self, worker: str) -> None:
+        """Ask for a place for a new worker, on whichever node has one."""
+        share = {"num_gpus": 1, "num_cpus": 0} if self._on_cards else {"num_cpus": 1}
+        handle = ray.remote(RayWorker).options(
+            max_concurrency=_CALLS, scheduling_strategy="SPREAD", **share,
+        ).remote(worker, self._run, self._on_cards)
+        self._actors[worker] = _Actor(handle, time.monotonic(), {handle.arrive.remote()})
+        self._own.append(Doing(worker, "waiting for a place in the cluster", 0.0))
+
+    def assign(self, worker: str, tasks: Sequence[Task]) -> None:
+        """Send orders and their files; a worker that is gone is noticed by `wait`."""
+        actor = self._actors[worker]
+        orders = [(task.id, self._order_of(task)) for task in tasks]
+        try:
+            actor.load = self._load(actor, orders)
+        except InputError as error:
+            reason, ids = str(error), tuple(task.id for task in tasks)
+            self._own.append(Failed(worker, ids, reason, Fault.INPUT, 0.0))
+            return
+        actor.asked.add(actor.handle.assign.remote(actor.load))
+
+    def wait(self, seconds: float) -> list[Event]:
+        """What the workers have answered, and which of them are gone."""
+        events, self._own = self._own, []
+        asked = {ref: name for name, actor in self._actors.items() for ref in actor.asked}
+        try:
+            ray.wait(list(asked), timeout=0.0 if events else seconds)
+            answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=0)
+        except SystemExit as error:
+            # Ray's way to say so; it would end the command without a word.
+            self._actors.clear()
+            raise ClusterLostError(
+                "the connection to the Ray cluster is lost: its node on this machine has ended. "
+                "Start it again, and give the same command to continue."
+            ) from error
+        for ref in answered:
+            events += self._answered(asked[ref], ref)
+        for name, actor in list(self._actors.items()):
+            if actor.begun and time.monotonic() - actor.heard > self._silence:
+                events.append(self._gone(name, f"no sign of life for {self._silence:.0f} s"))
+        return events + self._without_place()
+
+    def stop(self) -> None:
+        """Let the workers end what must not be cut in two, keep it, and end them."""
+        last = {actor.handle.stop.remote(GRACE): name
+                for name, actor in self._actors.items() if actor.place}
+        try:
+            deadline = time.monotonic() + GRACE + _POLL
+            while last and time.monotonic() < deadline:
+                answered, _ = ray.wait(list(last), timeout=1.0)
+                for ref in answered:
+                    self._keep_last(last.pop(ref), ref)
+        finally:
+            for actor in self._actors.values():
+                ray.kill(actor.handle)
+            self._actors.clear()
+
+    def _load(self, actor: _Actor, things: Sequence[tuple[str, Any]]) -> Load:
+        """Things with their files; raises an InputError where one cannot be read."""
+        assert actor.place is not None
+        freight = together([self._freight_of(thing) for _, thing in things])
+        once = [*freight.once, *(folder / path for folder in freight.folders
+                                 for path in files_below(folder))]
+        try:
+            items = [self._sender.item(path, kept=True) for path in freight.read]
+            items += [self._sender.item(path, kept=False) for path in once]
+        except OSError as error:
+            raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
+        held = tuple((path, self._holders.content(path, actor.place.node))
+                     for path in freight.held)
+        return Load(tuple(things), tuple(items), freight.folders, held)
+
+    def _begin(self, worker: str) -> None:
+        actor = self._actors[worker]
+        assert actor.place is not None
+        on_node = sum(other.place is not None and other.place.node == actor.place.node
+                      for other in self._actors.values())
+        expected = max(on_node, -(-len(self._workers) // max(1, self._nodes())))
+        threads = max(1, actor.place.processors // expected)
+        actor.load = self._load(actor, [("", self._open_bench)])
+        actor.asked.add(actor.handle.begin.remote(actor.load, threads, self._needed))
+        actor.begun, actor.heard = True, time.monotonic()
+
+    def _nodes(self) -> int:
+        kind = "GPU" if self._on_cards else "CPU"
+        return sum(node["Alive"] and node["Resources"].get(kind, 0) > 0 for node in ray.nodes())
+
+    def _answered(self, name: str, ref: Any) -> list[Event]:
+        actor = self._actors.get(name)
+        if actor is None or ref not in actor.asked:
+            return []
+        actor.asked.remove(ref)
+        try:
+            messages = ray.get(ref)
+        except ray.exceptions.RayError as error:
+            log.error("%s: %s", name, error)
+            _refuse_other_installation(str(error))
+            return [self._gone(name, _reason(error, actor.place))]
+        events: list[Event] = []
+        for message in messages:
+            events += self._understood(name, actor, message)
+            if name not in self._actors:
+                return events
+        if ref == actor.poll or ("begun",) in messages:
+            actor.poll = actor.handle.poll.remote(_POLL)
+            actor.asked.add(actor.poll)
+        return events
+
+    def _understood(self, name: str, actor: _Actor, message: Message) -> list[Event]:
+        match message:
+            case ("arrived", Arrival() as place):
+                return self._arrived(name, actor, place)
+            case ("brought", folder, changed, gone):
+                bring_back(folder, changed, gone)
+                return []
+            case ("holds", path):
+                assert actor.place is not None
+                self._holders.add(path, actor.place.node, actor.handle)
+                return []
+            case ("ended", how):
+                return [self._gone(name, f"its process ended ({how})")]
+            case ("begun",):
+                return []
+        actor.heard = time.monotonic()
+        if message == COMPILED:
+            assert actor.place is not None
+            for worker in self._compiling[actor.place.node].compiled():
+                self._begin(worker)
+            return []
+        try:
+            event = event_of(name, message)
+        except InputError as error:
+            raise InputError(f"{name} on node {_host(actor)}: {error}") from error
+        if isinstance(event, Lost):
+            return [self._gone(name, event.reason)]
+        return [] if event is None else [event]
+
+    def _arrived(self, name: str, actor: _Actor, place: Arrival) -> list[Event]:
+        actor.place = place
+        log.info("%s is on node %s", name, place.host)
+        wanted = self._versions or {}
+        wrong = [f"{package} {place.versions.get(package, 'is missing')} there, {version} here"
+                 for package, version in wanted.items()
+                 if place.versions.get(package) != version]
+        if wrong:
+            raise InputError(f"node {place.host} has other versions installed: {'; '.join(wrong)}. "
+                             "Install the same there as here.")
+        if self._compiling[place.node].may_start(name):
+            self._begin(name)
+        return [Doing(name, f"on {place.host}", 0.0)]
+
+    def _without_place(self) -> list[Event]:
+        now = time.monotonic()
+        if any(actor.place for actor in self._actors.values()) or not self._actors:
+            self._alone_since = now
+        elif now - self._alone_since > self._patience:
+            self._alone_since = now
+            kind = "GPU" if self._on_cards else "CPU"
+            reason = f"no node of the cluster had a free {kind} for {self._patience:.0f} s"
+            return [self._gone(name, reason) for name in list(self._actors)]
+        return []
+
+    def _gone(self, name: str, reason: str) -> Lost:
+        actor = self._actors.pop(name)
+        ray.kill(actor.handle)
+        if actor.place is None:
+            return Lost(name, reason)
+        self._holders.lost(actor.handle)
+        for worker in self._compiling[actor.place.node].lost(name):
+            self._begin(worker)
+        return Lost(name, f"{reason}, on node {actor.place.host}")
+
+    def _keep_last(self, name: str, ref: Any) -> None:
+        try:
+            messages = ray.get(ref)
+        except ray.exceptions.RayError as error:
+            log.error("%s: %s", name, error)
+            return
+        for message in messages:
+            if message[0] == "brought":
+                bring_back(*message[1:])
+
+
+def _host(actor: _Actor) -> str:
+    return actor.place.host if actor.place else "unknown"
+
+
+def _reason(error: Exception, place: Arrival | None) -> str:
+    """Why a worker does not answer, in a line."""
+    if isinstance(error, ray.exceptions.RayTaskError):
+        return f"{type(error.cause).__name__}: {error.cause}"
+    alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+    if place is not None and place.node not in alive:
+        return "its node is lost"
+    if isinstance(error, ray.exceptions.ActorUnavailableError):
+        return "it cannot be reached"
+    return "its actor ended"
+
+
+def _refuse_other_installation(text: str) -> None:
+    """Raise where a worker could not start since its node lacks this program."""
+    if "No module named 'jstyleid" in text or "No module named 'jittor" in text:
+        raise InputError(
+            "a node of the cluster does not have jstyleid-runner installed in the Python that Ray "
+            f"uses there. Install the same there as here.\n{text.strip().splitlines()[-1]}"
+        )

@@ -1,0 +1,206 @@
+"""A worker on a machine of a Ray cluster: an actor that has the process of a worker beside it.
+
+The actor fetches files and brings results back; the process does what a local worker does, and
+knows nothing of Ray. It ends with the actor, however that ends.
+"""
+
+import os
+import shutil
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from jstyleid_core.files import atomic_path
+from jstyleid_runner.record import versions
+from jstyleid_runner.scheduling.bench import Fault
+from jstyleid_runner.scheduling.depot import Depot
+from jstyleid_runner.scheduling.devices import Place
+from jstyleid_runner.scheduling.freight import Load, relocated
+from jstyleid_runner.scheduling.mirror import Mirrored
+from jstyleid_runner.scheduling.process import Message, WorkerProcess
+
+_SWEEP = 5.0
+"""Seconds between two looks into the folders that come back."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Where a worker has found a place.
+
+    Attributes:
+        node: Ray's name of the machine.
+        host: its name and address, for people.
+        processors: that may be used there.
+        versions: of what is installed there.
+    """
+
+    node: str
+    host: str
+    processors: int
+    versions: dict[str, str]
+
+
+class RayWorker:
+    """The actor. What its methods return are messages, as the worker's process sends them.
+
+    Some are its own: ("arrived", `Arrival`), ("begun",), ("brought", folder, changed, gone) of
+    `Mirrored`, ("holds", path) of a file it can be asked for, and ("ended", how).
+
+    Args:
+        name: of the worker.
+        run: tells runs apart.
+        on_card: whether it has a GPU, which Ray has chosen.
+    """
+
+    def __init__(self, name: str, run: str, on_card: bool) -> None:
+        self._name, self._on_card = name, on_card
+        self._node = ray.get_runtime_context().get_node_id()
+        self._depot = Depot(run, self._node[:12], name)
+        self._lock = threading.Lock()
+        self._mirrored: list[Mirrored] = []
+        self._held: list[Path] = []
+        self._swept = time.monotonic()
+        self._process: WorkerProcess | None = None
+
+    def arrive(self) -> list[Message]:
+        """Say where it is."""
+        address = ray.util.get_node_ip_address()
+        host = f"{socket.gethostname()} ({address})"
+        processors = len(os.sched_getaffinity(0))
+        return [("arrived", Arrival(self._node, host, processors, versions()))]
+
+    def begin(self, load: Load, threads: int, needed: Sequence[Path]) -> list[Message]:
+        """Start the process.
+
+        Args:
+            load: the bench to open, and its files.
+            threads: of the CPU that it may use.
+            needed: folders that must be on every machine.
+        """
+        for path in needed:
+            if not path.is_dir():
+                return [("unfit", f"{path}: there is no such folder. Copy it there: --model names "
+                         "a folder with the same path on every node, or a hub id, which each node "
+                         "downloads.", "", Fault.INPUT)]
+        [(_, open_bench)] = self._unpacked(load, "bench")
+        card = os.environ["CUDA_VISIBLE_DEVICES"] if self._on_card else None
+        # A spawned process imports its parent's main module: Ray's, which it has no use for.
+        vars(sys.modules["__main__"]).pop("__file__", None)
+        self._process = WorkerProcess(Place(self._name, card, threads), open_bench)
+        return [("begun",)]
+
+    def assign(self, load: Load) -> list[Message]:
+        """Fetch what the orders need, and give them to the process."""
+        orders = self._unpacked(load, "order")
+        if self._process:
+            try:
+                self._process.send(orders)
+            except OSError:
+                return []  # gone, which `poll` will say
+        return []
+
+    def poll(self, seconds: float) -> list[Message]:
+        """What has happened; returns as soon as something has, at the latest after `seconds`."""
+        if self._process is None:
+            return []
+        found: list[Message] = []
+        if connection.wait([self._process.pipe], seconds):
+            try:
+                received = self._process.received()
+            except EOFError:
+                return [*self._sweep(), ("ended", self._process.kill())]
+            for message in received:
+                if message[0] in ("finished", "failed"):
+                    # Its files first: what is finished may be asked for at once.
+                    found += self._sweep()
+                found.append(message)
+        if time.monotonic() - self._swept > _SWEEP:
+            found += self._sweep()
+        return found
+
+    def take(self, path: Path) -> bytes:
+        """The content of a file it holds, by the path that the scheduler knows it by."""
+        return self._depot.held(path).read_bytes()
+
+    def stop(self, seconds: float) -> list[Message]:
+        """End the process, which has so many seconds to save its training, and bring that back."""
+        if self._process:
+            self._process.end()
+            self._process.process.join(seconds)
+            self._process.process.kill()
+            self._process.process.join()
+        found = self._sweep()
+        self._depot.leave()
+        return found
+
+    def _unpacked(self, load: Load, part: str) -> list[tuple[str, Any]]:
+        """The things of a load, with the paths that their files have here.
+
+        Args:
+            load: what has come.
+            part: of this worker's folder, which is emptied for it.
+        """
+        with self._lock:
+            shutil.rmtree(self._depot.own / part, ignore_errors=True)
+            places = {path: self._depot.made(part, path) for path in load.folders}
+            for item in load.items:
+                place = _inside(item.path, load.folders, places) or (
+                    self._depot.kept(item.digest, item.path.name) if item.kept
+                    else self._depot.made(part, item.path))
+                places[item.path] = place
+                if not place.exists():
+                    _write(place, ray.get(item.content))
+            for path, content in load.held:
+                places[path] = place = self._depot.held(path)
+                if content is not None and not place.exists():
+                    self._fetch_held(place, content)
+            self._mirrored = [Mirrored(path, places[path]) for path in load.folders]
+            self._held = [path for path, _ in load.held]
+
+        def here(path: Path) -> Path:
+            place = places.get(path) or self._depot.made(part, path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            return place
+
+        return [(id, relocated(thing, here)) for id, thing in load.things]
+
+    def _fetch_held(self, place: Path, content: Any) -> None:
+        try:
+            _write(place, ray.get(content))
+        except ray.exceptions.RayError as error:
+            # Its holder is lost. The process makes it again.
+            print(f"{self._name}: {place.name} cannot be had: {error}", file=sys.stderr)
+
+    def _sweep(self) -> list[Message]:
+        found: list[Message] = []
+        with self._lock:
+            for folder in self._mirrored:
+                changed, gone = folder.changes()
+                if changed or gone:
+                    found.append(("brought", folder.path, changed, gone))
+            for path in [path for path in self._held if self._depot.held(path).exists()]:
+                self._held.remove(path)
+                found.append(("holds", path))
+        self._swept = time.monotonic()
+        return found
+
+
+def _inside(path: Path, folders: Sequence[Path], places: Mapping[Path, Path]) -> Path | None:
+    """Where a file belongs that is in one of the folders."""
+    for folder in folders:
+        if path.is_relative_to(folder):
+            return places[folder] / path.relative_to(folder)
+    return None
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)

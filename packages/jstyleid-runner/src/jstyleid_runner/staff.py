@@ -1,0 +1,156 @@
+"""The workers that `--engine` and its companions ask for."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+from jstyleid_core import runtime
+from jstyleid_core.errors import InputError
+from jstyleid_core.runtime import Device
+from jstyleid_runner.core_bench import OpenCoreBench
+from jstyleid_runner.devices import choose_device, choose_places
+from jstyleid_runner.orders import Order
+from jstyleid_runner.ray_cluster import Cluster, ray_cluster
+from jstyleid_runner.record import versions
+from jstyleid_runner.scheduling.crew import Crew
+from jstyleid_runner.scheduling.devices import Place
+from jstyleid_runner.scheduling.local import LocalCrew
+from jstyleid_runner.scheduling.task import Task
+
+EngineName = Literal["local", "ray"]
+
+
+class Staff(Protocol):
+    """Workers that are not started yet."""
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """Their names."""
+        ...
+
+    def crew(self, bench: OpenCoreBench, order_of: Callable[[Task], Order]) -> Crew:
+        """The workers, to be started."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalStaff:
+    """A process for each place; none where everything is done in this process."""
+
+    places: Sequence[Place] = ()
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """The names of the places."""
+        return tuple(place.name for place in self.places)
+
+    def crew(self, bench: OpenCoreBench, order_of: Callable[[Task], Order]) -> Crew:
+        """The processes."""
+        # They read the very files that the record was made from.
+        return LocalCrew(self.places, replace(bench, fingerprint=None), order_of)
+
+
+NOBODY = LocalStaff()
+
+
+@dataclass(frozen=True)
+class RayStaff:
+    """Actors of the Ray cluster that is connected.
+
+    Attributes:
+        workers: their names.
+        on_cards: whether each has a GPU.
+    """
+
+    workers: tuple[str, ...]
+    on_cards: bool
+
+    def crew(self, bench: OpenCoreBench, order_of: Callable[[Task], Order]) -> Crew:
+        """The actors. A checkpoint in a folder must be on every node; the pictures name it."""
+        from jstyleid_runner.order_files import freight_of
+        from jstyleid_runner.scheduling.ray_crew import RayCrew
+
+        needed = []
+        folder = Path(bench.source).expanduser().resolve()
+        if folder.is_dir():
+            needed, bench = [folder], replace(bench, source=str(folder))
+        return RayCrew(
+            self.workers, self.on_cards, bench, order_of, freight_of, needed=needed,
+            versions=versions(),
+        )
+
+
+@dataclass(frozen=True)
+class StaffOptions:
+    """The options that say where the work is done, by their names."""
+
+    engine: EngineName
+    address: str | None
+    device: Device
+    gpus: int | None
+    workers: int | None
+
+
+@contextmanager
+def staffed(asked: StaffOptions) -> Iterator[tuple[Device, Staff]]:
+    """The device to start on and the workers, as long as the block runs.
+
+    Raises:
+        InputError: the options contradict each other or ask for what is not there.
+    """
+    if asked.engine == "local":
+        if asked.address is not None:
+            raise InputError(
+                f"--address {asked.address}: belongs to --engine ray. Give that too, or leave "
+                "this out."
+            )
+        device = choose_device(asked.device, asked.gpus)
+        yield device, LocalStaff(choose_places(device, asked.gpus, asked.workers))
+        return
+    if asked.gpus and asked.device == "cpu":
+        raise InputError(
+            f"--gpus {asked.gpus} and --device cpu contradict each other. Leave one out."
+        )
+    no_cards = asked.device == "cpu" or asked.gpus == 0
+    with ray_cluster(asked.address, asked.workers, 0 if no_cards else asked.gpus) as cluster:
+        staff = ray_staff(asked, cluster)
+        yield ("cuda" if staff.on_cards else "cpu"), staff
+
+
+def ray_staff(asked: StaffOptions, cluster: Cluster) -> RayStaff:
+    """A worker for each GPU of a cluster, or for as many CPUs as `--workers` says.
+
+    Raises:
+        InputError: the cluster has less than is asked for.
+    """
+    if asked.gpus == 0 and asked.device == "cuda":
+        raise InputError("--gpus 0 and --device cuda contradict each other. Leave one out.")
+    wants_cards = asked.device == "cuda" or bool(asked.gpus)
+    if wants_cards or (asked.device == "auto" and asked.gpus is None and cluster.gpus):
+        if asked.workers is not None:
+            raise InputError(
+                f"--workers {asked.workers}: is for the CPU; a GPU has one worker. Give --gpus, "
+                "or --device cpu."
+            )
+        if not cluster.gpus or (asked.gpus or 0) > cluster.gpus:
+            wish = f"--gpus {asked.gpus}" if asked.gpus else "--device cuda"
+            raise InputError(
+                f"{wish}: the Ray cluster has {cluster.gpus or 'no'} GPUs. Add nodes to it with "
+                "`ray start --address=...`, ask for less, or give --device cpu."
+            )
+        return RayStaff(tuple(f"gpu{n}" for n in range(asked.gpus or cluster.gpus)), True)
+    count = asked.workers or 1
+    if count > cluster.cpus:
+        raise InputError(
+            f"--workers {count}: the Ray cluster has {cluster.cpus} CPUs. Give at most that many."
+        )
+    return RayStaff(tuple(f"cpu{n}" for n in range(count)), False)
+
+
+def dtype_of(device: Device, engine: EngineName) -> Literal["float32", "float16"]:
+    """What is computed in unless told otherwise; a cluster's GPUs need not be in this machine."""
+    if engine == "ray":
+        return "float16" if device == "cuda" else "float32"
+    return runtime.default_dtype(device)

@@ -1,0 +1,66 @@
+"""A bench that reads and writes files, for workers on other machines; they import it by name."""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jstyleid_runner.scheduling.bench import Say
+from jstyleid_runner.scheduling.freight import Freight
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Read two files, add a line to a diary, and make a file for others or use theirs."""
+
+    id: str
+    seconds: float
+    shared: Path
+    own: Path
+    diary: Path
+    held: Path
+
+
+@dataclass(frozen=True)
+class OpenFileBench:
+    """Makes the bench, which reads a file at once."""
+
+    greeting: Path
+    log: Path
+
+    def __call__(self) -> "FileBench":
+        self.log.write_text(self.greeting.read_text())
+        return FileBench()
+
+
+class FileBench:
+    def compile(self, say: Say) -> None:
+        pass
+
+    def prepare(self, say: Say) -> None:
+        pass
+
+    def perform(self, orders: Sequence[Reading], say: Say) -> Iterator[bytes]:
+        for order in orders:
+            (order.diary / "checkpoints").mkdir(parents=True, exist_ok=True)
+            said = order.diary / "checkpoints" / "lines"
+            lines = said.read_text() if said.exists() else ""
+            said.write_text(f"{lines}{order.id}\n")
+            (order.diary / ".unfinished").write_text("not to be brought back")
+            time.sleep(order.seconds)
+            if not order.held.exists():
+                order.held.write_text(f"made for {order.id}")
+            paths = [order.shared, order.own, order.diary, order.held]
+            yield json.dumps({
+                "paths": [str(path) for path in paths],
+                "read": [order.shared.read_text(), order.own.read_text(), order.held.read_text()],
+                "pid": os.getpid(),
+            }).encode()
+
+
+def freight_of(thing: Reading | OpenFileBench) -> Freight:
+    if isinstance(thing, OpenFileBench):
+        return Freight(read=(thing.greeting,))
+    return Freight((thing.shared,), (thing.own,), (thing.diary,), (thing.held,))

@@ -1,0 +1,207 @@
+"""Pictures that are computed together: a run that was stopped keeps every picture's company."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from jstyleid_runner.carry_out import RunRequest
+from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.run_split import run_split
+from jstyleid_runner.run_tasks import tasks_of
+from jstyleid_runner.scheduling.board import Board
+from jstyleid_runner.scheduling.cost_model import CostModel
+from jstyleid_runner.scheduling.ledger import Ledger, Output
+from jstyleid_runner.scheduling.scheduler import Scheduler
+from jstyleid_runner.scheduling.simulated import SimulatedCrew
+from jstyleid_runner.scheduling.task import Stage, Task
+from jstyleid_runner.tally import Tally
+
+MakeRequest = Callable[..., RunRequest]
+
+CONTENT, STEPS = 3, 4
+"""Steps of `make_request`."""
+
+
+@pytest.fixture
+def model(fake_model: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """A model whose pictures depend on what they are computed with, as in last bits real ones do.
+
+    `most` at a time fit into its memory; more fail.
+    """
+
+    def make(most: int = 99) -> Any:
+        made = fake_model()
+        made.together = []
+        crew = made.crew
+
+        def opened(*told: Any) -> Any:
+            found = crew(*told)
+            open_bench = found._open_bench
+
+            def open_and_watch() -> Any:
+                bench = open_bench()
+                _watch(bench.engine, most, made.together)
+                return bench
+
+            found._open_bench = open_and_watch
+            return found
+
+        made.crew = opened
+        return made
+
+    return make
+
+
+def _watch(engine: Any, most: int, together: list[tuple[str, int]]) -> None:
+    def watched(name: str) -> Callable[..., list[Image.Image]]:
+        whole = getattr(engine, name)
+
+        def call(items: Sequence[Any], *rest: Any) -> list[Image.Image]:
+            if len(items) > most:
+                raise MemoryError("out of memory")
+            together.append((name, len(items)))
+            pictures: list[Image.Image] = whole(items, *rest)
+            for picture in pictures:
+                picture.putpixel((0, 0), (len(items), 0, 0))
+            return pictures
+
+        return call
+
+    engine.generate, engine.transfer = watched("generate"), watched("transfer")
+
+
+def run(request: RunRequest, model: Any, reporter: LineReporter) -> Any:
+    run_split(request, model, reporter, Tally())
+    return model
+
+
+def files(request: RunRequest) -> dict[str, bytes]:
+    root = request.folder.root
+    found = [*root.glob("*/*.png"), *root.glob(".jstyleid/contents/*/*.png")]
+    return {str(path.relative_to(root)): path.read_bytes() for path in found}
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+@pytest.mark.parametrize("method", ["dreambooth", "styleid"])
+@pytest.mark.parametrize("at", range(1, 9))
+def test_a_stopped_run_ends_with_the_pictures_of_one_that_was_not(
+    make_request: MakeRequest, model: Any, reporter: LineReporter, batch: int, method: str, at: int
+) -> None:
+    settings: dict[str, Any] = {"batch": batch, "method": method, "prompts": 3}
+    if method == "dreambooth":
+        settings |= {"styleid": None, "reference": None}
+    whole = make_request(out="whole", **settings)
+    run(whole, model(), reporter)
+    request, stopped, kept = make_request(**settings), model(), []
+    store = Path.write_bytes
+
+    def stop(path: Path, data: bytes) -> int:
+        if request.folder.root in path.parents and path.suffix == ".png":
+            if len(kept) == at:
+                raise KeyboardInterrupt
+            kept.append(path)
+        return store(path, data)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Path, "write_bytes", stop)
+        if len(files(whole)) > at:
+            with pytest.raises(KeyboardInterrupt):
+                run(request, stopped, reporter)
+        else:
+            run(request, stopped, reporter)
+    assert len(files(request)) == min(at, len(files(whole)))
+    run(request, model(), reporter)
+    assert files(request) == files(whole)
+
+
+def test_company_whose_contents_are_gone_is_drawn_again(
+    make_request: MakeRequest, model: Any, reporter: LineReporter
+) -> None:
+    request = make_request(styles=["00"], prompts=3, batch=2)
+    run(request, model(), reporter)
+    before = files(request)
+    for content in request.folder.content("00", "").parent.iterdir():
+        content.unlink()
+    kept = request.folder.picture("00", "Hotel").stat().st_mtime_ns
+    request.folder.picture("00", "Ring").unlink()
+    again = run(request, model(), reporter)
+    # The third picture is of another group.
+    assert again.together == [("generate", 2), ("transfer", 2)]
+    assert files(request).items() <= before.items()
+    assert len(files(request)) == 3 + 2
+    assert request.folder.picture("00", "Hotel").stat().st_mtime_ns == kept
+
+
+def test_too_little_memory_is_no_place_for_company(
+    make_request: MakeRequest, model: Any, reporter: LineReporter
+) -> None:
+    request = make_request(styles=["00"], prompts=3, batch=2)
+    run(request, model(), reporter)
+    request.folder.picture("00", "Ring").unlink()
+    again = run(request, model(most=1), reporter)
+    assert again.together == [("transfer", 1)]
+    assert request.folder.picture("00", "Ring").exists()
+
+
+def test_a_group_is_stylised_when_all_of_it_is_drawn(make_request: MakeRequest) -> None:
+    needs = {task.id: task.needs for task in tasks_of(make_request(batch=2).plan, 2)}
+    names = [draw.prompt for draw in make_request().plan.styles[0].draws]
+    first, second = (f"content/00/{name}" for name in names[:2])
+    assert needs[f"picture/00/{names[0]}"] == (first, "style/00", second)
+    assert needs[f"picture/00/{names[1]}"] == (first, "style/00", second)
+    assert needs[f"picture/00/{names[2]}"] == (f"content/00/{names[2]}", "style/00")
+    alone = {task.id: task.needs for task in tasks_of(make_request().plan, 1)}
+    assert alone == {job.id: job.needs for job in make_request().plan.jobs}
+
+
+def test_workers_begin_groups_as_a_whole(make_request: MakeRequest, tmp_path: Path) -> None:
+    tasks = tasks_of(make_request(batch=2).plan, 2)
+    names, watching = ["gpu0", "gpu1", "gpu2"], Groups()
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.plan(tasks)
+        crew = SimulatedCrew(names, CostModel(dict.fromkeys(Stage, 1.0)))
+        Scheduler(Board(tasks, {}), ledger, crew, watching, watching, names, 2).run()
+    of_groups = Counter((task.stage, task.style, task.group) for task in tasks)
+    assert len(watching.begun) == len(of_groups)
+    for tasks_begun in watching.begun:
+        [group] = {(task.stage, task.style, task.group) for task in tasks_begun}
+        assert len(tasks_begun) == of_groups[group]
+
+
+class Groups:
+    """A store and a monitor that keep what is begun together."""
+
+    def __init__(self) -> None:
+        self.begun: list[Sequence[Task]] = []
+
+    def keep(self, task: Task, product: bytes) -> Output:
+        raise AssertionError("simulated workers send no products")
+
+    def began(self, worker: str, tasks: Sequence[Task]) -> None:
+        self.begun.append(tasks)
+
+    def doing(self, worker: str, detail: str, share: float) -> None:
+        pass
+
+    def finished(self, worker: str, task: Task, output: Output | None) -> None:
+        pass
+
+    def trouble(self, text: str) -> None:
+        raise AssertionError(text)
+
+
+def test_the_real_model_keeps_company_too(
+    make_request: MakeRequest, inline_model: Any, reporter: LineReporter
+) -> None:
+    whole = make_request(out="whole", styles=["00"], batch=3, size=(64, 64))
+    run(whole, inline_model, reporter)
+    request = make_request(styles=["00"], batch=3, size=(64, 64))
+    run(request, inline_model, reporter)
+    request.folder.picture("00", "Ring").unlink()
+    request.folder.content("00", "Hotel").unlink()
+    run(request, inline_model, reporter)
+    assert files(request) == files(whole)

@@ -1,0 +1,234 @@
+"""Class images are jobs of a run: drawn once by all workers together, before any training."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from jstyleid_runner.carry_out import RunRequest
+from jstyleid_runner.cli import app
+from jstyleid_runner.core_model import CoreModel
+from jstyleid_runner.lora_folder import LoRAFolder
+from jstyleid_runner.plan import Plan
+from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.run_split import run_split
+from jstyleid_runner.run_tasks import tasks_of
+from jstyleid_runner.scheduling.cost_model import CostModel
+from jstyleid_runner.scheduling.crew import Crew, Event, Ready
+from jstyleid_runner.scheduling.devices import places_on_cpu
+from jstyleid_runner.scheduling.forecast import forecast
+from jstyleid_runner.scheduling.ledger import read_entries
+from jstyleid_runner.scheduling.task import Stage, State
+from jstyleid_runner.split import read_split
+from jstyleid_runner.staff import LocalStaff
+from jstyleid_runner.tally import Tally
+from jstyleid_runner.train_loras import TrainRequest, train_loras
+from jstyleid_runner.training_jobs import training_jobs
+
+MakeRequest = Callable[..., RunRequest]
+FakeModelClass = Callable[..., Any]
+
+IMAGES, CLASS_STEPS, TRAINING, CONTENT = 5, 2, 4, 3
+
+
+@pytest.fixture
+def prior() -> dict[str, object]:
+    """Settings of a run that trains its LoRAs with prior preservation, and only draws."""
+    return {
+        "method": "dreambooth", "styleid": None, "reference": None,
+        "training": {"steps": TRAINING, "size": (64, 64), "rank": 2, "crops": 1,
+                     "prior": {"images": IMAGES, "steps": CLASS_STEPS}},
+    }  # fmt: skip
+
+
+def run(request: RunRequest, model: Any, reporter: LineReporter) -> list[str]:
+    """The calls of the model's engine."""
+    calls: list[str] = []
+    before = getattr(model, "before_call", None)
+
+    def called(name: str) -> None:
+        calls.append(name)
+        if before:
+            before(name)
+
+    model.before_call = called
+    run_split(request, model, reporter, Tally())
+    return calls
+
+
+def files(request: RunRequest, *patterns: str) -> dict[str, bytes]:
+    root = request.folder.root
+    found = sorted(path for pattern in patterns for path in root.glob(pattern))
+    return {str(path.relative_to(root)): path.read_bytes() for path in found}
+
+
+def class_files(request: RunRequest) -> dict[str, bytes]:
+    return files(request, ".jstyleid/class_images/*/*")
+
+
+def test_the_plan_draws_them_before_any_training(make_request: MakeRequest, prior: Any) -> None:
+    plan: Plan = make_request(**prior).plan
+    jobs = list(plan.jobs)
+    assert [job.id for job in jobs[:7]] == [
+        *(f"class/{number:04}" for number in range(IMAGES)), "class/latents", "lora/00"]
+    assert jobs[IMAGES].needs == tuple(job.id for job in jobs[:IMAGES])
+    trains = [job for job in jobs if job.id.startswith("lora/")]
+    assert [job.needs for job in trains] == [("class/latents",)] * 2
+    assert plan.evaluations == (
+        IMAGES * 2 * CLASS_STEPS + 2 * TRAINING * 2 * 3 + 6 * 2 * CONTENT)
+    alone = make_request(styles=["04"], **prior).plan
+    assert alone.class_images == plan.class_images
+    assert make_request(method="styleid").plan.class_images is None
+
+
+def test_workers_share_them(make_request: MakeRequest, prior: Any) -> None:
+    training = {**prior["training"], "prior": {"images": 200, "steps": CLASS_STEPS}}
+    tasks = tasks_of(make_request(**{**prior, "training": training}).plan, 4)
+    costs = CostModel(dict.fromkeys(Stage, 1.0))
+    drawing = sum(task.cost for task in tasks if task.stage is Stage.CLASS)
+    rest = sum(task.cost for task in tasks if task.stage is not Stage.CLASS)
+    assert forecast(tasks, {}, costs, 1, 4) == drawing + rest
+    assert forecast(tasks, {}, costs, 8, 4) < drawing / 8 + rest
+
+
+def test_a_run_draws_each_once_and_resumes(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, prior: Any
+) -> None:
+    whole, model = make_request(out="whole", **prior), fake_model()
+    calls = run(whole, model, reporter)
+    assert model.evaluations == whole.plan.evaluations
+    assert calls[: IMAGES + 2] == [*["draw_class_image"] * IMAGES, "encode_class_images", "train"]
+    assert len(class_files(whole)) == IMAGES + 1
+    # Stopped at the last of them: it alone is drawn by the next run.
+    request, stopped, begun = make_request(**prior), fake_model(), itertools.count(1)
+
+    def stop(name: str) -> None:
+        if next(begun) == IMAGES:
+            raise KeyboardInterrupt
+
+    stopped.before_call = stop
+    with pytest.raises(KeyboardInterrupt):
+        run(request, stopped, reporter)
+    calls = run(request, fake_model(), reporter)
+    assert calls.count("draw_class_image") == 1
+    assert class_files(request) == class_files(whole)
+    assert files(request, "*/*.png") == files(whole, "*/*.png")
+    # In the ledger they are tasks like any other.
+    entries = {entry.id: entry for entry in read_entries(request.folder.ledger)}
+    assert entries["class/0002"].output
+    assert {entry.state for entry in entries.values()} == {State.DONE}
+
+
+def test_what_is_damaged_or_gone_is_drawn_again(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, prior: Any
+) -> None:
+    request = make_request(**prior)
+    run(request, fake_model(), reporter)
+    before = class_files(request)
+    [folder] = request.folder.class_images.iterdir()
+
+    def train_again() -> list[str]:
+        (request.folder.lora("04") / "pytorch_lora_weights.safetensors").unlink()
+        request.folder.picture("04", "Ring").unlink()
+        return run(request, fake_model(), reporter)
+
+    # With their latents there, nothing of them is needed.
+    assert train_again() == ["train", "generate"]
+    spoilt = bytearray((folder / "0001.png").read_bytes())
+    spoilt[-30] ^= 255
+    (folder / "0001.png").write_bytes(spoilt)
+    (folder / "0003.png").unlink()
+    (folder / "latents.safetensors").write_bytes(b"cut off")
+    assert train_again() == ["draw_class_image"] * 2 + ["encode_class_images", "train", "generate"]
+    assert class_files(request) == before
+
+
+def test_without_a_training_left_they_are_not_missed(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, prior: Any
+) -> None:
+    request = make_request(**prior)
+    run(request, fake_model(), reporter)
+    for path in request.folder.class_images.rglob("*.*"):
+        path.unlink()
+    request.folder.picture("04", "Ring").unlink()
+    assert "draw_class_image" not in run(request, fake_model(), reporter)
+
+
+def test_changed_settings_draw_others(
+    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, prior: Any
+) -> None:
+    run(make_request(**prior), fake_model(), reporter)
+    training = {**prior["training"], "seed": 7}
+    forced = make_request(force=True, **{**prior, "training": training})
+    assert run(forced, fake_model(), reporter).count("draw_class_image") == IMAGES
+    assert len(list(forced.folder.class_images.iterdir())) == 2
+
+
+def test_plan_shows_them(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["plan", "--split", "S", "--preset", "tuned", "--jobs"]
+    shown = CliRunner().invoke(app, words, catch_exceptions=False).stdout
+    assert " 50  class/0299\n" in shown
+    assert shown.count("class/0007") == 2
+    assert ", class/0007 and 292 more\n" in shown
+    assert "\n6400  lora/00  after class/latents\n" in shown.replace("   ", "")
+    assert [line.split() for line in shown.splitlines() if line.startswith("class ")] == [
+        ["class", "301", "15000", "301", "15000"]]
+
+
+class BothReady:
+    """A crew of two that says nothing until both can be given work: neither draws all alone."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._held: list[Event] = []
+        self._ready = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._crew, name)
+
+    def wait(self, seconds: float) -> list[Event]:
+        self._held += (events := self._crew.wait(seconds))
+        self._ready += sum(isinstance(event, Ready) for event in events)
+        if self._ready < 2:
+            return []
+        events, self._held = self._held, []
+        return events
+
+
+class TwoWorkers(CoreModel):
+    """The real model, by two processes."""
+
+    def crew(self, *told: Any) -> Any:
+        return BothReady(super().crew(*told))
+
+
+def test_two_workers_and_a_training_alone_get_the_same_to_the_bit(
+    make_request: MakeRequest, inline_model: Any, checkpoint: Path, reporter: LineReporter,
+    prior: Any, data: Path, tmp_path: Path,
+) -> None:  # fmt: skip
+    one = make_request(out="one", prompts=1, dtype="float32", **prior)
+    run_split(one, inline_model, reporter, Tally())
+    two = make_request(out="two", prompts=1, batch=2, dtype="float32", **prior)
+    workers = TwoWorkers(str(checkpoint), "cpu", reporter, LocalStaff(places_on_cpu(2)))
+    run_split(two, workers, reporter, Tally())
+    drawn = [entry for entry in read_entries(two.folder.ledger) if entry.stage == Stage.CLASS]
+    assert {entry.worker for entry in drawn} == {"cpu0", "cpu1"}
+    assert class_files(two) == class_files(one)
+    lora = "pytorch_lora_weights.safetensors"
+    trained = {style: (one.folder.lora(style) / lora).read_bytes() for style in ("00", "04")}
+    assert trained == {style: (two.folder.lora(style) / lora).read_bytes() for style in trained}
+    # A training that has nobody to draw them for it does so itself, by the same code.
+    folder = LoRAFolder(tmp_path / "loras")
+    folder.prepare()
+    assert one.settings.training
+    jobs = training_jobs(read_split(data, "S"), one.settings.training, folder, packed=False,
+                         objects=("apple", "ball"), checkpoint_every=9, looks=None)
+    train_loras(TrainRequest(jobs, folder, "float32"), inline_model, reporter, Tally())
+    [alone] = folder.class_images.iterdir()
+    assert {path.name: path.read_bytes() for path in alone.iterdir()} == {
+        Path(name).name: content for name, content in class_files(one).items()}
+    assert {style: (folder.lora(style) / lora).read_bytes() for style in trained} == trained
