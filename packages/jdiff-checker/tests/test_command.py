@@ -294,6 +294,26 @@ def test_two_results_are_compared_by_file_or_folder(command, upload, tmp_path) -
     assert "Hotel" in compared[0].stdout
 
 
+def test_several_results_are_shown_side_by_side(command, upload, tmp_path) -> None:
+    command("--result", tmp_path / "one")
+    shutil.copy(upload / "00" / "Ring.png", upload / "00" / "Hotel.png")
+    command("--result", tmp_path / "two")
+    results = [read_result(tmp_path / name / "result.json") for name in ("one", "two", "one")]
+    folders = [str(tmp_path / name) for name in ("one", "two", "one")]
+    done = CliRunner().invoke(app, ["compare", *folders], terminal_width=300)
+    assert done.exit_code == 0
+    lines = [line.split() for line in done.stdout.splitlines()]
+    finals = [line[-3:] for line in lines if line[:2] == ["final", "score"]]
+    assert finals == [[f"{getattr(result, scoring).final_score:.4f}" for result in results]
+                      for scoring in ("official", "corrected")]
+
+
+def test_one_result_is_not_compared(tmp_path) -> None:
+    done = CliRunner().invoke(app, ["compare", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "two results" in done.stderr
+
+
 def test_comparing_with_something_else_ends_with_2_and_names_it(tmp_path) -> None:
     (tmp_path / "other.json").write_text(json.dumps({"final": 0.5}))
     for path, message in ((tmp_path / "none.json", "no such file"),

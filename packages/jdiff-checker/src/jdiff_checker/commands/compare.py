@@ -1,4 +1,4 @@
-"""`jdiff-check compare`: what changed between two results, and where."""
+"""`jdiff-check compare`: what changed between two results, or several side by side."""
 
 from __future__ import annotations
 
@@ -7,26 +7,34 @@ from typing import Annotated
 
 import typer
 
+from jdiff_checker.errors import InputError
+
 
 def compare(
-    a: Annotated[
-        Path,
-        typer.Argument(metavar="A", show_default=False,
-                       help="The result before: a result.json, or the folder it lies in."),
-    ],
-    b: Annotated[
-        Path,
-        typer.Argument(metavar="B", show_default=False, help="The result after, likewise."),
+    results: Annotated[
+        list[Path],
+        typer.Argument(metavar="A B ...", show_default=False,
+                       help="Results: each a result.json, or the folder it lies in."),
     ],
 ) -> None:
-    """Show what changed from result A to result B: overall, by style and by image."""
+    """Show what changed from result A to result B, or several results side by side.
+
+    Of two results all differences are shown: overall, by style and by image. Of more, one table
+    has a column for each.
+    """
     from rich.console import Console
 
     from jdiff_checker.result_file import read_result
     from jdiff_checker.showing.comparison import compare_results, print_comparison
+    from jdiff_checker.showing.side_by_side import print_side_by_side
 
-    before, after = (read_result(_result_file(path)) for path in (a, b))
-    print_comparison(Console(), compare_results(before, after))
+    if len(results) < 2:
+        raise InputError("compare needs two results at least: jdiff-check compare A B")
+    read = [read_result(_result_file(path)) for path in results]
+    if len(read) == 2:
+        print_comparison(Console(), compare_results(*read))
+    else:
+        print_side_by_side(Console(), read)
 
 
 def _result_file(path: Path) -> Path:
