@@ -31,18 +31,25 @@ def byte_alphabet() -> list[str]:
 
 @functools.cache
 def train() -> tuple[tuple[str, str], ...]:
-    """Return the first ``MERGES`` merges of a byte-pair encoding of the word list.
+    """Return the merges of the small checkpoints' vocabulary."""
+    return merges_of(WORDS.read_text(encoding="utf-8"), MERGES)
+
+
+def merges_of(text: str, count: int) -> tuple[tuple[str, str], ...]:
+    """Return the first merges, at most ``count``, of a byte-pair encoding of a text.
 
     The pair that occurs most often is merged, of several the one that sorts first.  (The trainer
     of the tokenizers library breaks such ties differently from run to run.)
     """
     clip = CLIPTokenizer().backend_tokenizer  # for its normalisation and its splitting into words
-    text = clip.normalizer.normalize_str(WORDS.read_text(encoding="utf-8"))
-    words = [list(word) for word, _ in clip.pre_tokenizer.pre_tokenize_str(text)]
+    normal = clip.normalizer.normalize_str(text)
+    words = [list(word) for word, _ in clip.pre_tokenizer.pre_tokenize_str(normal)]
     words = [[*word[:-1], word[-1] + END_OF_WORD] for word in words]
     merges: list[tuple[str, str]] = []
-    while len(merges) < MERGES:
+    while len(merges) < count:
         counts = Counter(pair for word in words for pair in pairwise(word))
+        if not counts:
+            break  # every word is a token
         best = min(counts, key=lambda pair: (-counts[pair], pair))
         words = [merge(word, best) for word in words]
         merges.append(best)

@@ -1,0 +1,120 @@
+"""A scene: an object in some pose and colours before a background, and the words for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.random import Generator
+
+from jstyleid_core.drawn_world.colours import (
+    Colour,
+    contrasting,
+    darker,
+    lighter,
+    shade,
+)
+from jstyleid_core.drawn_world.objects import KINDS
+from jstyleid_core.drawn_world.shapes import Drawing, Tone
+
+Pattern = Literal["plain", "ground", "gradient", "stripes", "dots", "checks"]
+PATTERNS: tuple[Pattern, ...] = ("plain", "ground", "gradient", "stripes", "dots", "checks")
+_PATTERN_SHARES = (0.46, 0.22, 0.2, 0.04, 0.04, 0.04)
+
+
+@dataclass(frozen=True)
+class Background:
+    """What is behind the object.
+
+    Attributes:
+        colours: the first covers most of it; the patterns and the ground have the second.
+        measure: the pattern's period, or the horizon's height, as a share of the picture.
+        angle: of stripes, in radians.
+    """
+
+    pattern: Pattern
+    colours: tuple[Colour, Colour]
+    measure: float
+    angle: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that a look needs to draw a picture.
+
+    Attributes:
+        kind: of the object, a key of `KINDS`.
+        drawing: its shapes in the picture, whose corners are (0, 0) and (1, 1).
+        colours: of the shapes.
+        names: of the object's first colour and of the background's.
+        outline: the width of a line around each shape; 0 for none.
+        shading: how much darker the object is below than above, from 0 to 1.
+    """
+
+    kind: str
+    drawing: Drawing
+    colours: Mapping[Tone, Colour]
+    names: tuple[str, str]
+    background: Background
+    outline: float
+    shading: float
+
+
+def random_scene(rng: Generator, kind: str | None = None) -> Scene:
+    """A scene with an object of `kind`; of any kind without it.
+
+    Raises:
+        KeyError: there is no such kind.
+    """
+    kind = kind or str(rng.choice(list(KINDS)))
+    main = contrasting(rng)
+    behind = contrasting(rng, main)
+    second = contrasting(rng, main)
+    first = shade(rng, main)
+    return Scene(
+        kind,
+        _posed(rng, KINDS[kind](rng)),
+        {
+            "main": first,
+            "second": shade(rng, second),
+            "dark": darker(first),
+            "light": lighter(first),
+        },
+        (main, behind),
+        _background(rng, behind),
+        outline=float(rng.choice([0.0, rng.uniform(0.008, 0.014)])),
+        shading=float(rng.choice([0.0, rng.uniform(0.1, 0.4)])),
+    )
+
+
+def recoloured(
+    scene: Scene, tones: Mapping[Tone, Colour], ground: tuple[Colour, Colour]
+) -> Scene:
+    """The scene in other colours, and with a horizon in the background."""
+    background = replace(scene.background, pattern="ground", colours=ground, measure=0.7)
+    return replace(scene, colours=tones, background=background, outline=0.0, shading=0.0)
+
+
+def _posed(rng: Generator, drawing: Drawing) -> Drawing:
+    """The object at some size, turn and place; left and right may be swapped."""
+    size = rng.uniform(0.34, 0.45)
+    turn = math.radians(rng.normal(0, 7))
+    flip = rng.choice([-1.0, 1.0])
+    cos, sin = math.cos(turn), math.sin(turn)
+    matrix = size * np.array([[cos * flip, -sin], [sin * flip, cos]])
+    room = 0.48 - size
+    place = 0.5 + rng.uniform(-room, room, 2)
+    return [shape.moved(matrix, place.tolist(), size) for shape in drawing]
+
+
+def _background(rng: Generator, name: str) -> Background:
+    pattern = PATTERNS[rng.choice(len(PATTERNS), p=_PATTERN_SHARES)]
+    first = shade(rng, name)
+    # Near the first, so that the name holds for all of it and the object stands out.
+    second = np.clip(first + rng.choice([-1, 1]) * rng.uniform(0.08, 0.16) + rng.normal(0, 0.05, 3),
+                     0, 1)
+    measure = rng.uniform(0.6, 0.8) if pattern == "ground" else rng.uniform(0.08, 0.2)
+    return Background(pattern, (first, second), float(measure), float(rng.uniform(0, math.pi)))
