@@ -198,7 +198,7 @@ def test_the_command_takes_files_and_folders(
 ) -> None:
     write_result(before(), tmp_path / "a" / "result.json")
     write_result(after(), tmp_path / "b.json")
-    compare(tmp_path / "a", tmp_path / "b.json")
+    compare([tmp_path / "a", tmp_path / "b.json"])
     assert "0.4000 -> 0.3900 worse" in capsys.readouterr().out
     with pytest.raises(InputError):
-        compare(tmp_path / "a", tmp_path / "missing.json")
+        compare([tmp_path / "a", tmp_path / "missing.json"])
