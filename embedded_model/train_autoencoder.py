@@ -8,9 +8,7 @@ It can be stopped and started again: it goes on from the last state in the folde
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +20,7 @@ from torch import Tensor
 
 from architecture import SIZE, autoencoder
 from drawings import HELD_OUT, TRAINING, drawings
+from states import Log, State
 
 CROP = 64
 """Most steps see parts of pictures: a convolution learns as much from fewer pixels at a time."""
@@ -44,18 +43,9 @@ def main() -> None:
     model = autoencoder()
     average = EMAModel(model.parameters(), decay=0.999)
     optimizer = torch.optim.AdamW(model.parameters(), lr=arguments.rate, weight_decay=1e-4)
-    state = arguments.work / "autoencoder.pt"
-    first = 0
-    if state.exists():
-        saved = torch.load(state)
-        model.load_state_dict(saved["model"])
-        average.load_state_dict(saved["average"])
-        optimizer.load_state_dict(saved["optimizer"])
-        first = saved["step"]
-    log = arguments.work / "autoencoder.jsonl"
-    losses: list[float] = []
-    start = time.perf_counter()
-    for step in range(first, arguments.steps):
+    state = State(arguments.work / "autoencoder.pt", model, average, optimizer)
+    log = Log(arguments.work / "autoencoder.jsonl")
+    for step in range(state.step, arguments.steps):
         for group in optimizer.param_groups:
             group["lr"] = arguments.rate * rate_at(step / arguments.steps, step)
         whole = step >= (1 - WHOLE) * arguments.steps
@@ -65,22 +55,13 @@ def main() -> None:
         optimizer.step()
         optimizer.zero_grad()
         average.step(model.parameters())
-        losses.append(loss.item())
+        log.add(loss.item())
         if (step + 1) % EVERY == 0 or step + 1 == arguments.steps:
             average.store(model.parameters())
             average.copy_to(model.parameters())
-            entry = {"step": step + 1, "loss": float(np.mean(losses)),
-                     "psnr": psnr(model, held_out),
-                     "seconds": time.perf_counter() - start}
+            log.write(step + 1, psnr=psnr(model, held_out))
             average.restore(model.parameters())
-            losses.clear()
-            with log.open("a") as file:
-                file.write(json.dumps(entry) + "\n")
-            print(entry, flush=True)
-            part = state.with_suffix(".part")
-            torch.save({"model": model.state_dict(), "average": average.state_dict(),
-                        "optimizer": optimizer.state_dict(), "step": step + 1}, part)
-            part.replace(state)
+            state.save(step + 1)
 
 
 def rate_at(done: float, step: int) -> float:

@@ -9,8 +9,6 @@ the last fifth of the steps, in which it falls to zero.
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from torch import Tensor, nn
 
 from architecture import LATENT, SIZE, averaged_autoencoder, scheduler, text_encoder, unet
 from drawings import TRAINING, drawings
+from states import Log, State
 from vocabulary import load_tokenizer, write_tokenizer
 
 BATCH = 32
@@ -68,17 +67,10 @@ def main() -> None:
     model = Denoiser(vocabulary)
     average = EMAModel(model.parameters(), decay=0.9995, use_ema_warmup=True, power=0.75)
     optimizer = torch.optim.AdamW(model.parameters(), lr=arguments.rate, weight_decay=1e-3)
-    state = arguments.work / "denoiser.pt"
-    first = 0
-    if state.exists():
-        saved = torch.load(state)
-        model.load_state_dict(saved["model"])
-        average.load_state_dict(saved["average"])
-        optimizer.load_state_dict(saved["optimizer"])
-        first = saved["step"]
+    state = State(arguments.work / "denoiser.pt", model, average, optimizer)
+    log = Log(arguments.work / "denoiser.jsonl")
     alphas = scheduler().alphas_cumprod
-    log, losses, start = arguments.work / "denoiser.jsonl", list[float](), time.perf_counter()
-    for step in range(first, arguments.steps):
+    for step in range(state.step, arguments.steps):
         for group in optimizer.param_groups:
             group["lr"] = arguments.rate * rate_at(step, arguments.steps)
         loss = loss_of(model, data, alphas, step)
@@ -87,20 +79,11 @@ def main() -> None:
         optimizer.step()
         optimizer.zero_grad()
         average.step(model.parameters())
-        losses.append(loss.item())
+        log.add(loss.item())
         if (step + 1) % LOG_EVERY == 0:
-            entry = {"step": step + 1, "loss": float(np.mean(losses)),
-                     "seconds": time.perf_counter() - start}
-            losses.clear()
-            with log.open("a") as file:
-                file.write(json.dumps(entry) + "\n")
-            print(entry, flush=True)
+            log.write(step + 1)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == arguments.steps:
-            part = state.with_suffix(".part")
-            torch.save({"model": model.state_dict(), "average": average.state_dict(),
-                        "optimizer": optimizer.state_dict(), "step": step + 1,
-                        "scaling_factor": data.scaling_factor}, part)
-            part.replace(state)
+            state.save(step + 1, scaling_factor=data.scaling_factor)
 
 
 def rate_at(step: int, steps: int) -> float:
