@@ -48,6 +48,16 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file through `atomic_path`.
+
+    Raises:
+        OutputError: as `atomic_path`.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def is_leftover(path: Path) -> bool:
     """Whether a file has such a name as `atomic_path` gives to what it is writing."""
     return _LEFTOVER.fullmatch(path.name) is not None

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from jstyleid_core.files import atomic_path
+from jstyleid_core.files import write_whole
 from jstyleid_runner.scheduling.ledger import Output
 from jstyleid_runner.scheduling.task import Task
 
@@ -27,8 +27,7 @@ class PictureStore:
             OutputError: the folder cannot be written to, or the disk is full.
         """
         path = self._paths[task.id]
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(product)
+        write_whole(path, product)
         return describe_output(path, self._root, hashlib.sha256(product).hexdigest())
 
 

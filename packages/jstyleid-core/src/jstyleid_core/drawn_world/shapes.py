@@ -31,6 +31,11 @@ class Shape:
     tone: Tone = "main"
     width: float = 0.0
 
+    @property
+    def outline(self) -> Points:
+        """The points in the order of a pen that draws the line, or around the polygon."""
+        return self.points if self.width else np.concatenate([self.points, self.points[:1]])
+
     def moved(self, matrix: NDArray[np.float64], shift: Pair, scale: float) -> Shape:
         """The shape after `matrix`, (2, 2), and a shift; `scale` is what happens to widths."""
         return replace(

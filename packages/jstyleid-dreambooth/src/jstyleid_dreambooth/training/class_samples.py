@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from jstyleid_core.errors import InputError
-from jstyleid_core.files import atomic_path
+from jstyleid_core.files import write_whole
 from jstyleid_core.images import open_image, save_png
 from jstyleid_dreambooth.training.class_images import ClassImage, ClassImages, class_images
 from jstyleid_dreambooth.training.job import TrainingJob
@@ -43,8 +43,7 @@ def class_samples(
         data = encode_class_images(
             images.paths, model,
             lambda done, total: watch.preparing("encoding class images", done, total))
-        with atomic_path(latents) as temporary:
-            temporary.write_bytes(data)
+        write_whole(latents, data)
     return Samples(read_latents(latents, len(images.images)),
                    tuple(image.prompt for image in images.images), prior.weight)
 

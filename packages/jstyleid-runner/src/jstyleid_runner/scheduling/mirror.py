@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from jstyleid_core.files import atomic_path
+from jstyleid_core.files import write_whole
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -49,7 +49,6 @@ def bring_back(folder: Path, changed: Mapping[Path, bytes], gone: Iterable[Path]
         OutputError: a file cannot be written.
     """
     for path, content in changed.items():
-        with atomic_path(folder / path) as temporary:
-            temporary.write_bytes(content)
+        write_whole(folder / path, content)
     for path in gone:
         (folder / path).unlink(missing_ok=True)

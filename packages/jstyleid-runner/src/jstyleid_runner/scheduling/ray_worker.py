@@ -18,7 +18,7 @@ from typing import Any
 
 import ray
 
-from jstyleid_core.files import atomic_path
+from jstyleid_core.files import write_whole
 from jstyleid_runner.record import versions
 from jstyleid_runner.scheduling.bench import Fault
 from jstyleid_runner.scheduling.depot import Depot
@@ -157,7 +157,7 @@ class RayWorker:
                     else self._depot.made(part, item.path))
                 places[item.path] = place
                 if not place.exists():
-                    _write(place, ray.get(item.content))
+                    write_whole(place, ray.get(item.content))
             for path, content in load.held:
                 places[path] = place = self._depot.held(path)
                 if content is not None and not place.exists():
@@ -174,7 +174,7 @@ class RayWorker:
 
     def _fetch_held(self, place: Path, content: Any) -> None:
         try:
-            _write(place, ray.get(content))
+            write_whole(place, ray.get(content))
         except ray.exceptions.RayError as error:
             # Its holder is lost. The process makes it again.
             print(f"{self._name}: {place.name} cannot be had: {error}", file=sys.stderr)
@@ -199,8 +199,3 @@ def _inside(path: Path, folders: Sequence[Path], places: Mapping[Path, Path]) ->
         if path.is_relative_to(folder):
             return places[folder] / path.relative_to(folder)
     return None
-
-
-def _write(path: Path, content: bytes) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)

@@ -27,7 +27,6 @@ def ink(rng: Generator, scene: Scene, size: int) -> Image.Image:
             continue
         filled = black if shape.tone == "dark" else paper
         pen.polygon([tuple(point) for point in shape.points * fine], fill=filled)
-        around = np.concatenate([shape.points, shape.points[:1]])
-        for start, end in pairwise(around):
+        for start, end in pairwise(shape.outline):
             draw_line(pen, np.stack([start, end]), fine, rng.uniform(0.012, 0.026), black)
     return picture.reduce(_FINER)

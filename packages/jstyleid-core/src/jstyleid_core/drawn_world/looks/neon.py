@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
@@ -21,10 +20,8 @@ def neon(rng: Generator, scene: Scene, size: int) -> Image.Image:
     lines = Image.new("RGB", (fine, fine))
     cores = Image.new("RGB", (fine, fine))
     for shape in scene.drawing:
-        closed = not shape.width
-        points = np.concatenate([shape.points, shape.points[:1]]) if closed else shape.points
-        draw_line(ImageDraw.Draw(lines), points, fine, 0.022, tubes[shape.tone])
-        draw_line(ImageDraw.Draw(cores), points, fine, 0.008, (255, 255, 255))
+        draw_line(ImageDraw.Draw(lines), shape.outline, fine, 0.022, tubes[shape.tone])
+        draw_line(ImageDraw.Draw(cores), shape.outline, fine, 0.008, (255, 255, 255))
     night = Image.new("RGB", (fine, fine), (10, 6, 24))
     glow = lines.filter(ImageFilter.GaussianBlur(fine * 0.03)).point(lambda v: min(255, v * 2))
     picture = night

@@ -33,8 +33,7 @@ def woodcut(rng: Generator, scene: Scene, size: int) -> Image.Image:
         cut = np.where(np.asarray(mask) > 0, hatching, cut)
         if not shape.width:
             edge = Image.new("L", (fine, fine))
-            around = np.concatenate([shape.points, shape.points[:1]])
-            draw_line(ImageDraw.Draw(edge), around, fine, 0.018, 255)
+            draw_line(ImageDraw.Draw(edge), shape.outline, fine, 0.018, 255)
             cut = np.where(np.asarray(edge) > 0, 1.0, cut)
     pixels = paper * (1 - cut[..., None]) + np.array([34, 24, 20]) * cut[..., None]
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).reduce(_FINER)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jstyleid_core.errors import OutputError
-from jstyleid_core.files import atomic_path
+from jstyleid_core.files import write_whole
 from jstyleid_dreambooth.lora.files.config import HEADER_KEY, header_config
 from jstyleid_dreambooth.lora.files.torch_writing import torch_file
 from jstyleid_dreambooth.lora.weights import LoRAWeights, LowRank, Part
@@ -66,8 +66,7 @@ def write_lora(
         tensors[f"{name}.down.weight"] = stored.down
         tensors[f"{name}.up.weight"] = stored.up
     data = torch_file(tensors) if as_pickle else _safetensors(tensors, _header(weights, notes))
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
+    write_whole(path, data)
     return path
 
 
