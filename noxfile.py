@@ -14,5 +14,6 @@ def _through_tox(name: str) -> None:
         session.run("python", "-m", "tox", "run", "-e", name, "--", *session.posargs, external=True)
 
 
-for _name in ("jittor", "eval", "reference", "lint", "bench", "bench-training", "bench-checker"):
+for _name in ("jittor", "eval", "reference", "lint", "demo", "demo-score", "model", "bench",
+              "bench-training", "bench-checker"):
     _through_tox(_name)

@@ -7,6 +7,7 @@ import typer
 from jstyleid_runner import __version__
 from jstyleid_runner.commands.clean import clean
 from jstyleid_runner.commands.config import show
+from jstyleid_runner.commands.demo import demo
 from jstyleid_runner.commands.doctor import doctor
 from jstyleid_runner.commands.generate import generate
 from jstyleid_runner.commands.plan import plan
@@ -56,6 +57,7 @@ app.command()(guarded(status))
 app.command()(guarded(retry))
 app.command()(guarded(clean))
 app.command()(guarded(doctor))
+app.command()(guarded(demo))
 # The options of the command that is shown follow.
 config.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
     guarded(show)

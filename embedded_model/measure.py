@@ -1,0 +1,129 @@
+"""Measure the embedded model on drawings it was not trained on, with diffusers.
+
+    python embedded_model/measure.py [--pictures 8]
+
+Writes `measured.json` beside this file and sheets to look at into --sheets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DDIMInverseScheduler, DDIMScheduler, StableDiffusionPipeline
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from architecture import SIZE
+from classifier import probabilities
+from export import EMBEDDED
+from jstyleid_core.drawn_world.objects import KINDS
+from jstyleid_core.drawn_world.plain import draw_plain
+from jstyleid_core.drawn_world.scene import random_scene
+
+GUIDANCE, STEPS = 5.0, 25
+INVERSION_STEPS = 50
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, default=EMBEDDED)
+    parser.add_argument("--pictures", type=int, default=8, help="generated of each kind")
+    parser.add_argument("--sheets", type=Path, help="folder for sheets of the pictures")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("measured.json"))
+    arguments = parser.parse_args()
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        arguments.model, torch_dtype=torch.float32, safety_checker=None, feature_extractor=None
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    drawn = held_out()
+    with torch.no_grad():
+        decoded, returned = round_trips(pipeline, drawn)
+    generated = {kind: draw(pipeline, kind, arguments.pictures) for kind in KINDS}
+    seen = {kind: recognised(pictures, kind) for kind, pictures in generated.items()}
+    measured = {
+        "drawings recognised": float(np.mean([
+            recognised([Image.fromarray(p) for p in drawn[n :: len(KINDS)]], kind)
+            for n, kind in enumerate(KINDS)
+        ])),
+        "autoencoder PSNR, dB": psnr(drawn, decoded),
+        "inversion and reversal PSNR, dB": psnr(drawn, returned),
+        "generated recognised": float(np.mean(list(seen.values()))),
+        "generated recognised, by kind": seen,
+        "guidance": GUIDANCE, "steps": STEPS, "inversion steps": INVERSION_STEPS,
+        "pictures of each kind": arguments.pictures,
+    }
+    print(json.dumps(measured, indent=2))
+    arguments.out.write_text(json.dumps(measured, indent=2) + "\n")
+    if arguments.sheets:
+        arguments.sheets.mkdir(parents=True, exist_ok=True)
+        sheet([pictures[:8] for pictures in generated.values()]).save(
+            arguments.sheets / "generated.png")
+        rows = [[Image.fromarray(p) for p in stack[:16]] for stack in (drawn, decoded, returned)]
+        sheet(rows).save(arguments.sheets / "round-trips.png")
+
+
+def held_out(count: int = 2 * len(KINDS)) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(3)
+    scenes = [random_scene(rng, list(KINDS)[n % len(KINDS)]) for n in range(count)]
+    return np.stack([np.asarray(draw_plain(scene, SIZE)) for scene in scenes])
+
+
+def round_trips(
+    pipeline: StableDiffusionPipeline, drawn: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Pictures through the autoencoder alone, and through DDIM inversion and reversal as well."""
+    vae, factor = pipeline.vae, pipeline.vae.config.scaling_factor
+    pixels = torch.from_numpy(drawn).permute(0, 3, 1, 2) / 127.5 - 1
+    clean = vae.encode(pixels).latent_dist.mode() * factor
+    tokens = pipeline.tokenizer([""], padding="max_length", max_length=77, return_tensors="pt")
+    empty = pipeline.text_encoder(tokens.input_ids)[0].expand(len(drawn), -1, -1)
+    latent = clean
+    for scheduler in (DDIMInverseScheduler.from_config(pipeline.scheduler.config),
+                      DDIMScheduler.from_config(pipeline.scheduler.config)):
+        scheduler.set_timesteps(INVERSION_STEPS)
+        for time in scheduler.timesteps:
+            velocity = pipeline.unet(latent, time, empty).sample
+            latent = scheduler.step(velocity, time, latent).prev_sample
+    return as_pixels(vae.decode(clean / factor).sample), as_pixels(
+        vae.decode(latent / factor).sample)
+
+
+def draw(pipeline: StableDiffusionPipeline, kind: str, count: int) -> list[Image.Image]:
+    generator = [torch.Generator().manual_seed(n) for n in range(count)]
+    return pipeline(
+        [f"a picture of a {kind}"] * count, num_inference_steps=STEPS, guidance_scale=GUIDANCE,
+        generator=generator,
+    ).images
+
+
+def recognised(pictures: Sequence[Image.Image], kind: str) -> float:
+    return float((probabilities(pictures).argmax(1) == list(KINDS).index(kind)).mean())
+
+
+def as_pixels(pictures: Tensor) -> NDArray[np.uint8]:
+    values = (pictures.clamp(-1, 1) * 127.5 + 127.5).round()
+    return values.permute(0, 2, 3, 1).numpy().astype(np.uint8)
+
+
+def psnr(pictures: NDArray[np.uint8], others: NDArray[np.uint8]) -> float:
+    """Mean over pictures, in dB."""
+    error = ((pictures.astype(np.float64) - others) ** 2).mean((1, 2, 3))
+    return float((10 * np.log10(255**2 / error)).mean())
+
+
+def sheet(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
+    picture = Image.new("RGB", (max(map(len, rows)) * (SIZE + 2), len(rows) * (SIZE + 2)), "white")
+    for y, row in enumerate(rows):
+        for x, one in enumerate(row):
+            picture.paste(one, (x * (SIZE + 2), y * (SIZE + 2)))
+    return picture
+
+
+if __name__ == "__main__":
+    main()
