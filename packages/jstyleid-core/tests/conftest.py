@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from backend_choice import backend
 from reference_sets import FRESH, GOLDEN, GOLDEN_VALUES, Reference, read
 from small_checkpoint import build
 
@@ -31,7 +32,8 @@ def models(references: Any) -> Any:
     """Loaded models by reference name, each loaded once."""
     from jstyleid_core import StableDiffusion
 
-    return cache(lambda name: StableDiffusion.load(references(name).checkpoint))
+    return cache(lambda name: StableDiffusion.load(references(name).checkpoint,
+                                                   backend=backend()))
 
 
 @pytest.fixture(params=[*GOLDEN, *FRESH])

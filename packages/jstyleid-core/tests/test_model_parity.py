@@ -26,14 +26,15 @@ ONE_NETWORK = 5e-6
 def test_unet(reference: Reference, reference_model: Any, key: str) -> None:
     values = reference.values
     with jt.no_grad():
-        out = reference_model.unet(jt.array(values[f"{key}.sample"]), values[f"{key}.timestep"],
-                                   jt.array(values[f"{key}.context"]))
+        out = reference_model.networks.predict(
+            jt.array(values[f"{key}.sample"]), values[f"{key}.timestep"],
+            jt.array(values[f"{key}.context"]))
     assert distance(out, values[f"{key}.out"]) <= ONE_NETWORK
 
 
 def test_text_encoder(reference: Reference, reference_model: Any) -> None:
     with jt.no_grad():
-        out = reference_model.text_encoder(jt.array(reference.values["text.ids"]))
+        out = reference_model.networks.embed(jt.array(reference.values["text.ids"]))
     assert distance(out, reference.values["text.out"]) <= ONE_NETWORK
 
 
@@ -41,7 +42,7 @@ def test_text_encoder(reference: Reference, reference_model: Any) -> None:
 def test_vae_encoder(reference: Reference, reference_model: Any, key: str) -> None:
     pixels = to_array([reference.picture(f"{key}.picture")])
     with jt.no_grad():
-        mean, logvar = reference_model.vae.encode(jt.array(pixels))
+        mean, logvar = reference_model.networks.encode(jt.array(pixels))
     assert distance(mean, reference.values[f"{key}.mean"]) <= ONE_NETWORK
     assert distance(logvar, reference.values[f"{key}.logvar"]) <= ONE_NETWORK
 
@@ -49,7 +50,7 @@ def test_vae_encoder(reference: Reference, reference_model: Any, key: str) -> No
 @pytest.mark.parametrize("key", ["vae", "vae.wide"])
 def test_vae_decoder(reference: Reference, reference_model: Any, key: str) -> None:
     with jt.no_grad():
-        decoded = reference_model.vae.decode(jt.array(reference.values[f"{key}.code"]))
+        decoded = reference_model.networks.decode(jt.array(reference.values[f"{key}.code"]))
     assert distance(decoded, reference.values[f"{key}.decoded"]) <= ONE_NETWORK
 
 
@@ -84,9 +85,9 @@ def test_the_networks_in_plain_operators(small: Reference, model: Any) -> None:
     """Nothing but the kernels differs between the devices, so this is CUDA's graph on the CPU."""
     values = small.values
     with jt.no_grad():
-        unet = model.unet(jt.array(values["unet.sample"]), values["unet.timestep"],
-                          jt.array(values["unet.context"]))
-        decoded = model.vae.decode(jt.array(values["vae.code"]))
+        unet = model.networks.predict(jt.array(values["unet.sample"]), values["unet.timestep"],
+                                      jt.array(values["unet.context"]))
+        decoded = model.networks.decode(jt.array(values["vae.code"]))
     assert distance(unet, values["unet.out"]) <= ONE_NETWORK
     assert distance(decoded, values["vae.decoded"]) <= ONE_NETWORK
 

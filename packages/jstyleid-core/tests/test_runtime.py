@@ -80,6 +80,7 @@ def test_numpy_2_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_unchecked_jittor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "1.3.9.14")
+    monkeypatch.setattr(requirements, "has_jdiffusion", lambda: False)  # its fork is of 1.3.9
     with pytest.raises(RuntimeSetupError, match=r"pip install jittor==1.3.11"):
         requirements.jittor_version()
 

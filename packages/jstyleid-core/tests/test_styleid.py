@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from jstyleid_core import StableDiffusion, Style, StyleID, StyleIDSettings
 from jstyleid_core.errors import InputError, OutputError, StaleStyleError
-from jstyleid_core.model.attention import plain_attention, processors
+from jstyleid_core.networks import plain_attention, processors
 from reference_sets import Reference, distance
 
 STEPS = 3
@@ -121,15 +121,15 @@ def test_queries_are_let_go_once_used(
 
 def test_processors_are_given_back(model: Any, content: Image.Image, style: Style) -> None:
     StyleID(model, FEW).transfer([content], style)
-    attention = next(iter(model.unet.attentions().values()))
-    assert all(a.processor is plain_attention for a in model.unet.attentions().values())
+    attention = next(iter(model.networks.attentions().values()))
+    assert all(a.processor is plain_attention for a in model.networks.attentions().values())
     with pytest.raises(RuntimeError), processors({attention: lambda *_: None}):
         raise RuntimeError
     assert attention.processor is plain_attention
 
 
 def test_attentions_are_named_as_in_diffusers(model: Any) -> None:
-    names = list(model.unet.attentions())
+    names = list(model.networks.attentions())
     assert len(names) == 2 * 16
     assert names[0] == "down_blocks.0.attentions.0.transformer_blocks.0.attn1"
     assert "mid_block.attentions.0.transformer_blocks.0.attn2" in names

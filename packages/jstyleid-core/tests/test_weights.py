@@ -34,8 +34,8 @@ def checkpoint(small: Reference, tmp_path: Path) -> Path:
 def unet_output(model: Any, reference: Reference) -> Any:
     values = reference.values
     with jt.no_grad():
-        return model.unet(jt.array(values["unet.sample"]), values["unet.timestep"],
-                          jt.array(values["unet.context"])).numpy()
+        return model.networks.predict(jt.array(values["unet.sample"]), values["unet.timestep"],
+                                      jt.array(values["unet.context"])).numpy()
 
 
 def rewrite(file: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from backend_choice import backend
 from reference_sets import GOLDEN_LORA, LORA_CHECKPOINT
 from small_checkpoint import build
 
@@ -28,7 +29,7 @@ def model(checkpoint: Path) -> Any:
     """Its model."""
     from jstyleid_core import StableDiffusion
 
-    return StableDiffusion.load(checkpoint)
+    return StableDiffusion.load(checkpoint, backend=backend())
 
 
 @pytest.fixture
@@ -54,8 +55,8 @@ def unet_answer(model: Any, values: dict[str, NDArray[Any]]) -> Answer:
 
     def answer() -> NDArray[Any]:
         with jt.no_grad():
-            return model.unet(jt.array(values["unet.sample"]), values["unet.timestep"],
-                              jt.array(values["unet.context"])).numpy()
+            return model.networks.predict(jt.array(values["unet.sample"]), values["unet.timestep"],
+                                          jt.array(values["unet.context"])).numpy()
 
     return answer
 
@@ -67,7 +68,7 @@ def text_answer(model: Any, values: dict[str, NDArray[Any]]) -> Answer:
 
     def answer() -> NDArray[Any]:
         with jt.no_grad():
-            return model.text_encoder(jt.array(values["text.ids"])).numpy()
+            return model.networks.embed(jt.array(values["text.ids"])).numpy()
 
     return answer
 

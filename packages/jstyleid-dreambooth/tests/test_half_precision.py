@@ -27,7 +27,7 @@ def halved(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     model = StableDiffusion.load(checkpoint)
     for network in (model.unet, model.text_encoder):
         network.float16()
-    model.dtype = "float16"
+    model.networks.dtype = "float16"
     return model
 
 

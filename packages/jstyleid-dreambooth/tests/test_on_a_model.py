@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jstyleid_core.errors import CheckpointError, InputError
-from jstyleid_core.model.attention import plain_attention, processors
+from jstyleid_core.networks import plain_attention, processors
 from jstyleid_core.weights.loading import load_module
 from jstyleid_dreambooth import LoRAs, LoRASettings, LoRAWeights
 from reference_sets import distance
@@ -34,7 +34,7 @@ def test_the_network_keeps_its_names_parameters_and_loading(
     load_module(model.unet, "unet", model.checkpoint.weights("unet"), "float32")
     assert np.array_equal(unet_answer(), adapted)
     # A processor that does what the layer does changes nothing, with the LoRA inside.
-    everywhere = dict.fromkeys(model.unet.attentions().values(), plain_attention)
+    everywhere = dict.fromkeys(model.networks.attentions().values(), plain_attention)
     with processors(everywhere):
         assert np.array_equal(unet_answer(), adapted)
     with pytest.raises(ValueError, match="this network has LoRAs already"):

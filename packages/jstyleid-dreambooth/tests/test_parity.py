@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
+from backend_choice import backend
 from jittor_lora import ABOUT, trained, unet_only
 from jstyleid_core import StableDiffusion
 from jstyleid_core.backend import jt
@@ -28,7 +29,7 @@ CASES = [("golden", "diffusers.safetensors"), *((name, file) for name in SETS fo
 
 @cache
 def fresh_model(name: str) -> Any:
-    return StableDiffusion.load(FRESH[name] / "checkpoint")
+    return StableDiffusion.load(FRESH[name] / "checkpoint", backend=backend())
 
 
 def differences(model: Any, lora: LoRAWeights, folder: Path, name: str) -> list[float]:
@@ -37,11 +38,11 @@ def differences(model: Any, lora: LoRAWeights, folder: Path, name: str) -> list[
     loras.add("x", lora)
     unet_key, text_key = FILES[name]
     with jt.no_grad():
-        unet = model.unet(jt.array(values["unet.sample"]), values["unet.timestep"],
-                          jt.array(values["unet.context"]))
+        unet = model.networks.predict(jt.array(values["unet.sample"]), values["unet.timestep"],
+                                      jt.array(values["unet.context"]))
         found = [distance(unet, values[unet_key])]
         if text_key:
-            text = model.text_encoder(jt.array(values["text.ids"]))
+            text = model.networks.embed(jt.array(values["text.ids"]))
             found.append(distance(text, values[text_key]))
     loras.detach()
     return found

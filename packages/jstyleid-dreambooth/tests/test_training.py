@@ -24,7 +24,7 @@ def loss(model: Any, values: Any) -> Callable[[], Any]:
     inputs = [jt.array(sample), jt.array(values["unet.context"])]
 
     def compute() -> Any:
-        out = model.unet(inputs[0], values["unet.timestep"], inputs[1])
+        out = model.networks.predict(inputs[0], values["unet.timestep"], inputs[1])
         return ((out - 1) ** 2).mean()
 
     return compute

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from jstyleid_core.backend import Var, jt
+from jstyleid_core.backend import Var, jt, nn
+from jstyleid_core.backends import Backend, build_networks
 from jstyleid_core.diffusion.ddim import Step, ddim_sampling
 from jstyleid_core.diffusion.denoiser import (
     DENOISERS,
@@ -24,20 +25,16 @@ from jstyleid_core.diffusion.denoiser import (
 from jstyleid_core.diffusion.schedule import Schedule, taken_steps
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import Size, to_array, to_images
-from jstyleid_core.model.config import ScheduleConfig, TextConfig, UNetConfig, VAEConfig
-from jstyleid_core.model.text import CLIPTextEncoder
+from jstyleid_core.model.config import Architecture, ScheduleConfig
 from jstyleid_core.model.tokenizer import CLIPTokenizer
-from jstyleid_core.model.unet import UNet
-from jstyleid_core.model.vae import AutoencoderKL
+from jstyleid_core.networks import Networks
 from jstyleid_core.runtime import DType
+from jstyleid_core.weights.filling import Report, fill
 from jstyleid_core.weights.fingerprint import fingerprint
 from jstyleid_core.weights.layout import Checkpoint, find_checkpoint, shown_source
-from jstyleid_core.weights.loading import Component, load_module
 
 Tokenizer = Callable[[Sequence[str]], NDArray[Any]]
 """Prompts to token ids (B, 77)."""
-Report = Callable[[str, int, int], None]
-"""(what is loaded, tensors done, tensors in all)"""
 
 
 @dataclass(frozen=True)
@@ -62,27 +59,23 @@ class StableDiffusion:
         >>> picture.save("boat.png")
 
     Attributes:
-        unet, vae, text_encoder, tokenizer, schedule: the parts.
-        dtype: what the networks compute in, `float32` or (on CUDA) `float16`. Latents and the
-            arithmetic of the samplers are always float32.
+        networks: what computes; of one backend or the other.
+        tokenizer, schedule, prediction_type: the other parts of the checkpoint.
         evaluations: UNet evaluations so far, one per latent of a batch; guidance costs two.
     """
 
     def __init__(
         self,
         *,
-        unet: UNet,
-        vae: AutoencoderKL,
-        text_encoder: CLIPTextEncoder,
+        networks: Networks,
         tokenizer: Tokenizer,
         schedule: Schedule,
         prediction_type: PredictionType,
-        dtype: str,
         checkpoint: Checkpoint,
     ) -> None:
-        self.unet, self.vae, self.text_encoder = unet, vae, text_encoder
+        self.networks = networks
         self.tokenizer, self.schedule, self.prediction_type = tokenizer, schedule, prediction_type
-        self.dtype, self.checkpoint, self.evaluations = dtype, checkpoint, 0
+        self.checkpoint, self.evaluations = checkpoint, 0
 
     @classmethod
     def load(
@@ -91,6 +84,7 @@ class StableDiffusion:
         *,
         dtype: DType = "auto",
         report: Report | None = None,
+        backend: Backend = "native",
     ) -> StableDiffusion:
         """Load a checkpoint in diffusers layout, from a folder or the hub.
 
@@ -100,10 +94,12 @@ class StableDiffusion:
             dtype: `auto` is float16 on CUDA and float32 on the CPU, where float16 would be both
                 slow and wrong.
             report: told how far the loading is.
+            backend: whose networks compute, see `jstyleid_core.backends`.
 
         Raises:
             CheckpointError: a file is missing, damaged or does not fit; the message says which.
             InputError: float16 on the CPU.
+            RuntimeSetupError: this environment lacks what the backend needs.
         """
         on_cuda = bool(jt.flags.use_cuda)
         if dtype == "float16" and not on_cuda:
@@ -113,31 +109,40 @@ class StableDiffusion:
                       else find_checkpoint(source, half=number == "float16"))
         folder = checkpoint.folder
         scheduler = ScheduleConfig.read(folder / "scheduler" / "scheduler_config.json")
-        text = TextConfig.read(folder / "text_encoder" / "config.json")
+        architecture = Architecture.read(folder)
         model = cls(
-            unet=UNet(UNetConfig.read(folder / "unet" / "config.json")),
-            vae=AutoencoderKL(VAEConfig.read(folder / "vae" / "config.json")),
-            text_encoder=CLIPTextEncoder(text),
-            tokenizer=CLIPTokenizer(folder / "tokenizer", text.max_position_embeddings),
+            networks=build_networks(backend, architecture, number),
+            tokenizer=CLIPTokenizer(folder / "tokenizer",
+                                    architecture.text.max_position_embeddings),
             schedule=Schedule.from_config(scheduler),
             prediction_type=scheduler.prediction_type,
-            dtype=number,
             checkpoint=checkpoint,
         )
-        model._fill(report)
+        fill(model.networks, checkpoint, number, report)
         return model
 
-    def _fill(self, report: Report | None) -> None:
-        """Stream the checkpoint's tensors into the networks."""
-        components: tuple[tuple[Component, object, str], ...] = (
-            ("text_encoder", self.text_encoder, self.dtype),
-            # The VAE overflows float16 on some pictures; it is small, so it stays wide.
-            ("vae", self.vae, "float32"),
-            ("unet", self.unet, self.dtype),
-        )
-        for component, module, dtype in components:
-            on_tensor = partial(report, component) if report else None
-            load_module(module, component, self.checkpoint.weights(component), dtype, on_tensor)
+    @property
+    def dtype(self) -> str:
+        """What UNet and text encoder compute in, `float32` or (on CUDA) `float16`.
+
+        Latents and the arithmetic of the samplers are always float32.
+        """
+        return self.networks.dtype
+
+    @property
+    def unet(self) -> nn.Module:
+        """The denoising network's module."""
+        return self.networks.unet
+
+    @property
+    def vae(self) -> nn.Module:
+        """The autoencoder's module."""
+        return self.networks.vae
+
+    @property
+    def text_encoder(self) -> nn.Module:
+        """The text encoder's module."""
+        return self.networks.text_encoder
 
     @property
     def source(self) -> str:
@@ -157,17 +162,17 @@ class StableDiffusion:
     @property
     def scale_factor(self) -> int:
         """Pixels per latent, 8."""
-        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+        return int(2 ** (len(self.networks.vae_config.block_out_channels) - 1))
 
     @property
     def size_multiple(self) -> int:
         """Width and height must be multiples of this: 8 pixels a latent, halved at each level."""
-        return self.scale_factor * int(2 ** (len(self.unet.config.block_out_channels) - 1))
+        return self.scale_factor * int(2 ** (len(self.networks.unet_config.block_out_channels) - 1))
 
     @property
     def default_size(self) -> Size:
         """Width and height the checkpoint was trained at."""
-        side = self.unet.config.sample_size * self.scale_factor
+        side = self.networks.unet_config.sample_size * self.scale_factor
         return side, side
 
     def check_size(self, size: Size) -> None:
@@ -204,8 +209,8 @@ class StableDiffusion:
         for image in images:
             self.check_size(image.size)
         with jt.no_grad():
-            mean, log_variance = self.vae.encode(jt.array(to_array(images)))
-            factor = self.vae.config.scaling_factor
+            mean, log_variance = self.networks.encode(jt.array(to_array(images)))
+            factor = self.networks.vae_config.scaling_factor
             mean, deviation = mean * factor, jt.exp(0.5 * log_variance) * factor
             jt.sync([mean, deviation])
         return mean, deviation
@@ -213,17 +218,18 @@ class StableDiffusion:
     def decode(self, latents: Var) -> list[Image.Image]:
         """RGB pictures of scaled latents (B, 4, h, w)."""
         pictures: list[Image.Image] = []
+        factor = self.networks.vae_config.scaling_factor
         with jt.no_grad():
             # One at a time: the decoder needs far more memory than anything else.
             for i in range(latents.shape[0]):
-                decoded = self.vae.decode(latents[i : i + 1] / self.vae.config.scaling_factor)
+                decoded = self.networks.decode(latents[i : i + 1] / factor)
                 pictures += to_images(decoded.numpy())
         return pictures
 
     def embed(self, prompts: Sequence[str]) -> Var:
         """Text embeddings (B, 77, C) of prompts."""
         with jt.no_grad():
-            embeddings = self.text_encoder(jt.array(self.tokenizer(prompts)))
+            embeddings = self.networks.embed(jt.array(self.tokenizer(prompts)))
             embeddings.sync()
         return embeddings
 
@@ -244,7 +250,7 @@ class StableDiffusion:
             self.evaluations += batch
             texts = context if context.shape[0] == batch else context.expand(batch, -1, -1)
             with jt.no_grad():
-                return self.unet(latents.cast(self.dtype), timestep, texts).float32()
+                return self.networks.predict(latents, timestep, texts)
 
         return evaluate
 
@@ -334,6 +340,6 @@ class StableDiffusion:
         # numpy's generator gives the same numbers on every device and in every batch.
         if seed < 0:
             raise InputError(f"seed = {seed}: must be 0 or more")
-        shape = (1, self.unet.config.in_channels, size[1] // self.scale_factor,
+        shape = (1, self.networks.unet_config.in_channels, size[1] // self.scale_factor,
                  size[0] // self.scale_factor)
         return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)

@@ -16,11 +16,15 @@ from PIL import Image
 
 from jstyleid_core import __version__
 from jstyleid_core.backend import jt
+from jstyleid_core.backends import Backend, build_networks
 from jstyleid_core.diffusion.schedule import Schedule
-from jstyleid_core.model.config import ScheduleConfig, TextConfig, UNetConfig, VAEConfig
-from jstyleid_core.model.text import CLIPTextEncoder
-from jstyleid_core.model.unet import UNet
-from jstyleid_core.model.vae import AutoencoderKL
+from jstyleid_core.model.config import (
+    Architecture,
+    ScheduleConfig,
+    TextConfig,
+    UNetConfig,
+    VAEConfig,
+)
 from jstyleid_core.pipeline import StableDiffusion
 from jstyleid_core.runtime import BuildProgress, Report
 from jstyleid_core.runtime.starting import cache_folder
@@ -30,32 +34,34 @@ from jstyleid_core.weights.layout import Checkpoint
 
 _SIZE = (64, 64)
 _ROUNDS = 10
+_KERNELS: dict[Backend, str] = {"native": "kernels", "jdiffusion": "jdiffusion-kernels"}
 
 
-def is_warm() -> bool:
-    """Whether `warm_kernels` has run here, on this device and with this version."""
-    return mark("kernels").is_file()
+def is_warm(backend: Backend = "native") -> bool:
+    """Whether `warm_kernels` has run here for a backend, on this device and with this version."""
+    return mark(_KERNELS[backend]).is_file()
 
 
-def warm_kernels(report: Report | None = None) -> None:
+def warm_kernels(report: Report | None = None, backend: Backend = "native") -> None:
     """Run text to image and style transfer on a tiny model of each kind, at batch 1 and 2.
 
     Args:
         report: told how many of the rounds are done.
+        backend: whose networks.
     """
-    for done, _ in enumerate(_rounds()):
+    for done, _ in enumerate(_rounds(backend)):
         if report:
             report(BuildProgress("compiling kernels", done, _ROUNDS))
     jt.gc()
-    mark("kernels").touch()
+    mark(_KERNELS[backend]).touch()
 
 
-def _rounds() -> Iterator[None]:
+def _rounds(backend: Backend) -> Iterator[None]:
     """Yields before the first of the `_ROUNDS` and after each."""
     picture = Image.new("RGB", _SIZE)
     yield
     for two_one in (True, False):
-        model = tiny_model(two_one)
+        model = tiny_model(two_one, backend)
         styleid = StyleID(model, StyleIDSettings(steps=1))
         style = styleid.invert_style(picture)
         yield
@@ -72,11 +78,12 @@ def mark(what: str) -> Path:
     return cache_folder() / f"jstyleid-{__version__}-{what}-for-{device}"
 
 
-def tiny_model(two_one: bool) -> StableDiffusion:
+def tiny_model(two_one: bool, backend: Backend = "native") -> StableDiffusion:
     """A random model of every kind of layer and next to no size, for pictures of 64 pixels.
 
     Args:
         two_one: of the kind of SD 2.1 (v-prediction), else of SD 1.5 (epsilon).
+        backend: whose networks.
     """
     width = 32
     text = TextConfig(vocab_size=8, hidden_size=width, intermediate_size=width,
@@ -95,15 +102,16 @@ def tiny_model(two_one: bool) -> StableDiffusion:
                     down_block_types=("DownEncoderBlock2D",) * 4,
                     up_block_types=("UpDecoderBlock2D",) * 4)
     cuda = bool(jt.flags.use_cuda)
-    networks = UNet(unet), AutoencoderKL(vae), CLIPTextEncoder(text)
+    networks = build_networks(backend, Architecture(unet, vae, text),
+                              "float16" if cuda else "float32")
     if cuda:
-        for network in (networks[0], networks[2]):
+        for network in (networks.unet, networks.text_encoder):
             network.float16()
     return StableDiffusion(
-        unet=networks[0], vae=networks[1], text_encoder=networks[2], tokenizer=_no_words,
+        networks=networks, tokenizer=_no_words,
         schedule=Schedule.from_config(ScheduleConfig(steps_offset=1)),
         prediction_type="v_prediction" if two_one else "epsilon",
-        dtype="float16" if cuda else "float32", checkpoint=Checkpoint("warm", Path(), None),
+        checkpoint=Checkpoint("warm", Path(), None),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jstyleid_core import runtime
+from jstyleid_core.backends import Backend
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.runtime import Device
 from jstyleid_runner.orders import Order
@@ -25,6 +26,7 @@ class OpenCoreBench:
         loras: files that will be drawn with.
         native_log: where what Jittor's compiled parts write goes.
         fingerprint: of the checkpoint, where the worker's machine may have another one.
+        backend: whose networks compute.
     """
 
     source: str
@@ -33,6 +35,7 @@ class OpenCoreBench:
     loras: tuple[Path, ...]
     native_log: Path
     fingerprint: str | None = None
+    backend: Backend = "native"
 
     def __call__(self) -> "CoreBench":
         """Make the bench."""
@@ -50,7 +53,7 @@ class CoreBench:
         runtime.redirect_native_output(self._told.native_log)
         on_build = _build_says(say)
         # Here, since every worker would compile them at the same time later.
-        start_compiled(self._told.device, on_build)
+        start_compiled(self._told.device, on_build, self._told.backend)
         if self._told.settings.training:
             compile_training(on_build)
 
@@ -67,6 +70,7 @@ class CoreBench:
             self._told.source,
             dtype=self._told.settings.dtype,
             report=lambda part, done, total: say(f"loading {part} {done}/{total}", 0.0),
+            backend=self._told.backend,
         )
         model.check_size(self._told.settings.size)
         wanted = self._told.fingerprint

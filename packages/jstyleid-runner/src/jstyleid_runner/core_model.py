@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jstyleid_core import runtime
+from jstyleid_core.backends import Backend
 from jstyleid_core.runtime import Device, DType
 from jstyleid_core.weights.fingerprint import fingerprint
 from jstyleid_core.weights.layout import (
@@ -37,7 +38,9 @@ def named_source(model: str | None) -> str:
     return model or os.environ.get("JSTYLEID_MODEL") or DEFAULT_MODEL
 
 
-def load_model(source: str, dtype: DType, device: Device, reporter: Reporter) -> "StableDiffusion":
+def load_model(
+    source: str, dtype: DType, device: Device, reporter: Reporter, backend: Backend = "native"
+) -> "StableDiffusion":
     """Find the checkpoint, start Jittor, compiling it on first use, and load.
 
     In this order, because a wrong name should not be found out after minutes of compilation.
@@ -50,13 +53,14 @@ def load_model(source: str, dtype: DType, device: Device, reporter: Reporter) ->
     def on_build(build: runtime.BuildProgress) -> None:
         reporter.preparing(build.message, build.done, build.total)
 
-    start_compiled(device, on_build)
+    start_compiled(device, on_build, backend)
     from jstyleid_core import StableDiffusion
 
     return StableDiffusion.load(
         checkpoint,
         dtype=dtype,
         report=lambda part, done, total: reporter.preparing(f"loading {part}", done, total),
+        backend=backend,
     )
 
 
@@ -68,15 +72,22 @@ class CoreModel:
         device: to start Jittor on.
         reporter: shows the loading.
         staff: the workers; none where everything is done in this process.
+        backend: whose networks compute.
     """
 
     def __init__(
-        self, source: str, device: Device, reporter: Reporter, staff: Staff = NOBODY
+        self,
+        source: str,
+        device: Device,
+        reporter: Reporter,
+        staff: Staff = NOBODY,
+        backend: Backend = "native",
     ) -> None:
         self.source = source
         self._device = device
         self._reporter = reporter
         self._staff = staff
+        self._backend = backend
 
     def stamp(self) -> str | None:
         """The stamp of the checkpoint's files on this machine; None before a download."""
@@ -99,7 +110,7 @@ class CoreModel:
         record = RunRecord.read(folder.record)
         bench = OpenCoreBench(
             self.source, self._device, settings, loras, folder.native_log,
-            record.model.fingerprint if record else None,
+            record.model.fingerprint if record else None, self._backend,
         )
         return self._staff.crew(bench, order_of)
 
@@ -116,6 +127,6 @@ class CoreModel:
         return OpenedTrainer(CoreTrainer(model, LoRAs.of(model)), model.fingerprint)
 
     def _load(self, dtype: DType, size: tuple[int, int]) -> "StableDiffusion":
-        model = load_model(self.source, dtype, self._device, self._reporter)
+        model = load_model(self.source, dtype, self._device, self._reporter, self._backend)
         model.check_size(size)
         return model

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jstyleid_core import runtime
+from jstyleid_core.backends import Backend
 from jstyleid_core.images import save_png
 from jstyleid_core.runtime import Device, DType
 from jstyleid_core.weights.layout import shown_source
@@ -37,6 +38,7 @@ def draw_picture(
     model: str | None,
     dtype: DType,
     device: Device,
+    backend: Backend = "native",
 ) -> Path:
     """Draw a picture and write it with its settings.
 
@@ -44,7 +46,7 @@ def draw_picture(
         drawing: what.
         out: the file, or a folder.
         loras: as `FILE` or `FILE:WEIGHT`.
-        model, dtype, device: the options of these names.
+        model, dtype, device, backend: the options of these names.
 
     Returns:
         The file.
@@ -60,7 +62,7 @@ def draw_picture(
         runtime.redirect_native_output(report)
         reporter = make_reporter()
         try:
-            loaded = load_model(source, dtype, device, reporter)
+            loaded = load_model(source, dtype, device, reporter, backend)
             loaded.check_size(drawing.size)
             attach(loaded, named)
             evaluations = drawing.steps * guidance_evaluations(drawing.guidance)

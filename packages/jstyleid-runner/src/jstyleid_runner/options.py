@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from jstyleid_core.backends import Backend
 from jstyleid_core.runtime import Device, DType
 
 _DRAWING = "Drawing"
@@ -30,6 +31,14 @@ DtypeOption = Annotated[
 ]
 DeviceOption = Annotated[
     Device, typer.Option("--device", help="Where to compute.", rich_help_panel=_MODEL)
+]
+BackendOption = Annotated[
+    Backend,
+    typer.Option(
+        "--backend",
+        help="Whose networks compute: this project's own, or an installation of JDiffusion's.",
+        rich_help_panel=_MODEL,
+    ),
 ]
 SizeOption = Annotated[
     str, typer.Option("--size", help="Size of the pictures in pixels, as 512 or 768x512.")

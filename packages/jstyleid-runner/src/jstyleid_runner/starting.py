@@ -1,19 +1,26 @@
 """Starting Jittor, with everything compiled that the work will need."""
 
 from jstyleid_core import runtime
+from jstyleid_core.backends import Backend
+from jstyleid_core.backends.jdiffusion.environment import check
 from jstyleid_core.runtime import Device, Report
 
 
-def start_compiled(device: Device, on_build: Report) -> None:
-    """Start Jittor, compiling it and the kernels on first use.
+def start_compiled(device: Device, on_build: Report, backend: Backend = "native") -> None:
+    """Start Jittor, compiling it and the kernels of a backend on first use.
 
     Otherwise kernels would be compiled inside the first steps, where nothing can be shown.
+
+    Raises:
+        RuntimeSetupError: the machine or this environment lacks something.
     """
+    if backend == "jdiffusion":
+        check()  # first: not after minutes of compiling
     runtime.start(device, report=on_build)
     from jstyleid_core.warm import is_warm, warm_kernels
 
-    if not is_warm():
-        warm_kernels(on_build)
+    if not is_warm(backend):
+        warm_kernels(on_build, backend)
 
 
 def compile_training(on_build: Report) -> None:

@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Protocol
 
 from jstyleid_core import kernels
 from jstyleid_core.backend import Var, nn
 from jstyleid_core.model.layers import GroupNorm, LayerNorm
-
-
-class AttentionProcessor(Protocol):
-    """What an `Attention` does with its projections; the way methods get into the network."""
-
-    def __call__(self, attention: Attention, hidden: Var, context: Var | None) -> Var:
-        """Compute the attention's output.
-
-        Args:
-            attention: the layer, with `to_q`, `to_k`, `to_v`, `attend` and `project_out`.
-            hidden: (B, N, C) tokens of the picture.
-            context: (B, M, C') tokens to attend to; None for self-attention.
-
-        Returns:
-            (B, N, C).
-        """
-        ...
+from jstyleid_core.networks import AttentionProcessor, plain_attention
 
 
 class Attention(nn.Module):
@@ -48,35 +29,20 @@ class Attention(nn.Module):
 
     def attend(self, query: Var, key: Var, value: Var) -> Var:
         """softmax(q k^T / sqrt(d)) v over the heads; a key and value of batch 1 serve all."""
-        if not self.upcast or query.dtype == "float32":
-            return kernels.attention(query, key, value, self.heads)
-        # The 768-v checkpoint's scores overflow float16.
-        out = kernels.attention(query.float32(), key.float32(), value.float32(), self.heads)
-        return out.cast(query.dtype)
+        return attend(query, key, value, self.heads, self.upcast)
 
     def project_out(self, attended: Var) -> Var:
         """The output projection, `to_out`."""
         return self.to_out[0](attended)
 
 
-def plain_attention(attention: Attention, hidden: Var, context: Var | None) -> Var:
-    """The processor every attention starts with: ordinary attention."""
-    source = hidden if context is None else context
-    query, key, value = attention.to_q(hidden), attention.to_k(source), attention.to_v(source)
-    return attention.project_out(attention.attend(query, key, value))
-
-
-@contextlib.contextmanager
-def processors(replacements: Mapping[Attention, AttentionProcessor]) -> Iterator[None]:
-    """Within the block each attention named uses its replacement; then it gets its own back."""
-    originals = {attention: attention.processor for attention in replacements}
-    try:
-        for attention, processor in replacements.items():
-            attention.processor = processor
-        yield
-    finally:
-        for attention, processor in originals.items():
-            attention.processor = processor
+def attend(query: Var, key: Var, value: Var, heads: int, upcast: bool) -> Var:
+    """Attention over `heads`; `upcast` computes half precision in float32 and rounds once."""
+    if not upcast or query.dtype == "float32":
+        return kernels.attention(query, key, value, heads)
+    # The 768-v checkpoint's scores overflow float16.
+    out = kernels.attention(query.float32(), key.float32(), value.float32(), heads)
+    return out.cast(query.dtype)
 
 
 class GEGLU(nn.Module):

@@ -8,6 +8,7 @@ of being ignored; fields that only matter elsewhere (training, safety checker) a
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -136,6 +137,28 @@ class TextConfig(CheckpointConfig):
     max_position_embeddings: int = 77
     layer_norm_eps: float = 1e-5
     hidden_act: Literal["gelu", "quick_gelu"] = "quick_gelu"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a checkpoint says about its three networks."""
+
+    unet: UNetConfig
+    vae: VAEConfig
+    text: TextConfig
+
+    @classmethod
+    def read(cls, folder: Path) -> Architecture:
+        """Read the configurations in a checkpoint's folder.
+
+        Raises:
+            CheckpointError: one is missing or broken, or asks for something unknown.
+        """
+        return cls(
+            UNetConfig.read(folder / "unet" / "config.json"),
+            VAEConfig.read(folder / "vae" / "config.json"),
+            TextConfig.read(folder / "text_encoder" / "config.json"),
+        )
 
 
 class ScheduleConfig(CheckpointConfig):

@@ -48,8 +48,14 @@ class CLIPTokenizer:
 
 
 def _from_one_file(path: Path) -> Tokenizer:
+    described = _read_json(path)
+    model = described.get("model")
+    if isinstance(model, dict) and isinstance(model.get("merges"), list):
+        # Pairs since tokenizers 0.20; every version reads the older spelling, "a b".
+        model["merges"] = [" ".join(merge) if isinstance(merge, list) else merge
+                           for merge in model["merges"]]
     try:
-        return Tokenizer.from_file(str(path))
+        return Tokenizer.from_str(json.dumps(described))
     except Exception as error:  # the library raises no narrower one
         raise CheckpointError(f"{path} is not a tokenizer ({error}). Replace the file.") from error
 
@@ -72,7 +78,9 @@ def _from_vocabulary(folder: Path, special: dict[str, AddedToken]) -> Tokenizer:
         pre_tokenizers.ByteLevel(add_prefix_space=False),
     ])
     # The padding too: SD 2.1 pads with "!", so that a "!" in a prompt is that token, not a word.
-    tokenizer.add_special_tokens(list(special.values()))
+    # Of two descriptions of one token the later holds; not all versions of the library do that.
+    last = {token.content: token for token in special.values()}
+    tokenizer.add_special_tokens(list(last.values()))
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{start} $A {end}",
         special_tokens=[(start, vocabulary[start]), (end, vocabulary[end])])
@@ -93,7 +101,7 @@ def _special_tokens(folder: Path) -> dict[str, AddedToken]:
             content, normalized = described["content"], described.get("normalized", True)
         else:
             content, normalized = described, False
-        tokens[name] = AddedToken(content, normalized=normalized, special=True)
+        tokens[name] = AddedToken(content, normalized=normalized)
     return tokens
 
 

@@ -6,8 +6,7 @@ counterpart on the way up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,21 +22,7 @@ from jstyleid_core.model.layers import (
     Upsample,
     timestep_sinusoids,
 )
-
-
-class BlockRunner(Protocol):
-    """How the UNet's blocks are computed; the way gradient checkpointing gets into the network."""
-
-    def __call__(
-        self, block: Callable[..., Var], layers: Sequence[nn.Module], *inputs: Var
-    ) -> Var:
-        """Compute `block(*inputs)`, whose weights are those of `layers`."""
-        ...
-
-
-def run_directly(block: Callable[..., Var], layers: Sequence[nn.Module], *inputs: Var) -> Var:
-    """The runner every block starts with: just compute it."""
-    return block(*inputs)
+from jstyleid_core.networks import BlockRunner, run_directly
 
 
 class Level(nn.Module):

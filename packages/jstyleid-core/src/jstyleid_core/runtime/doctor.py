@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jstyleid_core.backends import Backend
+from jstyleid_core.backends.jdiffusion import environment
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.runtime import build, devices, onednn, requirements, starting
 from jstyleid_core.runtime.build import Report
@@ -33,10 +35,13 @@ class Check:
     """The same for machines."""
 
 
-def run_checks(device: devices.Device = "auto", report: Report | None = None) -> list[Check]:
+def run_checks(
+    device: devices.Device = "auto", report: Report | None = None, backend: Backend = "native"
+) -> list[Check]:
     """Check compiler, headers, numpy, Jittor, oneDNN, CUDA, models and disk space.
 
-    Starts Jittor, and so compiles it on first use; `report` is told how far that is.
+    Starts Jittor, and so compiles it on first use; `report` is told how far that is. For
+    JDiffusion what its environment must hold is checked, too, and that it can be imported.
     """
     checks = [
         Check("Python", True, f"{platform.python_version()} at {sys.executable}"),
@@ -45,9 +50,13 @@ def run_checks(device: devices.Device = "auto", report: Report | None = None) ->
         _attempt("numpy", requirements.numpy_version),
         _attempt("oneDNN", _found_onednn),
     ]
+    if backend == "jdiffusion":
+        checks.append(_jdiffusion_environment())
     checks.append(_start(device, report))
     if checks[-1].ok:
         checks.append(_convolution())
+        if backend == "jdiffusion" and all(check.ok for check in checks):
+            checks.append(_attempt("JDiffusion", _imported_jdiffusion))
     checks += [*_cuda(device), _models(), *_space()]
     return checks
 
@@ -57,6 +66,23 @@ def _attempt(name: str, find: Callable[[], str]) -> Check:
         return Check(name, True, find())
     except RuntimeSetupError as error:
         return Check(name, False, "missing or unusable", str(error))
+
+
+def _jdiffusion_environment() -> Check:
+    """What is missing; where nothing is, what has another version than was checked with."""
+    wanted = environment.requirements()
+    missing = [str(each) for each in wanted if not each.met]
+    if missing:
+        return Check("For JDiffusion", False, ", ".join(missing), environment.HOW)
+    others = [str(each) for each in wanted if not each.as_checked]
+    found = ", ".join(others) or f"all {len(wanted)} distributions as checked with"
+    return Check("For JDiffusion", True, found)
+
+
+def _imported_jdiffusion() -> str:
+    from jstyleid_core.backends.jdiffusion.importing import jdiffusion
+
+    return f"imported from {Path(str(jdiffusion().__file__)).parent}"
 
 
 def _found_onednn() -> str:

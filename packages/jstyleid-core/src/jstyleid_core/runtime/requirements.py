@@ -13,6 +13,8 @@ from pathlib import Path
 from jstyleid_core.errors import JStyleIDError
 
 JITTOR_VERSION = "1.3.11"
+JDIFFUSION_JITTOR_VERSION = "1.3.9"
+"""Of the fork that JDiffusion runs on; accepted only where JDiffusion is installed."""
 
 
 class RuntimeSetupError(JStyleIDError):
@@ -78,8 +80,17 @@ def numpy_version() -> str:
     return version
 
 
+def has_jdiffusion() -> bool:
+    """Whether this environment is one of JDiffusion, the second backend."""
+    try:
+        importlib.metadata.version("JDiffusion")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
 def jittor_version() -> str:
-    """The installed Jittor.
+    """The installed Jittor: the release this project is checked with, or JDiffusion's fork.
 
     Raises:
         RuntimeSetupError: Jittor is missing, or of a version this project was not checked with.
@@ -90,7 +101,14 @@ def jittor_version() -> str:
         raise RuntimeSetupError(
             f"Jittor is not installed. Run: pip install jittor=={JITTOR_VERSION}.0"
         ) from error
-    if not version.startswith(JITTOR_VERSION):
+    if has_jdiffusion():
+        if not version.startswith(f"{JDIFFUSION_JITTOR_VERSION}."):
+            raise RuntimeSetupError(
+                f"Jittor {version} is installed beside JDiffusion, which runs on its own fork "
+                f"{JDIFFUSION_JITTOR_VERSION} only. Make JDiffusion an environment of its own "
+                "(see the README)."
+            )
+    elif not version.startswith(JITTOR_VERSION):
         raise RuntimeSetupError(
             f"Jittor {version} is installed; this project is checked with {JITTOR_VERSION} only. "
             f"Run: pip install jittor=={JITTOR_VERSION}.0"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jstyleid_core.backend import Var
-from jstyleid_core.model.attention import Attention
+from jstyleid_core.networks import AttentionLayer
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Recorder:
     def __init__(self, keep: Callable[[Projections], None]) -> None:
         self.keep = keep
 
-    def __call__(self, attention: Attention, hidden: Var, context: Var | None) -> Var:
+    def __call__(self, attention: AttentionLayer, hidden: Var, context: Var | None) -> Var:
         query, key, value = attention.to_q(hidden), attention.to_k(hidden), attention.to_v(hidden)
         self.keep(Projections(query, key, value))
         return attention.project_out(attention.attend(query, key, value))
@@ -67,7 +67,7 @@ class Injector:
     def __init__(self, rule: InjectionRule, content: Projections, style: Projections) -> None:
         self.rule, self.content, self.style = rule, content, style
 
-    def __call__(self, attention: Attention, hidden: Var, context: Var | None) -> Var:
+    def __call__(self, attention: AttentionLayer, hidden: Var, context: Var | None) -> Var:
         # Jittor is lazy: what the rule does not use, as the paper's uses no own key, costs nothing.
         own = Projections(attention.to_q(hidden), attention.to_k(hidden), attention.to_v(hidden))
         mixed = self.rule(own, self.content, self.style)

@@ -11,7 +11,7 @@ from jstyleid_core.backend import Var, jt
 from jstyleid_core.diffusion.ddim import Inversion, Step, ddim_inversion, ddim_sampling
 from jstyleid_core.diffusion.denoiser import Denoiser, Network
 from jstyleid_core.errors import InputError
-from jstyleid_core.model.attention import Attention, processors
+from jstyleid_core.networks import AttentionLayer, processors
 from jstyleid_core.styleid.adain import adain
 from jstyleid_core.styleid.injection import (
     Features,
@@ -67,8 +67,8 @@ class StyleID:
         self.inversion = inversion
         self.rule = rule or styleid_rule(self.settings.gamma, self.settings.temperature)
         self.recipe = Recipe.of(self.settings, model)
-        attentions = model.unet.attentions()
-        self.attentions: dict[int, Attention] = {}
+        attentions = model.networks.attentions()
+        self.attentions: dict[int, AttentionLayer] = {}
         for layer in self.recipe.layers:
             name = attention_name(layer)
             if name not in attentions:

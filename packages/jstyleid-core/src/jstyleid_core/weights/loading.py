@@ -57,7 +57,9 @@ def load_module(
         CheckpointError: a file is damaged, or tensors are missing, unexpected or misshapen; all of
             them are listed.
     """
-    parameters: dict[str, Var] = dict(module.named_parameters())
+    # Integers are no weights: the positions 0..76 that some text encoders count among theirs.
+    parameters: dict[str, Var] = {name: var for name, var in module.named_parameters()
+                                  if "float" in str(var.dtype)}
     tensors = {}
     for name, tensor in stored_tensors(files).items():
         target = module_name(component, name)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from jstyleid_core import StableDiffusion
 from jstyleid_core.backend import Var, jt
-from jstyleid_core.model.unet import run_directly
+from jstyleid_core.networks import run_directly
 from jstyleid_dreambooth.lora.attached import LoRAs
 from jstyleid_dreambooth.training.adamw import AdamW
 from jstyleid_dreambooth.training.batch import Batch
@@ -79,11 +79,11 @@ class Learner:
         self.optimizer = AdamW(self.trainables.all, factors, settings)
         self.scale = LossScale() if model.dtype == "float16" else None
         if settings.gradient_checkpointing:
-            model.unet.run_blocks_by(Checkpointing(self.trainables))
+            model.networks.run_blocks_by(Checkpointing(self.trainables))
 
     def close(self) -> None:
         """Leave the model as it was before, but for the trained LoRA."""
-        self._model.unet.run_blocks_by(run_directly)
+        self._model.networks.run_blocks_by(run_directly)
         self._loras.stop_training()
 
     @contextlib.contextmanager

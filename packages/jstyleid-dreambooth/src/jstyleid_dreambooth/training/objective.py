@@ -20,8 +20,8 @@ def example_losses(model: StableDiffusion, batch: Batch) -> Var:
     noisy = signal * batch.latents + spread * batch.noise
     velocity = model.prediction_type == "v_prediction"
     target = signal * batch.noise - spread * batch.latents if velocity else batch.noise
-    predicted = model.unet(jt.array(noisy).cast(model.dtype), batch.timesteps, _texts(model, batch))
-    errors = predicted.float32() - jt.array(target)
+    predicted = model.networks.predict(jt.array(noisy), batch.timesteps, _texts(model, batch))
+    errors = predicted - jt.array(target)
     return (errors * errors).mean(dims=(1, 2, 3))
 
 
@@ -35,5 +35,5 @@ def _coefficients(
 
 def _texts(model: StableDiffusion, batch: Batch) -> Var:
     if batch.tokens is not None:
-        return model.text_encoder(jt.array(batch.tokens))
+        return model.networks.embed(jt.array(batch.tokens))
     return batch.context

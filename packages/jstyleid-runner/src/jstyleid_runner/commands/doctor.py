@@ -21,6 +21,7 @@ def doctor(
         bool, typer.Option("--warm", help="Compile everything now that runs would compile.")
     ] = False,
     device: options.DeviceOption = "auto",
+    backend: options.BackendOption = "native",
 ) -> None:
     """Check the machine: compiler, Jittor, oneDNN, CUDA, models, disk. Exit code 1 if one fails."""
     from jstyleid_core import runtime
@@ -35,7 +36,7 @@ def doctor(
             reporter.preparing(build.message, build.done, build.total)
 
         try:
-            checks = run_checks(device, on_build)
+            checks = run_checks(device, on_build, backend)
             reporter.close()
             good = all(check.ok for check in checks)
             if as_json:
@@ -47,7 +48,7 @@ def doctor(
                 from jstyleid_core.warm import warm_kernels
                 from jstyleid_dreambooth.training.warm import warm_training
 
-                warm_kernels(on_build)
+                warm_kernels(on_build, backend)
                 warm_training(on_build)
                 reporter.note("--warm: everything is compiled")
             elif warm:

@@ -68,6 +68,7 @@ def generate(
     model: options.ModelOption = None,
     dtype: options.DtypeOption = "auto",
     device: options.DeviceOption = "auto",
+    backend: options.BackendOption = "native",
     gpus: options.GpusOption = None,
     workers: options.WorkersOption = None,
     engine: options.EngineOption = "local",
@@ -91,7 +92,10 @@ def generate(
         refuse_given(context, _OF_SPLITS, "belongs to --split. Leave this out, or PROMPT.")
         drawing = Drawing(prompt, negative, seed, steps, guidance, parse_size(size))
         loras = lora or []
-        print(draw_picture(drawing, out, loras=loras, model=model, dtype=dtype, device=device))
+        drawn = draw_picture(
+            drawing, out, loras=loras, model=model, dtype=dtype, device=device, backend=backend
+        )
+        print(drawn)
     elif split is not None:
         from jstyleid_runner.method_options import refuse_strength
         from jstyleid_runner.picture_choices import PictureChoices
@@ -118,7 +122,7 @@ def generate(
             strength=strength,
         )
         staff = StaffOptions(engine, address, device, gpus, workers)
-        make_pictures(chosen, Execution(out, batch, force, model, dtype, staff))
+        make_pictures(chosen, Execution(out, batch, force, model, dtype, staff, backend))
     else:
         raise InputError("nothing to draw. Give a PROMPT, or --split for every prompt of a split.")
 

@@ -81,6 +81,7 @@ def run(
     model: options.ModelOption = None,
     dtype: options.DtypeOption = "auto",
     device: options.DeviceOption = "auto",
+    backend: options.BackendOption = "native",
     gpus: options.GpusOption = None,
     workers: options.WorkersOption = None,
     engine: options.EngineOption = "local",
@@ -128,4 +129,4 @@ def run(
         injection=injection,
     )
     staff = StaffOptions(engine, address, device, gpus, workers)
-    make_pictures(chosen, Execution(out, batch, force, model, dtype, staff))
+    make_pictures(chosen, Execution(out, batch, force, model, dtype, staff, backend))

@@ -52,6 +52,7 @@ def transfer(
     model: options.ModelOption = None,
     dtype: options.DtypeOption = "auto",
     device: options.DeviceOption = "auto",
+    backend: options.BackendOption = "native",
 ) -> None:
     """Give CONTENT the look of each STYLE. Pictures are scaled and cropped to the size asked for.
 
@@ -88,7 +89,7 @@ def transfer(
         runtime.redirect_native_output(report)
         reporter = make_reporter()
         try:
-            loaded = load_model(source, dtype, device, reporter)
+            loaded = load_model(source, dtype, device, reporter, backend)
             loaded.check_size(job.size)
             written = run_transfer(job, loaded, reporter)
         finally:

@@ -1,0 +1,34 @@
+"""The libraries whose networks can compute: this project's own, and JDiffusion's.
+
+What each must offer is `jstyleid_core.networks.Networks`; everything above that is written once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from jstyleid_core.model.config import Architecture
+    from jstyleid_core.networks import Networks
+
+Backend = Literal["native", "jdiffusion"]
+
+
+def build_networks(backend: Backend, architecture: Architecture, dtype: str) -> Networks:
+    """Networks of random float32 weights, to be filled from a checkpoint.
+
+    Args:
+        backend: whose.
+        architecture: as the checkpoint describes it.
+        dtype: what UNet and text encoder are to compute in, `float32` or `float16`.
+
+    Raises:
+        RuntimeSetupError: this environment lacks what the backend needs.
+    """
+    if backend == "jdiffusion":
+        from jstyleid_core.backends.jdiffusion.networks import JDiffusionNetworks
+
+        return JDiffusionNetworks.build(architecture, dtype)
+    from jstyleid_core.model.networks import NativeNetworks
+
+    return NativeNetworks.build(architecture, dtype)

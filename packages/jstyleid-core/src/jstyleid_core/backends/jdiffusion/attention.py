@@ -1,0 +1,77 @@
+"""JDiffusion's attentions as `AttentionLayer`s, by its own way in: `set_attn_processor`."""
+
+from __future__ import annotations
+
+from jstyleid_core.backend import Var, nn
+from jstyleid_core.model.attention import attend
+from jstyleid_core.networks import AttentionProcessor, plain_attention
+
+_SUFFIX = ".processor"
+
+
+class JDiffusionAttention:
+    """The `AttentionLayer` over one of JDiffusion's attention modules.
+
+    It is the module's processor, too, and does as its own `processor` says.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.processor: AttentionProcessor = plain_attention
+
+    def __call__(
+        self,
+        module: nn.Module,
+        hidden_states: Var,
+        encoder_hidden_states: Var | None = None,
+        attention_mask: Var | None = None,
+        temb: Var | None = None,
+        scale: float = 1.0,
+    ) -> Var:
+        """What JDiffusion calls, by its names.
+
+        Raises:
+            ValueError: a mask is given, which Stable Diffusion has none of.
+        """
+        if attention_mask is not None:
+            raise ValueError("attention masks are not supported")
+        return self.processor(self, hidden_states, encoder_hidden_states)
+
+    def to_q(self, hidden: Var) -> Var:
+        """The query projection."""
+        return self.module.to_q(hidden)
+
+    def to_k(self, source: Var) -> Var:
+        """The key projection."""
+        return self.module.to_k(source)
+
+    def to_v(self, source: Var) -> Var:
+        """The value projection."""
+        return self.module.to_v(source)
+
+    def attend(self, query: Var, key: Var, value: Var) -> Var:
+        """Attention over the module's heads; a key and value of batch 1 serve all."""
+        return attend(query, key, value, self.module.heads, self.module.upcast_attention)
+
+    def project_out(self, attended: Var) -> Var:
+        """The output projection."""
+        return self.module.to_out[0](attended)
+
+
+def take_attentions(unet: nn.Module) -> dict[str, JDiffusionAttention]:
+    """Become the processor of every attention of a UNet.
+
+    Returns:
+        The layers by path, in the order the network evaluates them.
+    """
+    modules = dict(unet.named_modules())
+    layers = {name.removesuffix(_SUFFIX): JDiffusionAttention(modules[name.removesuffix(_SUFFIX)])
+              for name in unet.attn_processors}
+    # A dict of its own: JDiffusion empties the one it is given.
+    unet.set_attn_processor({path + _SUFFIX: layer for path, layer in layers.items()})
+    return {path: layers[path] for path in sorted(layers, key=_evaluated)}
+
+
+def _evaluated(path: str) -> tuple[int, str]:
+    """Down, middle, up; within each the paths are in order already."""
+    return ("down_blocks", "mid_block", "up_blocks").index(path.partition(".")[0]), path

@@ -1,0 +1,53 @@
+"""Importing JDiffusion without what its import does to Jittor and to the process."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Iterator
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from jstyleid_core.backend import jt
+from jstyleid_core.backends.jdiffusion.environment import check
+from jstyleid_core.runtime.guard import unchanged_process
+
+# Switched by jtorch's import (amp_reg, th_mode) and by merely naming a `torch.device` (use_cuda).
+_FLAGS = ("use_cuda", "amp_reg", "th_mode")
+
+
+def jdiffusion() -> ModuleType:
+    """The module JDiffusion; `diffusers` and `transformers` can be imported afterwards.
+
+    Raises:
+        RuntimeSetupError: the environment is not JDiffusion's.
+    """
+    check()
+    with unchanged_process(), unchanged_flags(), _cudnn():
+        return importlib.import_module("JDiffusion")
+
+
+@contextlib.contextmanager
+def unchanged_flags() -> Iterator[None]:
+    """Run the block and set Jittor's device, precision and mode back to what they were."""
+    before: dict[str, Any] = {name: getattr(jt.flags, name) for name in _FLAGS}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            # Setting the device has effects of its own, so only where it was changed.
+            if getattr(jt.flags, name) != value:
+                setattr(jt.flags, name, value)
+
+
+@contextlib.contextmanager
+def _cudnn() -> Iterator[None]:
+    """On the CPU, where Jittor has no cuDNN, something for the import to set its limit on."""
+    if jt.cudnn is not None:
+        yield
+        return
+    jt.cudnn = SimpleNamespace(set_max_workspace_ratio=lambda ratio: None)
+    try:
+        yield
+    finally:
+        jt.cudnn = None

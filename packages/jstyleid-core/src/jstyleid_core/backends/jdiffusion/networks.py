@@ -1,0 +1,124 @@
+"""JDiffusion's UNet, autoencoder and text encoder, as the methods ask for them."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jstyleid_core.backend import Var, jt, nn
+from jstyleid_core.backends.jdiffusion.attention import JDiffusionAttention, take_attentions
+from jstyleid_core.backends.jdiffusion.importing import jdiffusion, unchanged_flags
+from jstyleid_core.backends.jdiffusion.layers import put_right
+from jstyleid_core.errors import InputError
+from jstyleid_core.model.config import Architecture, UNetConfig, VAEConfig
+from jstyleid_core.networks import BlockRunner, run_directly
+
+# Fields that have one value here, which is what JDiffusion builds without being asked.
+_NEWER_THAN_JDIFFUSION = {"mid_block_add_attention", "use_quant_conv", "use_post_quant_conv",
+                          "shift_factor", "latents_mean"}
+
+
+class JDiffusionNetworks:
+    """The `Networks` of JDiffusion.
+
+    Its modules are filled from safetensors by this project's own loading, which puts every tensor
+    in the number format asked for; JDiffusion's `torch_dtype` and `.to` do nothing.
+
+    Attributes:
+        unet, vae, text_encoder: the modules.
+        unet_config, vae_config: what the checkpoint says.
+        dtype: what UNet and text encoder compute in, `float32` or (on CUDA) `float16`.
+    """
+
+    def __init__(
+        self,
+        unet: nn.Module,
+        vae: nn.Module,
+        text_encoder: nn.Module,
+        unet_config: UNetConfig,
+        vae_config: VAEConfig,
+        dtype: str,
+    ) -> None:
+        self.unet, self.vae, self.text_encoder = unet, vae, text_encoder
+        self.unet_config, self.vae_config, self.dtype = unet_config, vae_config, dtype
+        for network in (unet, vae, text_encoder):
+            put_right(network)
+        self._attentions = take_attentions(unet)
+        # The UNet asks for this by `.to(dtype=...)`, which does nothing: all would become float32.
+        waves = unet.time_proj.execute
+        unet.time_proj.execute = lambda steps: waves(steps).cast(self.dtype)
+
+    @classmethod
+    def build(cls, architecture: Architecture, dtype: str) -> JDiffusionNetworks:
+        """Networks of random weights, to be filled from a checkpoint.
+
+        Raises:
+            RuntimeSetupError: the environment is not JDiffusion's.
+        """
+        library = jdiffusion()
+        unet, vae, text = architecture.unet, architecture.vae, architecture.text
+        # Here `attention_head_dim` means heads, too, and `num_attention_heads` is refused.
+        described = unet.model_dump(exclude={"num_attention_heads"})
+        with unchanged_flags():
+            return cls(
+                library.UNet2DConditionModel.from_config(
+                    {**described, "attention_head_dim": unet.heads}),
+                library.AutoencoderKL.from_config(vae.model_dump(exclude=_NEWER_THAN_JDIFFUSION)),
+                _text_encoder(text.model_dump()),
+                unet, vae, dtype,
+            )
+
+    def predict(self, latents: Var, timestep: int | NDArray[Any], context: Var) -> Var:
+        """Evaluate the UNet once; see `Networks.predict`."""
+        # One a picture, and a Var: JDiffusion fails on plain numbers.
+        steps = jt.array(np.broadcast_to(np.asarray(timestep, np.int32), (latents.shape[0],)))
+        sample, context = latents.cast(self.dtype), context.cast(self.dtype)
+        with unchanged_flags():
+            return self.unet(sample, steps, context).sample.float32()
+
+    def encode(self, pictures: Var) -> tuple[Var, Var]:
+        """Mean and log-variance of pictures; see `Networks.encode`."""
+        with unchanged_flags():
+            posterior = self.vae.encode(pictures).latent_dist
+        return posterior.mean, posterior.logvar
+
+    def decode(self, latents: Var) -> Var:
+        """Pictures of unscaled latents; see `Networks.decode`."""
+        with unchanged_flags():
+            return self.vae.decode(latents).sample
+
+    def embed(self, ids: Var) -> Var:
+        """States of token ids; see `Networks.embed`."""
+        with unchanged_flags(), warnings.catch_warnings():
+            # Asking numpy for a type's limits, as CLIP's mask does, reports that Jittor flushes
+            # the smallest numbers to zero.
+            warnings.filterwarnings("ignore", "The value of the smallest subnormal", UserWarning)
+            return self.text_encoder(ids).last_hidden_state
+
+    def run_blocks_by(self, runner: BlockRunner) -> None:
+        """Only `run_directly` is possible: JDiffusion's own checkpointing is an empty function.
+
+        Raises:
+            InputError: another runner.
+        """
+        if runner is not run_directly:
+            raise InputError(
+                "gradient checkpointing is not possible with --backend jdiffusion. Leave it out, "
+                "or train with --backend native; the LoRA serves both."
+            )
+
+    def attentions(self) -> dict[str, JDiffusionAttention]:
+        """Every attention of the UNet by its path."""
+        return self._attentions
+
+
+def _text_encoder(config: dict[str, Any]) -> nn.Module:
+    transformers = importlib.import_module("transformers")
+    utilities = importlib.import_module("transformers.modeling_utils")
+    # Its weights come from the checkpoint; making initial ones fails in the fork.
+    with utilities.no_init_weights():
+        return transformers.CLIPTextModel(transformers.CLIPTextConfig.from_dict(config))
