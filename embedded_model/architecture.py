@@ -18,6 +18,8 @@ SIZE = 128
 LATENT = SIZE // 8
 TEXT_WIDTH = 96
 POSITIONS = 77
+DECODER = "decoder.pt"
+"""State of the autoencoder whose decoder was trained further."""
 
 
 def autoencoder(scaling_factor: float = 1.0) -> AutoencoderKL:
@@ -35,10 +37,12 @@ def autoencoder(scaling_factor: float = 1.0) -> AutoencoderKL:
 
 
 def averaged_autoencoder(work: Path, scaling_factor: float = 1.0) -> AutoencoderKL:
-    """The autoencoder as its training has left it in the folder, the weights averaged."""
+    """The autoencoder as its trainings have left it in the folder, the weights averaged."""
     model = autoencoder(scaling_factor)
     average = EMAModel(model.parameters())
-    average.load_state_dict(torch.load(work / "autoencoder.pt")["average"])
+    further = work / DECODER
+    state = further if further.exists() else work / "autoencoder.pt"
+    average.load_state_dict(torch.load(state)["average"])
     average.copy_to(model.parameters())
     return model
 

@@ -27,7 +27,7 @@ from jstyleid_core.drawn_world.plain import draw_plain
 from jstyleid_core.drawn_world.scene import random_scene
 
 GUIDANCE, STEPS = 5.0, 25
-INVERSION_STEPS = 50
+INVERSION_STEPS = (50, 100)
 
 
 def main() -> None:
@@ -42,8 +42,13 @@ def main() -> None:
     )
     pipeline.set_progress_bar_config(disable=True)
     drawn = held_out()
+    few = drawn[: len(KINDS)]
     with torch.no_grad():
-        decoded, returned = round_trips(pipeline, drawn)
+        decoded = np.concatenate([
+            as_pixels(decode(pipeline, encode(pipeline, drawn[start : start + 34])))
+            for start in range(0, len(drawn), 34)
+        ])
+        returned = {steps: round_trip(pipeline, few, steps) for steps in INVERSION_STEPS}
     generated = {kind: draw(pipeline, kind, arguments.pictures) for kind in KINDS}
     seen = {kind: recognised(pictures, kind) for kind, pictures in generated.items()}
     measured = {
@@ -52,11 +57,16 @@ def main() -> None:
             for n, kind in enumerate(KINDS)
         ])),
         "autoencoder PSNR, dB": psnr(drawn, decoded),
-        "inversion and reversal PSNR, dB": psnr(drawn, returned),
+        "autoencoder PSNR of one drawing of each kind, dB": psnr(few, decoded[: len(few)]),
+        "inversion and reversal PSNR of these by steps, dB": {
+            steps: psnr(few, pictures) for steps, pictures in returned.items()
+        },
         "generated recognised": float(np.mean(list(seen.values()))),
         "generated recognised, by kind": seen,
-        "guidance": GUIDANCE, "steps": STEPS, "inversion steps": INVERSION_STEPS,
-        "pictures of each kind": arguments.pictures,
+        "guidance": GUIDANCE,
+        "steps": STEPS,
+        "drawings": len(drawn),
+        "generated of each kind": arguments.pictures,
     }
     print(json.dumps(measured, indent=2))
     arguments.out.write_text(json.dumps(measured, indent=2) + "\n")
@@ -64,34 +74,40 @@ def main() -> None:
         arguments.sheets.mkdir(parents=True, exist_ok=True)
         sheet([pictures[:8] for pictures in generated.values()]).save(
             arguments.sheets / "generated.png")
-        rows = [[Image.fromarray(p) for p in stack[:16]] for stack in (drawn, decoded, returned)]
-        sheet(rows).save(arguments.sheets / "round-trips.png")
+        stacks = (drawn, decoded, *returned.values())
+        sheet([[Image.fromarray(p) for p in stack[:16]] for stack in stacks]).save(
+            arguments.sheets / "round-trips.png")
 
 
-def held_out(count: int = 2 * len(KINDS)) -> NDArray[np.uint8]:
+def held_out(count: int = 10 * len(KINDS)) -> NDArray[np.uint8]:
     rng = np.random.default_rng(3)
     scenes = [random_scene(rng, list(KINDS)[n % len(KINDS)]) for n in range(count)]
     return np.stack([np.asarray(draw_plain(scene, SIZE)) for scene in scenes])
 
 
-def round_trips(
-    pipeline: StableDiffusionPipeline, drawn: NDArray[np.uint8]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Pictures through the autoencoder alone, and through DDIM inversion and reversal as well."""
-    vae, factor = pipeline.vae, pipeline.vae.config.scaling_factor
+def encode(pipeline: StableDiffusionPipeline, drawn: NDArray[np.uint8]) -> Tensor:
     pixels = torch.from_numpy(drawn).permute(0, 3, 1, 2) / 127.5 - 1
-    clean = vae.encode(pixels).latent_dist.mode() * factor
+    return pipeline.vae.encode(pixels).latent_dist.mode() * pipeline.vae.config.scaling_factor
+
+
+def decode(pipeline: StableDiffusionPipeline, latents: Tensor) -> Tensor:
+    return pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor).sample
+
+
+def round_trip(
+    pipeline: StableDiffusionPipeline, drawn: NDArray[np.uint8], steps: int
+) -> NDArray[np.uint8]:
+    """Pictures through the autoencoder, and between its halves DDIM inversion and reversal."""
+    latents = encode(pipeline, drawn)
     tokens = pipeline.tokenizer([""], padding="max_length", max_length=77, return_tensors="pt")
     empty = pipeline.text_encoder(tokens.input_ids)[0].expand(len(drawn), -1, -1)
-    latent = clean
     for scheduler in (DDIMInverseScheduler.from_config(pipeline.scheduler.config),
                       DDIMScheduler.from_config(pipeline.scheduler.config)):
-        scheduler.set_timesteps(INVERSION_STEPS)
+        scheduler.set_timesteps(steps)
         for time in scheduler.timesteps:
-            velocity = pipeline.unet(latent, time, empty).sample
-            latent = scheduler.step(velocity, time, latent).prev_sample
-    return as_pixels(vae.decode(clean / factor).sample), as_pixels(
-        vae.decode(latent / factor).sample)
+            velocity = pipeline.unet(latents, time, empty).sample
+            latents = scheduler.step(velocity, time, latents).prev_sample
+    return as_pixels(decode(pipeline, latents))
 
 
 def draw(pipeline: StableDiffusionPipeline, kind: str, count: int) -> list[Image.Image]:

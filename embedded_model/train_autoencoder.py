@@ -33,7 +33,7 @@ EVERY = 500
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder for states and drawings")
-    parser.add_argument("--steps", type=int, default=16000)
+    parser.add_argument("--steps", type=int, default=4600)
     parser.add_argument("--pictures", type=int, default=12000)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     arguments = parser.parse_args()

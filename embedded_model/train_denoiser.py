@@ -3,7 +3,7 @@
     python embedded_model/train_denoiser.py --work FOLDER
 
 It can be stopped and started again, also with more --steps: the learning rate is constant until
-the last fifth of the steps, in which it falls to zero.
+the last 30 % of the steps, in which it falls to zero.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vocabulary import load_tokenizer, write_tokenizer
 
 BATCH = 32
 WARM_UP = 300
-FALL = 0.2
+FALL = 0.3
 """The share of the steps in which the rate falls."""
 UNCONDITIONAL = 0.12
 """The share of captions that are left out, for guidance and for StyleID's empty prompt."""
@@ -57,8 +57,8 @@ class Denoiser(nn.Module):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="with the autoencoder's state")
-    parser.add_argument("--steps", type=int, default=30000)
-    parser.add_argument("--pictures", type=int, default=24000)
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--pictures", type=int, default=16000)
     parser.add_argument("--rate", type=float, default=6e-4)
     arguments = parser.parse_args()
     vocabulary = write_tokenizer(arguments.work / "tokenizer")

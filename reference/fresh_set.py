@@ -13,11 +13,13 @@ writes every file.  Layout::
 
 Besides the small checkpoints there are two that are stored differently: ``sd21-v-fp16`` in half
 precision (``*.fp16.safetensors`` only) and ``sd15-sharded`` in several weight files with an index.
-The values of the former are float32 arithmetic on the rounded weights.
+The values of the former are float32 arithmetic on the rounded weights.  ``embedded`` is the trained
+model that the core brings, with inputs from the seed.
 """
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -30,6 +32,11 @@ import training_references
 from make_checkpoints import make_pipeline
 from reference_values import values
 from value_files import write
+
+EMBEDDED = (
+    Path(__file__).resolve().parent.parent
+    / "packages/jstyleid-core/src/jstyleid_core/embedded"
+)
 
 
 def write_fresh(folder: Path, seed: int) -> None:
@@ -52,6 +59,8 @@ def write_fresh(folder: Path, seed: int) -> None:
             sharded = folder / "sd15-sharded"
             pipeline.save_pretrained(sharded / "checkpoint", max_shard_size="2MB")
             write(sharded / "values.safetensors", values(sharded / "checkpoint", seed), seed)
+    embedded = shutil.copytree(EMBEDDED, folder / "embedded" / "checkpoint", dirs_exist_ok=True)
+    write(folder / "embedded" / "values.safetensors", values(embedded, seed), seed)
     clip_vocabulary.write_tokenizer(folder / "clip-tokenizer", "!")
     ids = clip_vocabulary.token_ids(folder / "clip-tokenizer", seed)
     write(folder / "clip-tokenizer.safetensors", {"tokenizer.ids": ids}, seed)

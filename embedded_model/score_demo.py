@@ -1,0 +1,43 @@
+"""Score the demo's pictures by what `jdiff-check` cannot know: what they show, and their texture.
+
+    python embedded_model/score_demo.py demo
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from classifier import recognised
+from likeness import texture_distance
+
+UPLOADS = {
+    "dreambooth": "dreambooth",
+    "styleid": "styleid",
+    "styleid-dreambooth": "styleid-dreambooth",
+    "contents of styleid": "styleid/.jstyleid/contents",
+}
+
+
+def main() -> None:
+    demo = Path(sys.argv[1])
+    print("method               recognised  texture distance")
+    for name, folder in UPLOADS.items():
+        shares, distances = [], []
+        for style in sorted((demo / "data" / "demo").iterdir()):
+            samples = [Image.open(path).convert("RGB") for path in (style / "images").iterdir()]
+            prompts = list(json.loads((style / "prompt.json").read_text()).values())
+            pictures = [Image.open(demo / folder / style.name / f"{prompt}.png").convert("RGB")
+                        for prompt in prompts]
+            shares.append(recognised(pictures, [prompt.lower() for prompt in prompts]))
+            distances.append(np.mean([texture_distance(picture, sample)
+                                      for picture in pictures for sample in samples]))
+        print(f"{name:20} {np.mean(shares):10.3f}  {np.mean(distances):16.3f}")
+
+
+if __name__ == "__main__":
+    main()
