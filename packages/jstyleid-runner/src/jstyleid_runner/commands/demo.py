@@ -12,7 +12,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything.")] = Path("demo"),
     train_steps: Annotated[
         int, typer.Option("--train-steps", min=1, help="Optimizer steps of each LoRA.")
-    ] = 150,
+    ] = 180,
     device: options.DeviceOption = "auto",
     gpus: options.GpusOption = None,
     workers: options.WorkersOption = None,
