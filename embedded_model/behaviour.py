@@ -33,6 +33,7 @@ SETTINGS: Mapping[str, StyleIDSettings] = {
     "no injection": StyleIDSettings(injection=False),
     "temperature 1": StyleIDSettings(temperature=1.0),
     "temperature 3": StyleIDSettings(temperature=3.0),
+    "50 steps": StyleIDSettings(steps=50),
 }
 
 
@@ -115,7 +116,7 @@ def main(show: Callable[[str], None] = print) -> None:
         measured = measure(model, settings, found)
         rows[name] = mean([one for many in measured.values() for one in many])
     names = [field.name for field in fields(Figures)]
-    show("| | " + " | ".join(names) + " |\n|---" * 1 + "|---" * len(names) + "|")
+    show("| | " + " | ".join(names) + " |\n" + "|---" * (1 + len(names)) + "|")
     for name, row in rows.items():
         show(f"| {name} | " + " | ".join(f"{v:.3f}" for v in asdict(row).values()) + " |")
 

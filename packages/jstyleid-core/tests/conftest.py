@@ -1,4 +1,4 @@
-"""What the core's tests share: checkpoints with the values diffusers computed for them."""
+"""What the core's tests share: the embedded model, and checkpoints with diffusers' values."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from backend_choice import backend
+from jstyleid_core.weights.layout import EMBEDDED_MODEL
 from reference_sets import FRESH, GOLDEN, GOLDEN_VALUES, Reference, read
 from small_checkpoint import build
 
@@ -50,11 +51,13 @@ def reference_model(reference: Reference, models: Any) -> Any:
 
 @pytest.fixture(scope="session")
 def small(references: Any) -> Reference:
-    """One small checkpoint, for tests that need any."""
+    """One small checkpoint, for tests of its files or its values."""
     return references("golden-sd21-v")
 
 
 @pytest.fixture(scope="session")
-def model(small: Reference, models: Any) -> Any:
-    """The model of `small`."""
-    return models(small.name)
+def model() -> Any:
+    """The embedded model, for tests of what a model does."""
+    from jstyleid_core import StableDiffusion
+
+    return StableDiffusion.load(EMBEDDED_MODEL, backend=backend())

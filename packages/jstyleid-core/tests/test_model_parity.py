@@ -81,9 +81,9 @@ def plain_operators(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("plain_operators")
-def test_the_networks_in_plain_operators(small: Reference, model: Any) -> None:
+def test_the_networks_in_plain_operators(small: Reference, models: Any) -> None:
     """Nothing but the kernels differs between the devices, so this is CUDA's graph on the CPU."""
-    values = small.values
+    model, values = models(small.name), small.values
     with jt.no_grad():
         unet = model.networks.predict(jt.array(values["unet.sample"]), values["unet.timestep"],
                                       jt.array(values["unet.context"]))

@@ -16,38 +16,55 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from jstyleid_core import StableDiffusion, Style, StyleID, StyleIDSettings
+from jstyleid_core.drawn_world.looks import LOOKS
+from jstyleid_core.drawn_world.plain import draw_plain
+from jstyleid_core.drawn_world.scene import random_scene
 from jstyleid_core.errors import InputError, OutputError, StaleStyleError
 from jstyleid_core.networks import plain_attention, processors
-from reference_sets import Reference, distance
+from reference_sets import distance
 
+SIDE = 64
 STEPS = 3
 FEW = StyleIDSettings(steps=STEPS)
 
 
-@pytest.fixture
-def content(small: Reference) -> Image.Image:
-    return small.picture("styleid.content")
+def draw_boat(side: int) -> Image.Image:
+    return draw_plain(random_scene(np.random.default_rng(0), "boat"), side)
+
+
+def draw_woodcut(side: int) -> Image.Image:
+    rng = np.random.default_rng(1)
+    return LOOKS["woodcut"](rng, random_scene(rng, "apple"), side)
+
+
+@pytest.fixture(scope="module")
+def content() -> Image.Image:
+    """A drawing of the kind that the model knows."""
+    return draw_boat(SIDE)
+
+
+@pytest.fixture(scope="module")
+def woodcut() -> Image.Image:
+    """A picture in a look that the model has never seen."""
+    return draw_woodcut(SIDE)
 
 
 @pytest.fixture
-def wide_style(small: Reference) -> Image.Image:
-    return small.picture("styleid.wide.style")
-
-
-@pytest.fixture
-def style(model: Any, small: Reference) -> Style:
-    return StyleID(model, FEW).invert_style(small.picture("styleid.style"))
+def style(model: Any, woodcut: Image.Image) -> Style:
+    return StyleID(model, FEW).invert_style(woodcut)
 
 
 def x0(styleid: StyleID, contents: list[Image.Image], style: Style) -> np.ndarray:
     return deque(styleid.steps(contents, style), maxlen=1).pop().x0.numpy()
 
 
-def test_evaluations_per_picture(model: Any, content: Image.Image, small: Reference) -> None:
+def test_evaluations_per_picture(
+    model: Any, content: Image.Image, woodcut: Image.Image
+) -> None:
     """n once per style; n for the content's inversion and n for the reverse per picture."""
     styleid, calls = StyleID(model, FEW), []
     before = model.evaluations
-    style = styleid.invert_style(small.picture("styleid.style"), on_step=lambda: calls.append(1))
+    style = styleid.invert_style(woodcut, on_step=lambda: calls.append(1))
     assert (model.evaluations - before, len(calls)) == (STEPS, STEPS)
     for _ in range(2):
         before = model.evaluations
@@ -57,42 +74,42 @@ def test_evaluations_per_picture(model: Any, content: Image.Image, small: Refere
 
 
 def test_a_batch_gives_what_one_by_one_gives(
-    model: Any, content: Image.Image, small: Reference, style: Style
+    model: Any, content: Image.Image, woodcut: Image.Image, style: Style
 ) -> None:
     styleid = StyleID(model, FEW)
-    contents = [content, small.picture("styleid.style").rotate(90), content.rotate(180)]
+    contents = [content, woodcut.rotate(90), content.rotate(180)]
     together = x0(styleid, contents, style)
     for i, one in enumerate(contents):
         assert distance(together[i : i + 1], x0(styleid, [one], style)) <= 1e-5
 
 
 def test_content_and_style_of_other_shapes(
-    model: Any, content: Image.Image, wide_style: Image.Image
+    model: Any, content: Image.Image, woodcut: Image.Image
 ) -> None:
     styleid = StyleID(model, FEW)
-    [picture] = styleid.transfer([content.resize((64, 192))], styleid.invert_style(wide_style))
+    wide = styleid.invert_style(woodcut.resize((128, 64)))
+    [picture] = styleid.transfer([content.resize((64, 192))], wide)
     assert picture.size == (64, 192)
 
 
-def test_inversion_and_reversal_give_the_content_back(
-    model: Any, content: Image.Image, small: Reference
-) -> None:
+def test_inversion_and_reversal_give_the_content_back(model: Any) -> None:
     """Without injection and AdaIN, 50 steps up and down return what the VAE alone returns."""
+    content = draw_boat(128)
     styleid = StyleID(model, StyleIDSettings(steps=50, injection=False, adain=False))
-    style = styleid.invert_style(small.picture("styleid.style"))
+    style = styleid.invert_style(draw_woodcut(128))
     [picture] = styleid.transfer([content], style)
     [by_vae] = model.decode(model.encode([content]))
     error = np.asarray(picture, float) - np.asarray(by_vae, float)
     psnr = 10 * np.log10(255**2 / max((error**2).mean(), 1e-9))
     print(f"PSNR of inversion and reversal against the VAE alone: {psnr:.1f} dB")
-    assert psnr >= 30
+    assert psnr >= 28
 
 
 def test_half_precision_features_change_little(
-    model: Any, content: Image.Image, small: Reference, style: Style
+    model: Any, content: Image.Image, woodcut: Image.Image, style: Style
 ) -> None:
     half = StyleID(model, StyleIDSettings(steps=STEPS, feature_dtype="float16"))
-    halved = half.invert_style(small.picture("styleid.style"))
+    halved = half.invert_style(woodcut)
     stored = halved.features[1][7].key
     assert stored.dtype == "float16"
     assert distance(x0(half, [content], halved), x0(StyleID(model, FEW), [content], style)) <= 2e-3
@@ -137,11 +154,10 @@ def test_attentions_are_named_as_in_diffusers(model: Any) -> None:
 
 
 def test_a_saved_style_serves_as_the_fresh_one(
-    model: Any, content: Image.Image, small: Reference, style: Style, tmp_path: Path
+    model: Any, content: Image.Image, woodcut: Image.Image, style: Style, tmp_path: Path
 ) -> None:
     style.save(tmp_path / "style.safetensors")
-    again = Style.load(tmp_path / "style.safetensors", model=model, settings=FEW,
-                       image=small.picture("styleid.style"))
+    again = Style.load(tmp_path / "style.safetensors", model=model, settings=FEW, image=woodcut)
     styleid = StyleID(model, FEW)
     assert np.array_equal(x0(styleid, [content], again), x0(styleid, [content], style))
 
@@ -174,11 +190,9 @@ def test_a_style_of_another_model_or_picture_is_refused(
         Style.load(file, model=model, settings=FEW, image=content)
 
 
-def test_the_fingerprint_sees_the_schedule(
-    model: Any, small: Reference, tmp_path: Path
-) -> None:
+def test_the_fingerprint_sees_the_schedule(model: Any, tmp_path: Path) -> None:
     """Same weights, another kind of prediction: another model."""
-    copy = shutil.copytree(small.checkpoint, tmp_path / "checkpoint")
+    copy = shutil.copytree(model.checkpoint.folder, tmp_path / "checkpoint")
     file = copy / "scheduler" / "scheduler_config.json"
     assert StableDiffusion.load(copy).fingerprint == model.fingerprint
     file.write_text(file.read_text().replace("v_prediction", "epsilon"))

@@ -1,34 +1,36 @@
-"""What the LoRA tests share: a small model, and LoRAs that are gone after each test."""
+"""What the LoRA tests share: models, and LoRAs that are gone after each test."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 
 from backend_choice import backend
-from reference_sets import GOLDEN_LORA, LORA_CHECKPOINT
+from jstyleid_core.weights.layout import EMBEDDED_MODEL
+from reference_sets import LORA_CHECKPOINT
 from small_checkpoint import build
 
 Answer = Callable[[], NDArray[Any]]
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small checkpoint that the committed LoRA files are for."""
-    return build(LORA_CHECKPOINT, tmp_path_factory.mktemp("checkpoint"))
+def model() -> Any:
+    """The embedded model; modules of committed files and values have `small_model` in its place."""
+    from jstyleid_core import StableDiffusion
+
+    return StableDiffusion.load(EMBEDDED_MODEL, backend=backend())
 
 
 @pytest.fixture(scope="session")
-def model(checkpoint: Path) -> Any:
-    """Its model."""
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The model that the committed LoRA files are for."""
     from jstyleid_core import StableDiffusion
 
+    checkpoint = build(LORA_CHECKPOINT, tmp_path_factory.mktemp("checkpoint"))
     return StableDiffusion.load(checkpoint, backend=backend())
 
 
@@ -42,33 +44,39 @@ def loras(model: Any) -> Iterator[Any]:
     loras.detach()
 
 
-@pytest.fixture(scope="session")
-def values() -> dict[str, NDArray[Any]]:
-    """Inputs of the networks, and what diffusers answers with its committed LoRA."""
-    return load_file(GOLDEN_LORA / "values.safetensors")
+@pytest.fixture
+def inputs(model: Any) -> dict[str, NDArray[Any]]:
+    """Inputs that fit the model's networks, named as in the committed values."""
+    prompt = ["a boat in style_00"]
+    return {
+        "unet.sample": np.random.default_rng(0).standard_normal((1, 4, 16, 16), dtype=np.float32),
+        "unet.timestep": np.array([501]),
+        "unet.context": model.embed(prompt).numpy(),
+        "text.ids": model.tokenizer(prompt),
+    }
 
 
 @pytest.fixture
-def unet_answer(model: Any, values: dict[str, NDArray[Any]]) -> Answer:
-    """The UNet's output to the committed inputs, as it is now."""
+def unet_answer(model: Any, inputs: dict[str, NDArray[Any]]) -> Answer:
+    """The UNet's output to the inputs, as it is now."""
     from jstyleid_core.backend import jt
 
     def answer() -> NDArray[Any]:
         with jt.no_grad():
-            return model.networks.predict(jt.array(values["unet.sample"]), values["unet.timestep"],
-                                          jt.array(values["unet.context"])).numpy()
+            return model.networks.predict(jt.array(inputs["unet.sample"]), inputs["unet.timestep"],
+                                          jt.array(inputs["unet.context"])).numpy()
 
     return answer
 
 
 @pytest.fixture
-def text_answer(model: Any, values: dict[str, NDArray[Any]]) -> Answer:
-    """The text encoder's output to the committed ids, as it is now."""
+def text_answer(model: Any, inputs: dict[str, NDArray[Any]]) -> Answer:
+    """The text encoder's output to the ids, as it is now."""
     from jstyleid_core.backend import jt
 
     def answer() -> NDArray[Any]:
         with jt.no_grad():
-            return model.networks.embed(jt.array(values["text.ids"])).numpy()
+            return model.networks.embed(jt.array(inputs["text.ids"])).numpy()
 
     return answer
 

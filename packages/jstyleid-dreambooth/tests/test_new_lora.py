@@ -28,8 +28,8 @@ def test_default_targets_are_every_attention_projection_of_the_unet(model: Any, 
 def test_text_encoder_on_request(loras: Any) -> None:
     new = new_lora(loras.layouts, LoRASettings(targets=(), text_targets=TEXT_ATTENTION))
     assert list(new.layers) == ["text_encoder"]
-    assert "text_model.encoder.layers.2.self_attn.out_proj" in new.layers["text_encoder"]
-    assert len(new) == 12
+    assert "text_model.encoder.layers.1.self_attn.out_proj" in new.layers["text_encoder"]
+    assert len(new) == 2 * 4  # of each layer the projections
 
 
 @pytest.mark.parametrize(("pattern", "chosen"), [

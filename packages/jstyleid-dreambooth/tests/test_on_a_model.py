@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ def test_a_new_lora_changes_nothing(loras: Any, unet_answer: Any) -> None:
 
 
 def test_the_network_keeps_its_names_parameters_and_loading(
-    model: Any, checkpoint: Path, loras: Any, trained: Any, unet_answer: Any
+    model: Any, loras: Any, trained: Any, unet_answer: Any
 ) -> None:
     names = [name for name, _ in model.unet.named_parameters()]
     loras.add("one", trained(targets=("to_q", "to_out.0", "proj_in", "conv1")))
@@ -75,8 +74,8 @@ def test_another_architecture_is_refused_and_nothing_attached(loras: Any, traine
         loras.add("x", LoRAWeights({"unet": layers}, source="there.safetensors"))
     assert str(caught.value) == (
         "there.safetensors is for another architecture than this model:\n"
-        f"  unet.{path}: A [4, 32] and B [320, 4] are for a weight [320, 32], the model's is "
-        f"[32, 32]\n1 of its {len(layers)} layers do not fit. Use a LoRA that was trained on this "
+        f"  unet.{path}: A [4, 64] and B [320, 4] are for a weight [320, 64], the model's is "
+        f"[64, 64]\n1 of its {len(layers)} layers do not fit. Use a LoRA that was trained on this "
         "version of Stable Diffusion, or load the model it was trained on."
     )
     del layers[path]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from backend_choice import backend
@@ -25,6 +26,16 @@ FILES = {  # what stands in a set's folder: the file, and the values it belongs 
 }
 SETS = {name: folder / "lora" for name, folder in FRESH.items() if (folder / "lora").is_dir()}
 CASES = [("golden", "diffusers.safetensors"), *((name, file) for name in SETS for file in FILES)]
+
+
+@pytest.fixture(scope="module")
+def model(small_model: Any) -> Any:
+    return small_model
+
+
+@pytest.fixture(scope="module")
+def inputs() -> dict[str, NDArray[Any]]:
+    return load_file(GOLDEN_LORA / "values.safetensors")
 
 
 @cache

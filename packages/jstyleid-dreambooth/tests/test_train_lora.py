@@ -1,4 +1,4 @@
-"""A whole training on the small checkpoint: what it writes, and how it is stopped and resumed."""
+"""A whole training on the embedded model: what it writes, and how it is stopped and resumed."""
 
 from __future__ import annotations
 

@@ -40,6 +40,11 @@ CASES = [(name, case, False) for name in ("golden", *SETS) for case in MOVED]
 CASES += [("golden", "plain", True), ("golden", "text", True)]
 
 
+@pytest.fixture(scope="module")
+def model(small_model: Any) -> Any:
+    return small_model
+
+
 @cache
 def fresh_model(name: str) -> Any:
     return StableDiffusion.load(SETS[name] / "checkpoint")

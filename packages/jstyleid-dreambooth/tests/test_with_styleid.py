@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from jstyleid_core import StyleID, StyleIDSettings
+from jstyleid_core.drawn_world.looks import LOOKS
+from jstyleid_core.drawn_world.plain import draw_plain
+from jstyleid_core.drawn_world.scene import random_scene
 
 
 def test_disabled_is_bit_equal_to_never_having_one(model: Any, loras: Any, trained: Any) -> None:
     rng = np.random.default_rng(0)
-    content, style = (Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8))
-                      for _ in range(2))
+    content = draw_plain(random_scene(rng, "boat"), 64)
+    style = LOOKS["woodcut"](rng, random_scene(rng, "apple"), 64)
 
     def transfer() -> bytes:
         styleid = StyleID(model, StyleIDSettings(steps=2))

@@ -18,6 +18,7 @@ from safetensors.numpy import save
 from typer.testing import CliRunner
 
 from jstyleid_core import runtime
+from jstyleid_core.weights.layout import EMBEDDED_MODEL, find_checkpoint
 from jstyleid_dreambooth import LoRAWeights, LowRank, read_lora, write_lora
 from jstyleid_dreambooth.training.class_images import ClassImage
 from jstyleid_dreambooth.training.class_samples import read_latents
@@ -280,7 +281,7 @@ class InlineModel(CoreModel):
 def inline_model(
     checkpoint: Path, reporter: LineReporter, monkeypatch: pytest.MonkeyPatch
 ) -> InlineModel:
-    """The small checkpoint's."""
+    """The checkpoint's."""
     monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
     return InlineModel(str(checkpoint), "cpu", reporter)
 
@@ -361,7 +362,13 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoint() -> Path:
+    """The embedded model's; modules with committed LoRAs have `lora_checkpoint` in its place."""
+    return find_checkpoint(EMBEDDED_MODEL).folder
+
+
+@pytest.fixture(scope="session")
+def lora_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny checkpoint in the layout of SD 2.1, to which the committed LoRA files belong."""
     return build(LORA_CHECKPOINT, tmp_path_factory.mktemp("checkpoint") / LORA_CHECKPOINT)
 

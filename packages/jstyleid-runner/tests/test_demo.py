@@ -7,11 +7,13 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from jstyleid_core import runtime
 from jstyleid_core.drawn_world import demo_split
 from jstyleid_runner.cli import app
 
 
 def test_three_methods_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
     monkeypatch.setattr(demo_split, "LOOKS", {"woodcut": demo_split.LOOKS["woodcut"]})
     monkeypatch.setattr(demo_split, "PROMPTS", 2)
     words = ["demo", "--out", str(tmp_path), "--train-steps", "2", "--device", "cpu"]

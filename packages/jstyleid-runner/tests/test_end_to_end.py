@@ -1,4 +1,4 @@
-"""The command with the real model, on a small checkpoint: resumed, killed, interrupted, counted."""
+"""The command with the embedded model: resumed, killed, interrupted, counted."""
 
 import contextlib
 import json

@@ -17,6 +17,11 @@ from reference_sets import GOLDEN_LORA
 LORA = GOLDEN_LORA / "jittor.safetensors"
 
 
+@pytest.fixture(scope="module")
+def checkpoint(lora_checkpoint: Path) -> Path:
+    return lora_checkpoint
+
+
 @pytest.fixture(autouse=True)
 def quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)

@@ -29,6 +29,11 @@ SECONDS = 600
 SIZE = (64, 64)
 
 
+@pytest.fixture(scope="module")
+def checkpoint(lora_checkpoint: Path) -> Path:
+    return lora_checkpoint
+
+
 def pixels(path: Path) -> bytes:
     return open_image(path).tobytes()
 

@@ -1,4 +1,4 @@
-"""`jstyleid run --engine ray` with the real model on a small checkpoint: whole, stopped, killed."""
+"""`jstyleid run --engine ray` with the embedded model: whole, stopped, killed."""
 
 import os
 import signal

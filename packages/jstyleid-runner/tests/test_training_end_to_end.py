@@ -1,4 +1,4 @@
-"""Training by the real model, on a small checkpoint: alone and in a run, killed and resumed."""
+"""Training of the embedded model: alone and in a run, killed and resumed."""
 
 import signal
 import subprocess
