@@ -14,13 +14,10 @@ import torch
 from diffusers.training_utils import EMAModel
 
 from architecture import averaged_autoencoder, scheduler
+from reference_sets import EMBEDDED
 from train_denoiser import Denoiser
 from vocabulary import write_tokenizer
 
-EMBEDDED = (
-    Path(__file__).resolve().parent.parent
-    / "packages/jstyleid-core/src/jstyleid_core/embedded"
-)
 LARGEST = 20_000_000
 """Bytes that the folder may have."""
 

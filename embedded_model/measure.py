@@ -20,11 +20,11 @@ from PIL import Image
 from torch import Tensor
 
 from architecture import SIZE
-from classifier import probabilities
-from export import EMBEDDED
+from classifier import recognised
 from jstyleid_core.drawn_world.objects import KINDS
 from jstyleid_core.drawn_world.plain import draw_plain
 from jstyleid_core.drawn_world.scene import random_scene
+from reference_sets import EMBEDDED
 
 GUIDANCE, STEPS = 5.0, 25
 INVERSION_STEPS = (50, 100)
@@ -50,12 +50,13 @@ def main() -> None:
         ])
         returned = {steps: round_trip(pipeline, few, steps) for steps in INVERSION_STEPS}
     generated = {kind: draw(pipeline, kind, arguments.pictures) for kind in KINDS}
-    seen = {kind: recognised(pictures, kind) for kind, pictures in generated.items()}
+    seen = {
+        kind: recognised(pictures, [kind] * len(pictures)) for kind, pictures in generated.items()
+    }
     measured = {
-        "drawings recognised": float(np.mean([
-            recognised([Image.fromarray(p) for p in drawn[n :: len(KINDS)]], kind)
-            for n, kind in enumerate(KINDS)
-        ])),
+        "drawings recognised": recognised(
+            [Image.fromarray(p) for p in drawn], list(KINDS) * (len(drawn) // len(KINDS))
+        ),
         "autoencoder PSNR, dB": psnr(drawn, decoded),
         "autoencoder PSNR of one drawing of each kind, dB": psnr(few, decoded[: len(few)]),
         "inversion and reversal PSNR of these by steps, dB": {
@@ -116,10 +117,6 @@ def draw(pipeline: StableDiffusionPipeline, kind: str, count: int) -> list[Image
         [f"a picture of a {kind}"] * count, num_inference_steps=STEPS, guidance_scale=GUIDANCE,
         generator=generator,
     ).images
-
-
-def recognised(pictures: Sequence[Image.Image], kind: str) -> float:
-    return float((probabilities(pictures).argmax(1) == list(KINDS).index(kind)).mean())
 
 
 def as_pixels(pictures: Tensor) -> NDArray[np.uint8]:

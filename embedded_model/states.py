@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from diffusers.training_utils import EMAModel
-from torch import nn
+from torch import Tensor, nn
 
 
 class State:
@@ -24,12 +26,31 @@ class State:
         self, file: Path, model: nn.Module, average: EMAModel, optimizer: torch.optim.Optimizer
     ) -> None:
         self._file, self.step = file, 0
+        self._model, self._average, self._optimizer = model, average, optimizer
         self._parts = {"model": model, "average": average, "optimizer": optimizer}
         if file.exists():
             saved = torch.load(file)
             for name, part in self._parts.items():
                 part.load_state_dict(saved[name])
             self.step = saved["step"]
+
+    def descend(self, loss: Tensor, rate: float) -> None:
+        """Take one step of the optimizer down the gradient, cut to length 1, and average."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self._average.step(self._model.parameters())
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Run the block with the averaged weights in the model."""
+        self._average.store(self._model.parameters())
+        self._average.copy_to(self._model.parameters())
+        yield
+        self._average.restore(self._model.parameters())
 
     def save(self, step: int, **also: Any) -> None:
         """Write it after a step, whole or not at all."""

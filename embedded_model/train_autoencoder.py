@@ -46,21 +46,13 @@ def main() -> None:
     state = State(arguments.work / "autoencoder.pt", model, average, optimizer)
     log = Log(arguments.work / "autoencoder.jsonl")
     for step in range(state.step, arguments.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = arguments.rate * rate_at(step / arguments.steps, step)
         whole = step >= (1 - WHOLE) * arguments.steps
         loss = loss_of(model, batch(pictures, step, SIZE if whole else CROP, 4 if whole else 12))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        average.step(model.parameters())
+        state.descend(loss, arguments.rate * rate_at(step / arguments.steps, step))
         log.add(loss.item())
         if (step + 1) % EVERY == 0 or step + 1 == arguments.steps:
-            average.store(model.parameters())
-            average.copy_to(model.parameters())
-            log.write(step + 1, psnr=psnr(model, held_out))
-            average.restore(model.parameters())
+            with state.averaged():
+                log.write(step + 1, psnr=psnr(model, held_out))
             state.save(step + 1)
 
 

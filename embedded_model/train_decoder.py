@@ -44,8 +44,6 @@ def main() -> None:
     state = State(arguments.work / DECODER, model, average, optimizer)
     log = Log(arguments.work / "decoder.jsonl")
     for step in range(state.step, arguments.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = arguments.rate * rate_at(step / arguments.steps, step)
         shown = batch(pictures, FIRST + step, SIZE, BATCH)
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
@@ -54,17 +52,11 @@ def main() -> None:
         away = (decoded - shown).abs()
         # More on the square than before: it is what PSNR counts.
         loss = away.mean() + 8 * (away**2).mean()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        average.step(model.parameters())
+        state.descend(loss, arguments.rate * rate_at(step / arguments.steps, step))
         log.add(loss.item())
         if (step + 1) % EVERY == 0 or step + 1 == arguments.steps:
-            average.store(model.parameters())
-            average.copy_to(model.parameters())
-            log.write(step + 1, psnr=psnr(model, held_out))
-            average.restore(model.parameters())
+            with state.averaged():
+                log.write(step + 1, psnr=psnr(model, held_out))
             state.save(step + 1)
 
 

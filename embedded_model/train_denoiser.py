@@ -71,14 +71,8 @@ def main() -> None:
     log = Log(arguments.work / "denoiser.jsonl")
     alphas = scheduler().alphas_cumprod
     for step in range(state.step, arguments.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = arguments.rate * rate_at(step, arguments.steps)
         loss = loss_of(model, data, alphas, step)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        average.step(model.parameters())
+        state.descend(loss, arguments.rate * rate_at(step, arguments.steps))
         log.add(loss.item())
         if (step + 1) % LOG_EVERY == 0:
             log.write(step + 1)

@@ -30,13 +30,9 @@ import clip_vocabulary
 import lora_references
 import training_references
 from make_checkpoints import make_pipeline
+from reference_sets import EMBEDDED
 from reference_values import values
 from value_files import write
-
-EMBEDDED = (
-    Path(__file__).resolve().parent.parent
-    / "packages/jstyleid-core/src/jstyleid_core/embedded"
-)
 
 
 def write_fresh(folder: Path, seed: int) -> None:

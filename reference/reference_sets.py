@@ -22,6 +22,10 @@ from small_checkpoint import SMALL
 GOLDEN_VALUES = Path(__file__).resolve().parent / "golden"
 GOLDEN = [f"golden-{name}" for name in SMALL]
 GOLDEN_LORA = GOLDEN_VALUES / "lora"
+EMBEDDED = (
+    Path(__file__).resolve().parent.parent
+    / "packages/jstyleid-core/src/jstyleid_core/embedded"
+)
 START_SEED, START_STRENGTH = 7, 0.9  # of drawing that begins at a picture
 LORA_CHECKPOINT = "sd21-v"  # the small checkpoint that the files in GOLDEN_LORA are for
 
