@@ -22,7 +22,7 @@ def neon(rng: Generator, scene: Scene, size: int) -> Image.Image:
     for shape in scene.drawing:
         draw_line(ImageDraw.Draw(lines), shape.outline, fine, 0.022, tubes[shape.tone])
         draw_line(ImageDraw.Draw(cores), shape.outline, fine, 0.008, (255, 255, 255))
-    night = Image.new("RGB", (fine, fine), (10, 6, 24))
+    night = Image.new("RGB", (fine, fine), (30, 22, 56))
     glow = lines.filter(ImageFilter.GaussianBlur(fine * 0.03)).point(lambda v: min(255, v * 2))
     picture = night
     for light in (glow, lines, cores.filter(ImageFilter.GaussianBlur(1))):
