@@ -1,11 +1,31 @@
-"""Which backend the tests are run on: the same tests serve both."""
+"""Which backend the tests are run on, the same for both; and a model of each, side by side."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
 
 
 def backend() -> Any:
     """Return the backend that `JSTYLEID_TEST_BACKEND` names, the native one without it."""
     return os.environ.get("JSTYLEID_TEST_BACKEND", "native")
+
+
+def need_jdiffusion() -> None:
+    """Skip the test where JDiffusion is not installed."""
+    from jstyleid_core.runtime.requirements import has_jdiffusion
+
+    if not has_jdiffusion():
+        pytest.skip("this is not JDiffusion's environment: tox -e jdiffusion makes it")
+
+
+def both(checkpoint: Path) -> dict[str, Any]:
+    """Return the models of a checkpoint by backend, the native one first."""
+    need_jdiffusion()
+    from jstyleid_core import StableDiffusion
+    from jstyleid_core.backends import Backend
+
+    return {name: StableDiffusion.load(checkpoint, backend=name) for name in get_args(Backend)}

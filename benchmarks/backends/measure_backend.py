@@ -1,8 +1,8 @@
 """Time and memory of a checkpoint in one backend: float32 on the CPU, float16 on CUDA.
 
-``python measure_backend.py BACKEND FOLDER [--latent 64] [--evaluations 5]`` loads a checkpoint's
-networks, evaluates the UNet, and prints one line of JSON; memory is the resident set in bytes. The
-norm of the output is in it, by which two backends can be seen to compute the same.
+``python measure_backend.py BACKEND FOLDER [--latent 64] [--evaluations 5] [--lora FILE]`` loads a
+checkpoint's networks, evaluates the UNet, and prints one line of JSON; memory is the resident set
+in bytes. ``--output FILE`` keeps the UNet's answer, by which two backends can be compared.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "full_size"))
 
@@ -24,11 +25,18 @@ from jstyleid_core.backends import Backend, build_networks
 from jstyleid_core.model.config import Architecture
 from jstyleid_core.weights.filling import fill
 from jstyleid_core.weights.layout import find_checkpoint
+from jstyleid_dreambooth import LoRAs, read_lora
 from measurement import peak_bytes, reset_peak
 
 
-def measure(backend: Backend, folder: Path, latent: int, evaluations: int) -> dict[str, Any]:
-    """Load and evaluate; the first evaluation, which may compile kernels, is not counted."""
+def measure(
+    backend: Backend, folder: Path, latent: int, evaluations: int, lora: Path | None
+) -> tuple[dict[str, Any], NDArray[Any]]:
+    """Load and evaluate; the first evaluation, which may compile kernels, is not counted.
+
+    Returns:
+        The report, and the UNet's answer.
+    """
     dtype = "float16" if jt.flags.use_cuda else "float32"
     start = time.perf_counter()
     networks = build_networks(backend, Architecture.read(folder), dtype)
@@ -37,20 +45,24 @@ def measure(backend: Backend, folder: Path, latent: int, evaluations: int) -> di
     loaded = time.perf_counter()
     report: dict[str, Any] = {"build_seconds": built - start, "load_seconds": loaded - built,
                               "load_peak_bytes": peak_bytes()}
+    if lora is not None:
+        LoRAs({"unet": networks.unet}).add("lora", read_lora(lora))
     rng = np.random.default_rng(0)
     sample = rng.standard_normal((1, 4, latent, latent), dtype=np.float32)
     width = networks.unet_config.cross_attention_dim
     context = rng.standard_normal((1, 77, width), dtype=np.float32)
-    seconds = []
+    seconds, processor = [], []
     reset_peak()
     for _ in range(evaluations + 1):
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         with jt.no_grad():
             output = networks.predict(jt.array(sample), 501, jt.array(context)).numpy()
         seconds.append(time.perf_counter() - start)
+        processor.append(time.process_time() - used)
     report |= {"first_seconds": seconds[0], "seconds": statistics.median(seconds[1:]),
-               "peak_bytes": peak_bytes(), "norm": float(np.linalg.norm(output))}
-    return report
+               "processor_seconds": statistics.median(processor[1:]),
+               "peak_bytes": peak_bytes()}
+    return report, output
 
 
 def main() -> None:
@@ -60,9 +72,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--latent", type=int, default=64, help="side of the latent")
     parser.add_argument("--evaluations", type=int, default=5)
+    parser.add_argument("--lora", type=Path, help="a LoRA to evaluate with")
+    parser.add_argument("--output", type=Path, help="a .npy file for the UNet's answer")
     arguments = parser.parse_args()
-    print(json.dumps(measure(arguments.backend, arguments.folder, arguments.latent,
-                             arguments.evaluations)))
+    report, output = measure(arguments.backend, arguments.folder, arguments.latent,
+                             arguments.evaluations, arguments.lora)
+    if arguments.output is not None:
+        np.save(arguments.output, output)
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -179,6 +179,29 @@ def test_a_style_of_other_settings_is_refused(
         StyleID(model, other).transfer([Image.new("RGB", (64, 64))], style)
 
 
+def test_a_style_belongs_to_the_backend_that_made_it(
+    model: Any, style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "style.safetensors"
+    style.save(file)
+    made_by = model.backend
+    monkeypatch.setattr(model.networks, "backend", "another", raising=False)
+    with pytest.raises(StaleStyleError, match=f"with backend {made_by}, now it is another. Record"):
+        Style.load(file, model=model, settings=FEW)
+
+
+def test_a_style_file_that_names_no_backend_is_the_native_ones(
+    model: Any, style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "style.safetensors"
+    style.save(file)
+    with safe_open(file, framework="numpy") as opened:
+        kept = {key: value for key, value in opened.metadata().items() if key != "backend"}
+    save_file(load_file(file), file, metadata=kept)
+    monkeypatch.setattr(model.networks, "backend", "native", raising=False)
+    assert Style.load(file, model=model, settings=FEW).image_hash == style.image_hash
+
+
 def test_a_style_of_another_model_or_picture_is_refused(
     model: Any, models: Any, style: Style, content: Image.Image, tmp_path: Path
 ) -> None:

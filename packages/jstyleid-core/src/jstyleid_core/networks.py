@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from jstyleid_core.backend import Var, nn
+from jstyleid_core.backends import Backend
 from jstyleid_core.model.config import UNetConfig, VAEConfig
 
 
@@ -65,6 +66,7 @@ class Networks(Protocol):
     """UNet, autoencoder and text encoder of one loaded checkpoint.
 
     Attributes:
+        backend: whose they are, for records; nothing is decided by it.
         unet_config, vae_config: what the checkpoint says about its architecture.
         dtype: what UNet and text encoder compute in, `float32` or (on CUDA) `float16`.
         unet, vae, text_encoder: the modules; linear and convolution layers lie in them under
@@ -72,6 +74,11 @@ class Networks(Protocol):
     """
 
     dtype: str
+
+    @property
+    def backend(self) -> Backend:
+        """Whose they are."""
+        ...
 
     @property
     def unet_config(self) -> UNetConfig:

@@ -130,6 +130,11 @@ class StableDiffusion:
         return self.networks.dtype
 
     @property
+    def backend(self) -> Backend:
+        """Whose networks compute; for records."""
+        return self.networks.backend
+
+    @property
     def unet(self) -> nn.Module:
         """The denoising network's module."""
         return self.networks.unet

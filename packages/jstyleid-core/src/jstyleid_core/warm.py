@@ -34,12 +34,11 @@ from jstyleid_core.weights.layout import Checkpoint
 
 _SIZE = (64, 64)
 _ROUNDS = 10
-_KERNELS: dict[Backend, str] = {"native": "kernels", "jdiffusion": "jdiffusion-kernels"}
 
 
 def is_warm(backend: Backend = "native") -> bool:
     """Whether `warm_kernels` has run here for a backend, on this device and with this version."""
-    return mark(_KERNELS[backend]).is_file()
+    return mark("kernels", backend).is_file()
 
 
 def warm_kernels(report: Report | None = None, backend: Backend = "native") -> None:
@@ -53,7 +52,7 @@ def warm_kernels(report: Report | None = None, backend: Backend = "native") -> N
         if report:
             report(BuildProgress("compiling kernels", done, _ROUNDS))
     jt.gc()
-    mark(_KERNELS[backend]).touch()
+    mark("kernels", backend).touch()
 
 
 def _rounds(backend: Backend) -> Iterator[None]:
@@ -72,10 +71,10 @@ def _rounds(backend: Backend) -> Iterator[None]:
             yield
 
 
-def mark(what: str) -> Path:
-    """The file that says that `what` is compiled here, for this device and version."""
+def mark(what: str, backend: Backend) -> Path:
+    """The file that says that `what` is compiled here, for this backend, device and version."""
     device = "cuda" if jt.flags.use_cuda else "cpu"
-    return cache_folder() / f"jstyleid-{__version__}-{what}-for-{device}"
+    return cache_folder() / f"jstyleid-{__version__}-{backend}-{what}-for-{device}"
 
 
 def tiny_model(two_one: bool, backend: Backend = "native") -> StableDiffusion:

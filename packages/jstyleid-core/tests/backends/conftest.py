@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jstyleid_core.runtime.requirements import has_jdiffusion
+from backend_choice import both
 from small_checkpoint import build
 
 
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The models by backend."""
-    if not has_jdiffusion():
-        pytest.skip("this is not JDiffusion's environment: tox -e jdiffusion makes it")
-    from jstyleid_core import StableDiffusion
-
-    checkpoint: Path = build("sd21-v", tmp_path_factory.mktemp("checkpoint"))
-    return {name: StableDiffusion.load(checkpoint, backend=name)
-            for name in ("native", "jdiffusion")}
+    return both(build("sd21-v", tmp_path_factory.mktemp("checkpoint")))

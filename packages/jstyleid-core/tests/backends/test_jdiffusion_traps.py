@@ -38,11 +38,40 @@ def test_flags_and_process_are_as_before(networks: Any) -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_nothing_is_printed_among_results(
+    networks: Any, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    """In the mode that its import switches on, jtorch prints "to cpu" when something goes there."""
+    importing = importlib.import_module("jstyleid_core.backends.jdiffusion.importing")
+    with importing.unchanged_flags():
+        jt.flags.th_mode = 1
+        jt.array([1.0]).to(device="cpu")
+    assert capsys.readouterr().out == "to cpu\n", "the trap is gone"
+    with importing.contained():
+        jt.flags.th_mode = 1
+        jt.array([1.0]).to(device="cpu")
+    predicted(networks)
+    with jt.no_grad():
+        networks.embed(jt.array(np.arange(77, dtype=np.int32)[None])).sync()
+    assert capsys.readouterr() == ("", "")
+    assert not recwarn.list
+
+
 def test_naming_a_device_switches_nothing(networks: Any) -> None:
     importing = importlib.import_module("jstyleid_core.backends.jdiffusion.importing")
     with importing.unchanged_flags():
         jt.flags.th_mode, jt.flags.amp_reg = 1, 12
     assert (jt.flags.th_mode, jt.flags.amp_reg) == (0, 0)
+
+
+def test_jittors_random_numbers_decide_nothing(pair: dict[str, Any]) -> None:
+    """JDiffusion drops `generator=`, and draws when a lazy variable happens to be computed."""
+    drawn = []
+    for seed in (1, 2):
+        jt.set_global_seed(seed)
+        [picture] = pair["jdiffusion"].generate(["a boat"], [5], steps=1, size=(64, 64))
+        drawn.append(np.asarray(picture))
+    assert np.array_equal(*drawn)
 
 
 def test_what_a_processor_returns_counts(networks: Any) -> None:

@@ -52,7 +52,8 @@ def survey_class_images(
     if plan.class_images is None or settings.training is None:
         return None
     objects = next(style.train.objects for style in plan.styles if style.train)
-    images = class_images(settings.training, objects, folder.class_images, model, settings.dtype)
+    images = class_images(settings.training, objects, folder.class_images, model, settings.dtype,
+                          settings.backend)  # fmt: skip
     if not needed or _has_latents(images):
         return ClassWork(images)
     undrawn = tuple(

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jstyleid_core import runtime
-from jstyleid_core.backends import Backend
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.runtime import Device
 from jstyleid_runner.orders import Order
@@ -26,7 +25,6 @@ class OpenCoreBench:
         loras: files that will be drawn with.
         native_log: where what Jittor's compiled parts write goes.
         fingerprint: of the checkpoint, where the worker's machine may have another one.
-        backend: whose networks compute.
     """
 
     source: str
@@ -35,7 +33,6 @@ class OpenCoreBench:
     loras: tuple[Path, ...]
     native_log: Path
     fingerprint: str | None = None
-    backend: Backend = "native"
 
     def __call__(self) -> "CoreBench":
         """Make the bench."""
@@ -53,9 +50,9 @@ class CoreBench:
         runtime.redirect_native_output(self._told.native_log)
         on_build = _build_says(say)
         # Here, since every worker would compile them at the same time later.
-        start_compiled(self._told.device, on_build, self._told.backend)
+        start_compiled(self._told.device, on_build, self._told.settings.backend)
         if self._told.settings.training:
-            compile_training(on_build)
+            compile_training(on_build, self._told.settings.backend)
 
     def prepare(self, say: Say) -> None:
         """Load the checkpoint, and check that it can draw the size asked for.
@@ -70,7 +67,7 @@ class CoreBench:
             self._told.source,
             dtype=self._told.settings.dtype,
             report=lambda part, done, total: say(f"loading {part} {done}/{total}", 0.0),
-            backend=self._told.backend,
+            backend=self._told.settings.backend,
         )
         model.check_size(self._told.settings.size)
         wanted = self._told.fingerprint

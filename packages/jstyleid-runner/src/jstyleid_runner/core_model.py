@@ -72,7 +72,7 @@ class CoreModel:
         device: to start Jittor on.
         reporter: shows the loading.
         staff: the workers; none where everything is done in this process.
-        backend: whose networks compute.
+        backend: whose networks a trainer has; those of a run are its settings'.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class CoreModel:
         record = RunRecord.read(folder.record)
         bench = OpenCoreBench(
             self.source, self._device, settings, loras, folder.native_log,
-            record.model.fingerprint if record else None, self._backend,
+            record.model.fingerprint if record else None,
         )
         return self._staff.crew(bench, order_of)
 

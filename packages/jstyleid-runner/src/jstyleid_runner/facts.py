@@ -20,6 +20,9 @@ from jstyleid_runner.settings import RunSettings
 KEY = "jstyleid"
 """Keyword of the PNG text chunk."""
 
+_OLDER = {"backend": "native"}
+"""What pictures of older versions do not say."""
+
 Facts = Mapping[str, Any]
 
 
@@ -44,6 +47,7 @@ def content_facts(job: Draw, settings: RunSettings, parts: Ingredients, model: s
         "guidance": settings.guidance,
         "size": list(settings.size),
         "dtype": settings.dtype,
+        "backend": settings.backend,
         "start": parts.start,
         "lora": parts.lora,
     }
@@ -81,6 +85,8 @@ def carries(path: Path, wanted: Facts) -> bool:
 def read_facts(path: Path) -> Facts:
     """The facts inside the picture at `path`, which is checked from its first to its last byte.
 
+    A picture from before there was a choice of backends, which names none, is the native one's.
+
     Raises:
         FileNotFoundError: there is no picture.
         DamagedError: the file is not a whole picture.
@@ -100,4 +106,7 @@ def read_facts(path: Path) -> Facts:
         facts = None
     if not isinstance(facts, dict):
         raise NotOursError(str(path))
-    return facts
+    drawn = facts.get("content")
+    if isinstance(drawn, dict):
+        return {**facts, "content": {**_OLDER, **drawn}}
+    return {**_OLDER, **facts}

@@ -87,6 +87,7 @@ def draw_picture(
                 "guidance": drawing.guidance,
                 "size": list(drawing.size),
                 "dtype": dtype,
+                "backend": backend,
             }
             if named:
                 facts["loras"] = [each.facts() for each in named]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jstyleid_core import StyleIDSettings
+from jstyleid_core.backends import Backend
 from jstyleid_core.runtime import DType
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.lora_lookup import find_loras
@@ -23,6 +24,7 @@ class PictureChoices:
         training: of the LoRAs that are trained first.
         styleid: of stylising.
         reference: which sample image it is stylised after.
+        backend: whose networks compute.
     """
 
     split: str
@@ -43,6 +45,7 @@ class PictureChoices:
     training: TrainingSettings | None = None
     styleid: StyleIDSettings | None = None
     reference: str | None = None
+    backend: Backend = "native"
 
 
 def planned_pictures(chosen: PictureChoices, dtype: DType) -> tuple[Plan, RunSettings]:
@@ -75,6 +78,7 @@ def planned_pictures(chosen: PictureChoices, dtype: DType) -> tuple[Plan, RunSet
         start=chosen.start,
         strength=chosen.strength if chosen.start == "mean" else 1,
         dtype=dtype,
+        backend=chosen.backend,
         reference=chosen.reference,
         styleid=chosen.styleid,
         training=chosen.training,

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 import jstyleid_core
 import jstyleid_dreambooth
@@ -68,6 +68,12 @@ class RunRecord(Record):
 
     settings: dict[str, Any]
     references: dict[str, Reference]
+
+    @field_validator("settings")
+    @classmethod
+    def _with_backend(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """Older records name none: there was the native one only."""
+        return {"backend": "native", **settings}
 
 
 class TrainRecord(Record):

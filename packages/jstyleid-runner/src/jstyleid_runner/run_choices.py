@@ -5,6 +5,7 @@ from typing import TypedDict, Unpack
 
 import typer
 
+from jstyleid_core.backends import Backend
 from jstyleid_dreambooth.training.presets import Preset
 from jstyleid_runner.method_options import refuse_unused
 from jstyleid_runner.method_settings import method_settings
@@ -44,6 +45,7 @@ class RunOptions(TypedDict):
     layers: str
     adain: bool
     injection: bool
+    backend: Backend
 
 
 def read_choices(context: typer.Context, **told: Unpack[RunOptions]) -> PictureChoices:
@@ -64,7 +66,7 @@ def read_choices(context: typer.Context, **told: Unpack[RunOptions]) -> PictureC
             "size": size,
             "seed": told["seed"],
         }
-        training = training_settings(told["preset"], given)
+        training = training_settings(told["preset"], given, backend=told["backend"])
     if method != "dreambooth":
         styleid = method_settings(
             steps=told["steps"],
@@ -93,4 +95,5 @@ def read_choices(context: typer.Context, **told: Unpack[RunOptions]) -> PictureC
         training=training,
         styleid=styleid,
         reference=told["reference"] if styleid else None,
+        backend=told["backend"],
     )

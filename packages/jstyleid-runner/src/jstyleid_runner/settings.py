@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jstyleid_core import StyleIDSettings
+from jstyleid_core.backends import Backend
 from jstyleid_core.diffusion.schedule import taken_steps
 from jstyleid_core.errors import InputError
 from jstyleid_core.runtime import DType
@@ -40,6 +41,7 @@ class RunSettings(BaseModel):
         1.0, gt=0, le=1, allow_inf_nan=False, description="Share of the steps that are taken."
     )
     dtype: DType = Field("auto", description="Number format of the weights.")
+    backend: Backend = Field("native", description="Whose networks compute.")
     reference: str | None = Field(
         None, description="Which sample image of a style is inverted; none where none is."
     )

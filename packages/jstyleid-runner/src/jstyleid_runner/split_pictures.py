@@ -6,7 +6,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jstyleid_core.backends import Backend
 from jstyleid_core.runtime import Device, DType
 from jstyleid_runner.carry_out import IncompleteError, RunRequest
 from jstyleid_runner.core_model import CoreModel, named_source
@@ -32,7 +31,6 @@ class Execution:
     model: str | None
     dtype: DType
     staff: StaffOptions
-    backend: Backend = "native"
 
 
 def make_pictures(chosen: PictureChoices, how: Execution) -> None:
@@ -56,9 +54,7 @@ def _make_pictures(
     tally, start = Tally(plan.pictures), time.monotonic()
     try:
         with session(folder, folder.log, tally) as reporter:
-            source = CoreModel(
-                named_source(how.model), device, reporter, staff, how.backend
-            )
+            source = CoreModel(named_source(how.model), device, reporter, staff)
             request = RunRequest(plan, settings, folder, how.batch, how.force)
             try:
                 run_split(request, source, reporter, tally)

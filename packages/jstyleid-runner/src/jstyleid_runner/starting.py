@@ -23,9 +23,9 @@ def start_compiled(device: Device, on_build: Report, backend: Backend = "native"
         warm_kernels(on_build, backend)
 
 
-def compile_training(on_build: Report) -> None:
-    """Compile the kernels of training, on first use; Jittor must be started."""
+def compile_training(on_build: Report, backend: Backend) -> None:
+    """Compile the kernels of training on a backend, on first use; Jittor must be started."""
     from jstyleid_dreambooth.training.warm import is_training_warm, warm_training
 
-    if not is_training_warm():
-        warm_training(on_build)
+    if not is_training_warm(backend):
+        warm_training(on_build, backend)

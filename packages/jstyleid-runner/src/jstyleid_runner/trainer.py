@@ -35,5 +35,5 @@ class CoreTrainer:
         def on_build(build: "BuildProgress") -> None:
             watch.preparing(build.message, build.done, build.total)
 
-        compile_training(on_build)
+        compile_training(on_build, self._model.backend)
         return train_lora(job, self._model, self._loras, watch)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jstyleid_core.backends import Backend
+from jstyleid_core.backends.jdiffusion import NO_CHECKPOINTING
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.presets import PRESETS, Preset
 from jstyleid_dreambooth.training.settings import TrainingSettings
@@ -13,6 +15,7 @@ def training_settings(
     given: Mapping[str, Any],
     prior: bool | None = None,
     prior_given: Mapping[str, Any] | None = None,
+    backend: Backend = "native",
 ) -> TrainingSettings:
     """A preset's settings, with what was given in their place.
 
@@ -22,9 +25,11 @@ def training_settings(
             never scales.
         prior: with prior preservation or without; None as the preset has it.
         prior_given: of prior preservation, in the same way.
+        backend: whose networks are trained on.
 
     Raises:
-        InputError: a value is not allowed, or prior preservation is described and not used.
+        InputError: a value is not allowed, or prior preservation is described and not used, or
+            the backend cannot do it.
     """
     values = {**PRESETS[preset], **_without_none(given)}
     if values.get("max_grad_norm") == 0:
@@ -38,7 +43,10 @@ def training_settings(
             "out."
         )
     values["prior"] = {**(values.get("prior") or {}), **asked} if used else None
-    return TrainingSettings.create(values)
+    settings = TrainingSettings.create(values)
+    if backend == "jdiffusion" and settings.gradient_checkpointing:
+        raise InputError(NO_CHECKPOINTING)  # now, not after loading a checkpoint
+    return settings
 
 
 def _without_none(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from jstyleid_core.backend import Var
+from jstyleid_core.backends import Backend
 from jstyleid_core.model.attention import Attention
 from jstyleid_core.model.config import Architecture, UNetConfig, VAEConfig
 from jstyleid_core.model.text import CLIPTextEncoder
@@ -22,6 +23,8 @@ class NativeNetworks:
         unet, vae, text_encoder: the modules.
         dtype: what UNet and text encoder compute in, `float32` or (on CUDA) `float16`.
     """
+
+    backend: Backend = "native"
 
     def __init__(
         self, unet: UNet, vae: AutoencoderKL, text_encoder: CLIPTextEncoder, dtype: str

@@ -133,11 +133,12 @@ def hash_image(image: Image.Image) -> str:
 
 def _identity(recipe: Recipe, image_hash: str, model: StableDiffusion) -> dict[str, str]:
     fields: dict[str, Any] = asdict(recipe)
-    return {"format": FORMAT, "model": model.fingerprint, "image": image_hash,
-            **{name: json.dumps(value) for name, value in fields.items()}}
+    return {"format": FORMAT, "model": model.fingerprint, "backend": model.backend,
+            "image": image_hash, **{name: json.dumps(value) for name, value in fields.items()}}
 
 
 def _check(path: Path, found: dict[str, str], wanted: dict[str, str]) -> None:
+    found = {"backend": "native", **found}  # which files of older versions do not say
     for field, value in wanted.items():
         if found.get(field) != value:
             raise StaleStyleError(

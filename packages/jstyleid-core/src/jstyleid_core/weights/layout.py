@@ -51,8 +51,9 @@ class Checkpoint:
         chosen = _weight_files(component, names, self.variant, self._weight_map)
         if chosen is None:
             has_bin = any(n.startswith(f"{component}/") and n.endswith(".bin") for n in names)
-            fix = ("Only .bin files are there; pickles can run code and are not read. "
-                   "Convert them to safetensors." if has_bin else "Download the checkpoint again.")
+            fix = ("Only .bin files are there; pickles can run code and are not read. Save them "
+                   f"as safetensors: python -m jstyleid_dreambooth.converting {self.folder}"
+                   if has_bin else "Download the checkpoint again.")
             raise CheckpointError(f"{self.folder / component}: no safetensors weights. {fix}")
         return [self.folder / name for name in chosen]
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from jstyleid_core.backends import Backend
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.prompts import fill
 from jstyleid_dreambooth.training.settings import PriorSettings, TrainingSettings
@@ -71,7 +72,8 @@ class ClassImages:
 
 
 def class_images(
-    settings: TrainingSettings, objects: Sequence[str], class_folder: Path, model: str, dtype: str
+    settings: TrainingSettings, objects: Sequence[str], class_folder: Path, model: str, dtype: str,
+    backend: Backend,
 ) -> ClassImages:
     """The class images of trainings with these settings.
 
@@ -81,6 +83,7 @@ def class_images(
         class_folder: where the folders of all class images are.
         model: the checkpoint's fingerprint.
         dtype: what the networks compute in.
+        backend: whose networks.
 
     Raises:
         InputError: the prompt names objects, and there are none.
@@ -92,11 +95,13 @@ def class_images(
     prompts = class_prompts(prior, objects)
     facts = {"model": model, "prompts": prompts, "seed": settings.seed, "steps": prior.steps,
              "guidance": prior.guidance, "size": list(settings.size), "dtype": dtype}
-    folder = class_folder / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    # Not said of the native one, so that class images from before there was a choice are found.
+    deciding = facts if backend == "native" else {**facts, "backend": backend}
+    folder = class_folder / hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16]
     images = []
     for number, prompt in enumerate(prompts):
         seed = int(np.random.default_rng([settings.seed, number]).integers(2**32))
-        own = {**facts, "prompts": [prompt], "seed": seed}
+        own = {**facts, "backend": backend, "prompts": [prompt], "seed": seed}
         images.append(
             ClassImage(prompt, seed, prior.steps, prior.guidance, settings.size, own)
         )

@@ -36,7 +36,7 @@ def class_samples(
         InputError: the latents that were made beforehand are not there, or damaged.
     """
     images = class_images(job.settings, job.objects, job.class_folder, model.fingerprint,
-                          model.dtype)
+                          model.dtype, model.backend)
     latents = job.class_latents or images.latents
     if job.class_latents is None and not latents.exists():
         _draw_missing(images, prior, model, watch)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from jstyleid_core.backend import jt
+from jstyleid_core.backends import Backend
 from jstyleid_core.runtime import BuildProgress, Report
 from jstyleid_core.warm import mark, tiny_model
 from jstyleid_dreambooth.lora.attached import LoRAs
@@ -15,34 +16,37 @@ from jstyleid_dreambooth.training.learner import Learner
 from jstyleid_dreambooth.training.settings import TrainingSettings
 
 _SHAPE = (4, 8, 8)
-_ROUNDS = 9
+_CHECKPOINTING: dict[Backend, tuple[bool, ...]] = {"native": (False, True), "jdiffusion": (False,)}
+"""Without, and with gradient checkpointing where there is one."""
 
 
-def is_training_warm() -> bool:
-    """Whether `warm_training` has run here, on this device and with this version."""
-    return mark("training").is_file()
+def is_training_warm(backend: Backend = "native") -> bool:
+    """Whether `warm_training` has run here for a backend, on this device and with this version."""
+    return mark("training", backend).is_file()
 
 
-def warm_training(report: Report | None = None) -> None:
+def warm_training(report: Report | None = None, backend: Backend = "native") -> None:
     """Take a few steps with a tiny model of each kind, at batch 1 and 2.
 
     Args:
         report: told how many of the rounds are done.
+        backend: whose networks.
     """
-    for done, _ in enumerate(_rounds()):
+    rounds = 2 * 2 * len(_CHECKPOINTING[backend])
+    for done, _ in enumerate(_rounds(backend)):
         if report:
-            report(BuildProgress("compiling kernels of training", done, _ROUNDS))
+            report(BuildProgress("compiling kernels of training", done, rounds))
     jt.gc()
-    mark("training").touch()
+    mark("training", backend).touch()
 
 
-def _rounds() -> Iterator[None]:
-    """Yields before the first of the `_ROUNDS` and after each."""
+def _rounds(backend: Backend) -> Iterator[None]:
+    """Yields before the first round and after each."""
     yield
     for two_one in (True, False):
-        model = tiny_model(two_one)
+        model = tiny_model(two_one, backend)
         loras = LoRAs.of(model)
-        for checkpointing in (False, True):
+        for checkpointing in _CHECKPOINTING[backend]:
             settings = TrainingSettings(gradient_checkpointing=checkpointing, accumulation=2,
                                         max_grad_norm=1e-3)
             loras.create("warm", settings.lora)

@@ -49,7 +49,7 @@ def doctor(
                 from jstyleid_dreambooth.training.warm import warm_training
 
                 warm_kernels(on_build, backend)
-                warm_training(on_build)
+                warm_training(on_build, backend)
                 reporter.note("--warm: everything is compiled")
             elif warm:
                 reporter.note("--warm: nothing is compiled before the checks succeed")

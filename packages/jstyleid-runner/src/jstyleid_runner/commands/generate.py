@@ -120,9 +120,10 @@ def generate(
             templates=templates,
             start=start,
             strength=strength,
+            backend=backend,
         )
         staff = StaffOptions(engine, address, device, gpus, workers)
-        make_pictures(chosen, Execution(out, batch, force, model, dtype, staff, backend))
+        make_pictures(chosen, Execution(out, batch, force, model, dtype, staff))
     else:
         raise InputError("nothing to draw. Give a PROMPT, or --split for every prompt of a split.")
 

@@ -127,6 +127,7 @@ def run(
         layers=layers,
         adain=adain,
         injection=injection,
+        backend=backend,
     )
     staff = StaffOptions(engine, address, device, gpus, workers)
-    make_pictures(chosen, Execution(out, batch, force, model, dtype, staff, backend))
+    make_pictures(chosen, Execution(out, batch, force, model, dtype, staff))

@@ -63,6 +63,7 @@ def train(
     model: options.ModelOption = None,
     dtype: options.DtypeOption = "auto",
     device: options.DeviceOption = "auto",
+    backend: options.BackendOption = "native",
 ) -> None:
     """Train a LoRA for each style of a split, by DreamBooth: OUT/NN/ for each style NN.
 
@@ -118,6 +119,7 @@ def train(
         },
         prior,
         {"weight": prior_weight, "images": prior_images, "prompt": prior_prompt},
+        backend,
     )
     folder = LoRAFolder(out)
     jobs = training_jobs(
@@ -132,7 +134,7 @@ def train(
     folder.prepare()
     tally = Tally(len(jobs))
     with session(folder, folder.log, tally, "LoRAs") as reporter:
-        source = CoreModel(named_source(model), device, reporter)
+        source = CoreModel(named_source(model), device, reporter, backend=backend)
         request = TrainRequest(jobs, folder, dtype, force)
         files = train_loras(request, source, reporter, tally)
     for file in files:

@@ -83,7 +83,8 @@ def transfer(
         settings=settings,
         save_style=save_style,
         load_style=load_style,
-        recorded={"model": shown_source(source), "dtype": dtype, "seed": seed},
+        recorded={"model": shown_source(source), "dtype": dtype, "backend": backend,
+                  "seed": seed},
     )
     with temporary_report() as report:
         runtime.redirect_native_output(report)

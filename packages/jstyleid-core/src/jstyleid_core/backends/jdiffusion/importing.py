@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
+import warnings
 from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -23,8 +25,22 @@ def jdiffusion() -> ModuleType:
         RuntimeSetupError: the environment is not JDiffusion's.
     """
     check()
-    with unchanged_process(), unchanged_flags(), _cudnn():
+    with unchanged_process(), contained(), _cudnn():
         return importlib.import_module("JDiffusion")
+
+
+@contextlib.contextmanager
+def contained() -> Iterator[None]:
+    """Run JDiffusion's code in the block: it changes no flags, and says nothing.
+
+    Each time something is put on the CPU, jtorch prints so to standard output, where results go.
+    """
+    with (unchanged_flags(), contextlib.redirect_stdout(io.StringIO()),
+          warnings.catch_warnings()):
+        # Asking numpy for a type's limits, as CLIP's mask does, reports that Jittor flushes the
+        # smallest numbers to zero.
+        warnings.filterwarnings("ignore", "The value of the smallest subnormal", UserWarning)
+        yield
 
 
 @contextlib.contextmanager

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jstyleid_core.backend import Var, jt, nn
+from jstyleid_core.backends import Backend
+from jstyleid_core.backends.jdiffusion import NO_CHECKPOINTING
 from jstyleid_core.backends.jdiffusion.attention import JDiffusionAttention, take_attentions
-from jstyleid_core.backends.jdiffusion.importing import jdiffusion, unchanged_flags
+from jstyleid_core.backends.jdiffusion.importing import contained, jdiffusion
 from jstyleid_core.backends.jdiffusion.layers import put_right
 from jstyleid_core.errors import InputError
 from jstyleid_core.model.config import Architecture, UNetConfig, VAEConfig
@@ -33,6 +34,8 @@ class JDiffusionNetworks:
         unet_config, vae_config: what the checkpoint says.
         dtype: what UNet and text encoder compute in, `float32` or (on CUDA) `float16`.
     """
+
+    backend: Backend = "jdiffusion"
 
     def __init__(
         self,
@@ -63,7 +66,7 @@ class JDiffusionNetworks:
         unet, vae, text = architecture.unet, architecture.vae, architecture.text
         # Here `attention_head_dim` means heads, too, and `num_attention_heads` is refused.
         described = unet.model_dump(exclude={"num_attention_heads"})
-        with unchanged_flags():
+        with contained():
             return cls(
                 library.UNet2DConditionModel.from_config(
                     {**described, "attention_head_dim": unet.heads}),
@@ -77,26 +80,23 @@ class JDiffusionNetworks:
         # One a picture, and a Var: JDiffusion fails on plain numbers.
         steps = jt.array(np.broadcast_to(np.asarray(timestep, np.int32), (latents.shape[0],)))
         sample, context = latents.cast(self.dtype), context.cast(self.dtype)
-        with unchanged_flags():
+        with contained():
             return self.unet(sample, steps, context).sample.float32()
 
     def encode(self, pictures: Var) -> tuple[Var, Var]:
         """Mean and log-variance of pictures; see `Networks.encode`."""
-        with unchanged_flags():
+        with contained():
             posterior = self.vae.encode(pictures).latent_dist
         return posterior.mean, posterior.logvar
 
     def decode(self, latents: Var) -> Var:
         """Pictures of unscaled latents; see `Networks.decode`."""
-        with unchanged_flags():
+        with contained():
             return self.vae.decode(latents).sample
 
     def embed(self, ids: Var) -> Var:
         """States of token ids; see `Networks.embed`."""
-        with unchanged_flags(), warnings.catch_warnings():
-            # Asking numpy for a type's limits, as CLIP's mask does, reports that Jittor flushes
-            # the smallest numbers to zero.
-            warnings.filterwarnings("ignore", "The value of the smallest subnormal", UserWarning)
+        with contained():
             return self.text_encoder(ids).last_hidden_state
 
     def run_blocks_by(self, runner: BlockRunner) -> None:
@@ -106,10 +106,7 @@ class JDiffusionNetworks:
             InputError: another runner.
         """
         if runner is not run_directly:
-            raise InputError(
-                "gradient checkpointing is not possible with --backend jdiffusion. Leave it out, "
-                "or train with --backend native; the LoRA serves both."
-            )
+            raise InputError(NO_CHECKPOINTING)
 
     def attentions(self) -> dict[str, JDiffusionAttention]:
         """Every attention of the UNet by its path."""
