@@ -32,6 +32,8 @@ def folder_lock(path: Path) -> Iterator[None]:
             os.write(handle, str(os.getpid()).encode())
         yield
     finally:
+        # A process that Jittor forked has the file open, too: closing would leave it the lock.
+        fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
 
 
