@@ -158,7 +158,7 @@ def test_a_plan_is_told_what_a_run_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     assert [stage["evaluations"] for stage in facts("--config", "a.toml")["stages"]] == [
         4, 300, 24, 328]
     taken = set(parameters_of(plan)) - {
-        "context", "out", "batch", "backend", "gpus", "workers", "jobs", "as_json",
+        "context", "out", "batch", "gpus", "workers", "jobs", "as_json",
         "seconds_per_evaluation"}
     assert taken == set(RunOptions.__annotations__)
 
