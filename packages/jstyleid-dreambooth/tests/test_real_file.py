@@ -13,6 +13,7 @@ from backend_choice import backend
 from jstyleid_core.backends import build_networks
 from jstyleid_core.model.config import Architecture, UNetConfig
 from jstyleid_core.model.unet import UNet
+from jstyleid_core.weights.layout import EMBEDDED_MODEL, find_checkpoint
 from jstyleid_dreambooth import LoRAs, read_lora
 
 DATA = os.environ.get("JSTYLEID_SPLIT_DATA")
@@ -35,12 +36,12 @@ def test_default_targets_on_the_full_size_layout() -> None:
 
 
 @pytest.mark.skipif(DATA is None, reason="JSTYLEID_SPLIT_DATA names no folder")
-def test_attaches_to_the_full_size_unet(checkpoint: Path) -> None:
+def test_attaches_to_the_full_size_unet() -> None:
     """Of either backend."""
     lora = read_lora(Path(str(DATA)) / "lora" / "style_B_00")
     assert (len(lora), lora.ranks()) == (96, [4])
     assert all(layer.scale == 1 for _, _, layer in lora.items())
-    architecture = replace(Architecture.read(checkpoint), unet=SD21)
+    architecture = replace(Architecture.read(find_checkpoint(EMBEDDED_MODEL).folder), unet=SD21)
     networks = build_networks(backend(), architecture, "float32")
     # JDiffusion's adapter has replaced one, of the waves of the timestep.
     own = {path for path, module in networks.unet.named_modules() if "execute" in vars(module)}
