@@ -10,10 +10,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from jstyleid_core.runtime import build, devices, onednn, requirements
+from jstyleid_core.runtime import build, devices, kernels, onednn, requirements
 from jstyleid_core.runtime.doctor import run_checks
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
@@ -170,6 +171,7 @@ def test_cuda_after_a_start_without_it_is_refused() -> None:
 _BUILD = """
 import sys, time
 from pathlib import Path
+from types import SimpleNamespace
 from jstyleid_core.runtime import build
 
 def slow(cache, log, say):
@@ -252,13 +254,34 @@ def test_the_doctor_finds_this_machine_fit() -> None:
 
 
 def test_warming_up_says_how_far_it_is_and_is_remembered() -> None:
+    from jstyleid_core.backend import jt
     from jstyleid_core.warm import is_warm, warm_kernels
 
     seen: list[build.BuildProgress] = []
-    warm_kernels(seen.append)
+    threads = []
+
+    def report(progress: build.BuildProgress) -> None:
+        seen.append(progress)
+        threads.append(jt.flags.use_parallel_op_compiler)
+
+    warm_kernels(report)
     assert [p.done for p in seen] == list(range(11))
     assert {p.total for p in seen} == {10}
     assert is_warm()
+    assert set(threads) == {16}
+    assert jt.flags.use_parallel_op_compiler == 0
+
+
+def test_only_a_warm_machine_compiles_one_by_one_from_the_start(tmp_path: Path) -> None:
+    for device in ("cuda", "cpu"):
+        jittor = SimpleNamespace(
+            flags=SimpleNamespace(use_cuda=device == "cuda", use_parallel_op_compiler=16))
+        kernels.mark(tmp_path, "training", "native", device == "cuda").touch()
+        kernels.settle(jittor, tmp_path)
+        assert jittor.flags.use_parallel_op_compiler == 16
+        kernels.mark(tmp_path, "kernels", "native", device == "cuda").touch()
+        kernels.settle(jittor, tmp_path)
+        assert jittor.flags.use_parallel_op_compiler == 0
 
 
 def test_the_doctor_tells_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:

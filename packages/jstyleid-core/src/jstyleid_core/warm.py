@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from jstyleid_core import __version__
 from jstyleid_core.backend import jt
 from jstyleid_core.backends import Backend, build_networks
 from jstyleid_core.diffusion.schedule import Schedule
@@ -26,7 +25,7 @@ from jstyleid_core.model.config import (
     VAEConfig,
 )
 from jstyleid_core.pipeline import StableDiffusion
-from jstyleid_core.runtime import BuildProgress, Report
+from jstyleid_core.runtime import BuildProgress, Report, kernels
 from jstyleid_core.runtime.starting import cache_folder
 from jstyleid_core.styleid.method import StyleID
 from jstyleid_core.styleid.settings import StyleIDSettings
@@ -48,9 +47,10 @@ def warm_kernels(report: Report | None = None, backend: Backend = "native") -> N
         report: told how many of the rounds are done.
         backend: whose networks.
     """
-    for done, _ in enumerate(_rounds(backend)):
-        if report:
-            report(BuildProgress("compiling kernels", done, _ROUNDS))
+    with kernels.warming(jt):
+        for done, _ in enumerate(_rounds(backend)):
+            if report:
+                report(BuildProgress("compiling kernels", done, _ROUNDS))
     jt.gc()
     mark("kernels", backend).touch()
 
@@ -73,8 +73,7 @@ def _rounds(backend: Backend) -> Iterator[None]:
 
 def mark(what: str, backend: Backend) -> Path:
     """The file that says that `what` is compiled here, for this backend, device and version."""
-    device = "cuda" if jt.flags.use_cuda else "cpu"
-    return cache_folder() / f"jstyleid-{__version__}-{backend}-{what}-for-{device}"
+    return kernels.mark(cache_folder(), what, backend, bool(jt.flags.use_cuda))
 
 
 def tiny_model(two_one: bool, backend: Backend = "native") -> StableDiffusion:
