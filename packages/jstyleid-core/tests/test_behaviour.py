@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 
 from behaviour import SETTINGS, Figures, Pairs, figures, mean, measure, pairs
-from jstyleid_core import StableDiffusion
-from jstyleid_core.weights.layout import EMBEDDED_MODEL
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +20,8 @@ def found() -> dict[str, Pairs]:
 
 
 @pytest.fixture(scope="module")
-def measured(found: dict[str, Pairs]) -> Any:
+def measured(found: dict[str, Pairs], model: Any) -> Any:
     """The figures of each look, by the name of the settings; each measured once."""
-    model = StableDiffusion.load(EMBEDDED_MODEL)
     return cache(lambda name: measure(model, SETTINGS[name], found))
 
 
