@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from jstyleid_core.runtime import build, devices, kernels, onednn, requirements
+from jstyleid_core.runtime import build, compiling, devices, onednn, requirements
 from jstyleid_core.runtime.doctor import run_checks
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
@@ -276,11 +276,11 @@ def test_only_a_warm_machine_compiles_one_by_one_from_the_start(tmp_path: Path) 
     for device in ("cuda", "cpu"):
         jittor = SimpleNamespace(
             flags=SimpleNamespace(use_cuda=device == "cuda", use_parallel_op_compiler=16))
-        kernels.mark(tmp_path, "training", "native", device == "cuda").touch()
-        kernels.settle(jittor, tmp_path)
+        compiling.mark(tmp_path, "training", "native", device == "cuda").touch()
+        compiling.settle(jittor, tmp_path)
         assert jittor.flags.use_parallel_op_compiler == 16
-        kernels.mark(tmp_path, "kernels", "native", device == "cuda").touch()
-        kernels.settle(jittor, tmp_path)
+        compiling.mark(tmp_path, "kernels", "native", device == "cuda").touch()
+        compiling.settle(jittor, tmp_path)
         assert jittor.flags.use_parallel_op_compiler == 0
 
 

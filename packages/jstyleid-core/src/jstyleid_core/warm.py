@@ -25,7 +25,7 @@ from jstyleid_core.model.config import (
     VAEConfig,
 )
 from jstyleid_core.pipeline import StableDiffusion
-from jstyleid_core.runtime import BuildProgress, Report, kernels
+from jstyleid_core.runtime import BuildProgress, Report, compiling
 from jstyleid_core.runtime.starting import cache_folder
 from jstyleid_core.styleid.method import StyleID
 from jstyleid_core.styleid.settings import StyleIDSettings
@@ -47,7 +47,7 @@ def warm_kernels(report: Report | None = None, backend: Backend = "native") -> N
         report: told how many of the rounds are done.
         backend: whose networks.
     """
-    with kernels.warming(jt):
+    with compiling.warming(jt):
         for done, _ in enumerate(_rounds(backend)):
             if report:
                 report(BuildProgress("compiling kernels", done, _ROUNDS))
@@ -73,7 +73,7 @@ def _rounds(backend: Backend) -> Iterator[None]:
 
 def mark(what: str, backend: Backend) -> Path:
     """The file that says that `what` is compiled here, for this backend, device and version."""
-    return kernels.mark(cache_folder(), what, backend, bool(jt.flags.use_cuda))
+    return compiling.mark(cache_folder(), what, backend, bool(jt.flags.use_cuda))
 
 
 def tiny_model(two_one: bool, backend: Backend = "native") -> StableDiffusion:

@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from jstyleid_core.runtime import kernels, onednn, requirements
+from jstyleid_core.runtime import compiling, onednn, requirements
 from jstyleid_core.runtime.build import Report, ensure_built, forget
 from jstyleid_core.runtime.devices import NVCC_FIX, Device, choose
 from jstyleid_core.runtime.guard import unchanged_process
@@ -140,5 +140,5 @@ def _import_jittor(cache: Path, cuda: bool) -> Any:
         jittor.flags.use_cuda = 1
     elif jittor.compile_extern.mkl_ops is None:
         raise RuntimeSetupError("Jittor started without oneDNN: unset use_mkl and run again")
-    kernels.settle(jittor, cache)
+    compiling.settle(jittor, cache)
     return jittor

@@ -8,7 +8,7 @@ import numpy as np
 
 from jstyleid_core.backend import jt
 from jstyleid_core.backends import Backend
-from jstyleid_core.runtime import BuildProgress, Report, kernels
+from jstyleid_core.runtime import BuildProgress, Report, compiling
 from jstyleid_core.warm import mark, tiny_model
 from jstyleid_dreambooth.lora.attached import LoRAs
 from jstyleid_dreambooth.training.batch import Batch
@@ -33,7 +33,7 @@ def warm_training(report: Report | None = None, backend: Backend = "native") -> 
         backend: whose networks.
     """
     rounds = 2 * 2 * len(_CHECKPOINTING[backend])
-    with kernels.warming(jt):
+    with compiling.warming(jt):
         for done, _ in enumerate(_rounds(backend)):
             if report:
                 report(BuildProgress("compiling kernels of training", done, rounds))
