@@ -326,7 +326,9 @@ def test_a_node_is_lost_in_the_middle_and_another_joins(cluster: Any, tmp_path: 
     assert notes.kept == expected(run.tasks)
     lost = [said for said in notes.troubles if "lost, " in said[:15]]
     assert len(lost) == 2
-    assert all("its node is lost" in said or "it cannot be reached" in said for said in lost), lost
+    # Whichever Ray notices first: the node, the silence, or a process that went down with the node.
+    reasons = ("its node is lost", "it cannot be reached", "its process ended (signal 9)")
+    assert all(any(reason in said for reason in reasons) for said in lost), lost
     # What they were at was given to others, and with the new node all four work again.
     assert late == set(WORKERS)
 
