@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 
 def backend() -> Any:
@@ -29,3 +31,16 @@ def both(checkpoint: Path) -> dict[str, Any]:
     from jstyleid_core.backends import Backend
 
     return {name: StableDiffusion.load(checkpoint, backend=name) for name in get_args(Backend)}
+
+
+def predicted(networks: Any) -> NDArray[Any]:
+    """Return what the UNet of a backend says to one random input, the same for all."""
+    from jstyleid_core.backend import jt
+
+    rng = np.random.default_rng(0)
+    sample = rng.standard_normal((1, 4, 8, 8), dtype=np.float32)
+    width = networks.unet_config.cross_attention_dim
+    context = rng.standard_normal((1, 77, width), dtype=np.float32)
+    with jt.no_grad():
+        answer: NDArray[Any] = networks.predict(jt.array(sample), 301, jt.array(context)).numpy()
+    return answer

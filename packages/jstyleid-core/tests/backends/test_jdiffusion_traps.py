@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backend_choice import predicted
 from jstyleid_core.backend import jt
 from jstyleid_core.errors import InputError
 from jstyleid_core.networks import processors, run_directly
@@ -19,15 +20,6 @@ from reference_sets import distance
 @pytest.fixture
 def networks(pair: dict[str, Any]) -> Any:
     return pair["jdiffusion"].networks
-
-
-def predicted(networks: Any) -> Any:
-    rng = np.random.default_rng(0)
-    sample = rng.standard_normal((1, 4, 8, 8), dtype=np.float32)
-    width = networks.unet_config.cross_attention_dim
-    context = rng.standard_normal((1, 77, width), dtype=np.float32)
-    with jt.no_grad():
-        return networks.predict(jt.array(sample), 301, jt.array(context)).numpy()
 
 
 def test_flags_and_process_are_as_before(networks: Any) -> None:

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from backend_choice import both
+from backend_choice import both, predicted
 from jstyleid_core import StableDiffusion
-from jstyleid_core.backend import jt
 from jstyleid_core.errors import CheckpointError
 from jstyleid_dreambooth.converting import convert
 from reference_sets import distance
@@ -27,15 +25,6 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("sd21-v", tmp_path_factory.mktemp("checkpoint"))
 
 
-def predicted(model: Any) -> NDArray[Any]:
-    values = np.random.default_rng(0)
-    width = model.networks.unet_config.cross_attention_dim
-    sample = values.standard_normal((1, 4, 8, 8), dtype=np.float32)
-    context = values.standard_normal((1, 77, width), dtype=np.float32)
-    with jt.no_grad():
-        return model.networks.predict(jt.array(sample), 301, jt.array(context)).numpy()
-
-
 @pytest.mark.parametrize("backend", ["native", "jdiffusion"])
 def test_what_it_saved_is_refused_until_it_is_converted(
     backend: Any, checkpoint: Path, tmp_path: Path
@@ -44,7 +33,7 @@ def test_what_it_saved_is_refused_until_it_is_converted(
     folder = tmp_path / "saved"
     shutil.copytree(checkpoint, folder)
     models = both(folder)
-    expected = predicted(models["native"])
+    expected = predicted(models["native"].networks)
     for part in ("unet", "vae"):
         shutil.rmtree(folder / part)
         getattr(models["jdiffusion"].networks, part).save_pretrained(folder / part)
@@ -52,7 +41,7 @@ def test_what_it_saved_is_refused_until_it_is_converted(
         StableDiffusion.load(folder, backend=backend)
     convert(folder)
     converted = StableDiffusion.load(folder, backend=backend)
-    assert distance(predicted(converted), expected) <= UNET
+    assert distance(predicted(converted.networks), expected) <= UNET
 
 
 def test_half_precision_files_are_the_same_in_both(checkpoint: Path, tmp_path: Path) -> None:
@@ -64,6 +53,7 @@ def test_half_precision_files_are_the_same_in_both(checkpoint: Path, tmp_path: P
                 for key, value in load_file(file).items()}
         file.unlink()
         save_file(half, file.with_suffix(".fp16.safetensors"))
-    native, other = (predicted(model) for model in both(folder).values())
+    native, other = (predicted(model.networks) for model in both(folder).values())
     assert distance(other, native) <= UNET
-    assert distance(native, predicted(StableDiffusion.load(checkpoint))) > UNET, "still wide"
+    wide = predicted(StableDiffusion.load(checkpoint).networks)
+    assert distance(native, wide) > UNET, "still wide"

@@ -11,8 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from backend_choice import both
-from jstyleid_core.backend import jt
+from backend_choice import both, predicted
 from jstyleid_dreambooth import (
     LoRAs,
     StyleImages,
@@ -62,15 +61,10 @@ def trained(models: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def answer(model: Any, lora: Path | None) -> NDArray[Any]:
-    values = np.random.default_rng(0)
-    width = model.networks.unet_config.cross_attention_dim
-    sample = values.standard_normal((1, 4, 8, 8), dtype=np.float32)
-    context = values.standard_normal((1, 77, width), dtype=np.float32)
     loras = LoRAs.of(model)
     if lora is not None:
         loras.add("x", read_lora(lora))
-    with jt.no_grad():
-        found = model.networks.predict(jt.array(sample), 301, jt.array(context)).numpy()
+    found = predicted(model.networks)
     loras.detach()
     return found
 
