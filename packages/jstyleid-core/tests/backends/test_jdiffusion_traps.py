@@ -27,7 +27,8 @@ def test_flags_and_process_are_as_before(networks: Any) -> None:
     assert (jt.flags.use_cuda, jt.flags.amp_reg, jt.flags.th_mode) == (0, 0, 0)
     assert jt.cudnn is None  # this machine's tests run on the CPU
     assert ssl._create_default_https_context is ssl.create_default_context
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    # Python's own, or as a shell makes it for what it starts in the background.
+    assert signal.getsignal(signal.SIGINT) in (signal.default_int_handler, signal.SIG_IGN)
 
 
 def test_nothing_is_printed_among_results(
