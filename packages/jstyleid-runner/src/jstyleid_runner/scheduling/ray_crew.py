@@ -294,8 +294,10 @@ def _reason(error: Exception, place: Arrival | None) -> str:
     """Why a worker does not answer, in a line."""
     if isinstance(error, ray.exceptions.RayTaskError):
         return f"{type(error.cause).__name__}: {error.cause}"
-    alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
-    if place is not None and place.node not in alive:
+    if place is None:
+        # Ray may choose a node that is gone, and notice later.
+        return "its actor ended before it had a place"
+    if place.node not in {node["NodeID"] for node in ray.nodes() if node["Alive"]}:
         return "its node is lost"
     if isinstance(error, ray.exceptions.ActorUnavailableError):
         return "it cannot be reached"
