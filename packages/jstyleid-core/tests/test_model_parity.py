@@ -20,7 +20,9 @@ from prompt_strings import prompts
 from reference_sets import Reference, distance
 
 ONE_NETWORK = 5e-6
-ENCODER = 1e-5  # what float32 leaves differs with the random weights; 5.2e-6 is the most seen
+AUTOENCODER = 1e-5
+"""Its rounding differs more with the random weights: torch's own float32 was 2.8e-6 away from
+float64 where this one was 5.5e-6 away from torch, the most seen."""
 
 
 @pytest.mark.parametrize("key", ["unet", "unet.wide"])
@@ -44,15 +46,15 @@ def test_vae_encoder(reference: Reference, reference_model: Any, key: str) -> No
     pixels = to_array([reference.picture(f"{key}.picture")])
     with jt.no_grad():
         mean, logvar = reference_model.networks.encode(jt.array(pixels))
-    assert distance(mean, reference.values[f"{key}.mean"]) <= ENCODER
-    assert distance(logvar, reference.values[f"{key}.logvar"]) <= ENCODER
+    assert distance(mean, reference.values[f"{key}.mean"]) <= AUTOENCODER
+    assert distance(logvar, reference.values[f"{key}.logvar"]) <= AUTOENCODER
 
 
 @pytest.mark.parametrize("key", ["vae", "vae.wide"])
 def test_vae_decoder(reference: Reference, reference_model: Any, key: str) -> None:
     with jt.no_grad():
         decoded = reference_model.networks.decode(jt.array(reference.values[f"{key}.code"]))
-    assert distance(decoded, reference.values[f"{key}.decoded"]) <= ONE_NETWORK
+    assert distance(decoded, reference.values[f"{key}.decoded"]) <= AUTOENCODER
 
 
 def test_tokenizer_on_a_thousand_strings(reference: Reference, reference_model: Any) -> None:
