@@ -32,6 +32,58 @@ def compare(kernel: Callable[..., Var], reference: Callable[..., Var], *inputs: 
         assert distance(gradient, want) <= CLOSE
 
 
+@pytest.mark.parametrize("shape", [(1, 1280), (77, 300), (2, 150, 320)])
+def test_linear(shape: tuple[int, ...]) -> None:
+    compare(kernels.linear, plain.linear, normal(*shape), normal(270, shape[-1]), normal(270))
+    compare(kernels.linear, lambda x, w: plain.linear(x, w, None),
+            normal(*shape), normal(5, shape[-1]))
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding", "dilation", "size"), [
+    (3, (1, 1), (1, 1), (1, 1), (17, 20)),
+    (3, (2, 2), (1, 1), (1, 1), (17, 20)),
+    (3, (2, 2), (0, 0), (1, 1), (18, 21)),  # the VAE's, padded before
+    (3, (1, 2), (2, 0), (2, 1), (11, 5)),
+    (1, (1, 1), (0, 0), (1, 1), (33, 9)),
+    (1, (2, 1), (0, 0), (1, 1), (8, 8)),
+    (1, (1, 1), (1, 1), (1, 1), (4, 4)),
+    (5, (3, 3), (4, 4), (1, 1), (6, 7)),
+])
+def test_convolution(
+    kernel: int, stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int],
+    size: tuple[int, int],
+) -> None:
+    """With more channels than a part of the sum and more outputs than a tile holds."""
+    how = stride, padding, dilation
+    x, weight, bias = normal(2, 70, *size), normal(140, 70, kernel, kernel), normal(140)
+    compare(lambda x, w, b: kernels.conv2d(x, w, b, *how),
+            lambda x, w, b: plain.conv2d(x, w, b, *how), x, weight, bias)
+    compare(lambda x, w: kernels.conv2d(x, w, None, *how),
+            lambda x, w: plain.conv2d(x, w, None, *how), x, weight)
+
+
+@pytest.mark.parametrize(("function", "shapes"), [
+    (kernels.linear, [(3, 4), (5, 6)]),
+    (kernels.conv2d, [(1, 3, 8, 8), (4, 2, 3, 3)]),
+    (kernels.conv2d, [(1, 3, 2, 8), (4, 3, 3, 3)]),
+])
+def test_products_refuse_shapes_that_do_not_fit(
+    function: Callable[..., Var], shapes: list[tuple[int, ...]]
+) -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        function(*(normal(*shape) for shape in shapes))
+
+
+@pytest.mark.parametrize("length", [1 << 16, 7])
+def test_half_precision_is_widened_exactly(length: int) -> None:
+    """Every number there is: by the processor's instruction, and by its rest, which has none."""
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    found = np.concatenate([kernels.widen(halves[i : i + length]).numpy()
+                            for i in range(0, 1 << 16, length)])
+    np.testing.assert_array_equal(found, halves.astype(np.float32))
+    np.testing.assert_array_equal(np.signbit(found), np.signbit(halves))
+
+
 @pytest.mark.parametrize(("batch", "shared", "tokens"), [(1, 1, 77), (2, 2, 77), (3, 1, 150)])
 def test_attention(batch: int, shared: int, tokens: int) -> None:
     compare(lambda q, k, v: kernels.attention(q, k, v, 4),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
+from computing import compute_by_plain_operators
 from jstyleid_core import StableDiffusion
 from jstyleid_core.backend import jt
 from jstyleid_core.images import to_array
@@ -78,9 +78,7 @@ if CLIP.is_file():  # made by the torch side; the vocabulary is too large to com
 @pytest.fixture
 def plain_operators(monkeypatch: pytest.MonkeyPatch) -> None:
     """What CUDA runs: no CPU kernel anywhere."""
-    for name in ("activation", "attention", "normalization"):
-        module = sys.modules[f"jstyleid_core.kernels.{name}"]
-        monkeypatch.setattr(module, "runs_on_cpu", lambda: False)
+    compute_by_plain_operators(monkeypatch)
 
 
 @pytest.mark.usefixtures("plain_operators")

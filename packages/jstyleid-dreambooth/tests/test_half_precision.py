@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import numpy as np
 import pytest
 
+from computing import compute_by_plain_operators
 from jstyleid_core import StableDiffusion
 from jstyleid_core.backend import jt
 from jstyleid_core.weights.layout import EMBEDDED_MODEL
@@ -20,10 +20,7 @@ from jstyleid_dreambooth.training.settings import TrainingSettings
 @pytest.fixture
 def halved(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The embedded model in float16, computing without the CPU's kernels."""
-    # By name: in the package, the functions hide the modules they are in.
-    for module in ("activation", "attention", "normalization"):
-        kernels = importlib.import_module(f"jstyleid_core.kernels.{module}")
-        monkeypatch.setattr(kernels, "runs_on_cpu", lambda: False)
+    compute_by_plain_operators(monkeypatch)
     model = StableDiffusion.load(EMBEDDED_MODEL)
     for network in (model.unet, model.text_encoder):
         network.float16()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from backend_choice import predicted
+from computing import compute_by_plain_operators
 from jstyleid_core.backend import jt
 from jstyleid_core.errors import InputError
 from jstyleid_core.networks import processors, run_directly
@@ -112,9 +113,7 @@ def test_half_precision_is_half_in_every_weight(
 
     Computed by the operators that CUDA runs; the CPU sums in half, hence the wide limit.
     """
-    for name in ("activation", "attention", "normalization"):
-        module = importlib.import_module(f"jstyleid_core.kernels.{name}")
-        monkeypatch.setattr(module, "runs_on_cpu", lambda: False)
+    compute_by_plain_operators(monkeypatch)
     from jstyleid_core.backends import build_networks
     from jstyleid_core.model.config import Architecture
     from jstyleid_core.weights.filling import fill

@@ -27,10 +27,11 @@ _ERF = """
         return x * p / q;
     };
     const int64 n = in0->shape[in0->shape.size() - 1] / 2, rows = in0->num / (2 * n);
+    const int threads = threads_for(20. * in0->num);
 """
 
 _FORWARD = _ERF + """
-    #pragma omp parallel for
+    #pragma omp parallel for num_threads(threads)
     for (int64 t = 0; t < rows; t++) {
         const float *hidden = in0_p + t * 2 * n, *gate = hidden + n;
         float* o = out_p + t * n;
@@ -40,7 +41,7 @@ _FORWARD = _ERF + """
 """
 
 _BACKWARD = _ERF + """
-    #pragma omp parallel for
+    #pragma omp parallel for num_threads(threads)
     for (int64 t = 0; t < rows; t++) {
         const float *hidden = in0_p + t * 2 * n, *gate = hidden + n, *g = in1_p + t * n;
         float *dh = out_p + t * 2 * n, *dg = dh + n;

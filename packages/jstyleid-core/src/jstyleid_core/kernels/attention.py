@@ -20,15 +20,17 @@ _SIZES = """
     const float scale = data["scale"];
     // About half a megabyte of scores: they stay in the second-level cache.
     const int64 rows = std::max<int64>(8, std::min<int64>(64, 131072 / M));
-    const int64 blocks = (N + rows - 1) / rows;
+    const int64 blocks = blocks_of(N, rows);
+    const int threads = threads_for(2. * B * N * M * (C + CV));
     const float *q = in0_p, *k = in1_p, *v = in2_p;
+    Product product;
 """
 
 _SCORES = """
     auto scores = [&](int64 b, int64 h, int64 first, int64 n, float* s) {
         const int64 kb = KB == 1 ? 0 : b;
-        dnnl_sgemm('N', 'T', n, M, D, scale, q + (b * N + first) * C + h * D, C,
-                   k + kb * M * C + h * D, C, 0.f, s, M);
+        product('N', 'T', n, M, D, scale, q + (b * N + first) * C + h * D, C,
+                k + kb * M * C + h * D, C, 0.f, s, M);
         for (int64 i = 0; i < n; i++) {
             float* row = s + i * M;
             float top = row[0];
@@ -42,7 +44,7 @@ _SCORES = """
 """
 
 _FORWARD = _SIZES + _SCORES + """
-    #pragma omp parallel
+    #pragma omp parallel num_threads(threads)
     {
         std::vector<float> s(rows * M);
         #pragma omp for schedule(dynamic)
@@ -51,10 +53,11 @@ _FORWARD = _SIZES + _SCORES + """
             const int64 first = task % blocks * rows, n = std::min(rows, N - first);
             const int64 kb = KB == 1 ? 0 : b;
             scores(b, h, first, n, s.data());
-            dnnl_sgemm('N', 'N', n, DV, M, 1.f, s.data(), M, v + kb * M * CV + h * DV, CV,
-                       0.f, out_p + (b * N + first) * CV + h * DV, CV);
+            product('N', 'N', n, DV, M, 1.f, s.data(), M, v + kb * M * CV + h * DV, CV,
+                    0.f, out_p + (b * N + first) * CV + h * DV, CV);
         }
     }
+    product.check();
 """
 
 # With P the weights and g the gradient of the output:
@@ -64,7 +67,7 @@ _BACKWARD = _SIZES + _SCORES + """
     const float* g = in3_p;
     std::memset(out1_p, 0, sizeof(float) * KB * M * C);
     std::memset(out2_p, 0, sizeof(float) * KB * M * CV);
-    #pragma omp parallel
+    #pragma omp parallel num_threads(threads)
     {
         std::vector<float> s(rows * M), d(rows * M);
         #pragma omp for schedule(dynamic)
@@ -79,19 +82,20 @@ _BACKWARD = _SIZES + _SCORES + """
                 const float* grad = g + (b * N + first) * CV + h * DV;
                 const int64 at = (b * N + first) * C + h * D;
                 scores(b, h, first, n, s.data());
-                dnnl_sgemm('T', 'N', M, DV, n, 1.f, s.data(), M, grad, CV, 1.f, dv, CV);
-                dnnl_sgemm('N', 'T', n, M, DV, 1.f, grad, CV, value, CV, 0.f, d.data(), M);
+                product('T', 'N', M, DV, n, 1.f, s.data(), M, grad, CV, 1.f, dv, CV);
+                product('N', 'T', n, M, DV, 1.f, grad, CV, value, CV, 0.f, d.data(), M);
                 for (int64 i = 0; i < n; i++) {
                     float *p = s.data() + i * M, *e = d.data() + i * M;
                     float dot = 0;
                     for (int64 j = 0; j < M; j++) dot += e[j] * p[j];
                     for (int64 j = 0; j < M; j++) e[j] = p[j] * (e[j] - dot) * scale;
                 }
-                dnnl_sgemm('N', 'N', n, D, M, 1.f, d.data(), M, key, C, 0.f, out0_p + at, C);
-                dnnl_sgemm('T', 'N', M, D, n, 1.f, d.data(), M, q + at, C, 1.f, dk, C);
+                product('N', 'N', n, D, M, 1.f, d.data(), M, key, C, 0.f, out0_p + at, C);
+                product('T', 'N', M, D, n, 1.f, d.data(), M, q + at, C, 1.f, dk, C);
             }
         }
     }
+    product.check();
 """
 
 

@@ -1,8 +1,13 @@
-"""How a hand-written CPU kernel becomes a Jittor operator."""
+"""How a hand-written CPU kernel becomes a Jittor operator.
+
+A kernel computes the same bits however many threads there are. Its work is cut into tiles by the
+shapes alone, each tile is computed by one thread, and sums over tiles run in a fixed order.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from jstyleid_core.backend import Var, jt
@@ -13,6 +18,40 @@ _HEADER = """
 #include <cstring>
 #include <vector>
 #include <omp.h>
+
+// How many threads share so many floating-point operations: waking a second one takes tens of
+// microseconds, so small work stays on one. Never a number between: OpenMP ends and starts threads
+// when it changes.
+static inline int threads_for(double operations) {
+    return operations < 2e6 ? 1 : omp_get_max_threads();
+}
+
+static inline int64_t blocks_of(int64_t total, int64_t size) { return (total + size - 1) / size; }
+"""
+
+_PRODUCT = """
+#include <atomic>
+#include <dnnl.hpp>
+
+// C = alpha op(A) op(B) + beta C of row-major matrices, on the calling thread alone: oneDNN would
+// divide the sums by the number of threads, and with it change the last bits. It looks at the
+// team around the call, which may be of one thread, so its own number is set as well.
+struct Product {
+    std::atomic<bool> failed{false};
+
+    void operator()(char a_op, char b_op, int64_t m, int64_t n, int64_t k, float alpha,
+                    const float* a, int64_t lda, const float* b, int64_t ldb,
+                    float beta, float* c, int64_t ldc) {
+        const int threads = omp_get_max_threads();
+        omp_set_num_threads(1);
+        if (dnnl_sgemm(a_op, b_op, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) != dnnl_success)
+            failed = true;
+        omp_set_num_threads(threads);
+    }
+
+    // After the parallel region, which no exception may leave.
+    void check() const { ASSERT(!failed) << "oneDNN found no memory for a matrix product"; }
+};
 """
 
 
@@ -32,12 +71,22 @@ def cpu_kernel(
 ) -> Any:
     """Run `source` on its inputs; it sees `in0_p`, `in0_shape0`, `out0_p`, `data["name"]`, ….
 
-    The kernel is compiled once for all shapes. Returns one float32 Var, or a list for several
-    outputs. `dnnl` links oneDNN, `header` adds includes.
+    The kernel is compiled once for all shapes. It has `threads_for` and `blocks_of`.
+
+    Args:
+        shapes: of the outputs, each float32.
+        inputs: float32 arrays, or whatever else the source reads.
+        source: the body of a C++ function.
+        data: numbers for the source.
+        dnnl: link oneDNN; the source has `Product`.
+        header: more includes.
+
+    Returns:
+        One float32 Var, or a list for several outputs.
     """
     arguments: dict[str, Any] = {
         "inputs": list(inputs),
-        "cpu_header": _HEADER + ("#include <dnnl.hpp>\n" if dnnl else "") + header,
+        "cpu_header": _HEADER + (_PRODUCT if dnnl else "") + header,
         "cpu_src": source,
         "data": data or {},
     }
@@ -53,6 +102,7 @@ def cpu_kernel(
     return out
 
 
+@cache
 def _dnnl_flags() -> str:
     from jstyleid_core.runtime.onednn import find
 

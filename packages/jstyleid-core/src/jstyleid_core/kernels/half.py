@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,31 +10,43 @@ from numpy.typing import NDArray
 from jstyleid_core.backend import Var, jt
 from jstyleid_core.kernels.code import cpu_kernel, runs_on_cpu
 
-# The conversion instruction is exact, subnormal numbers included; numpy converts in software.
+# The conversion instruction is exact, subnormal numbers included; numpy converts in software. The
+# compiler says whether the processor has the instruction. Without it the exponent is moved from a
+# bias of 15 to one of 127; a subnormal number is a multiple of 2^-24.
 _WIDEN = """
     const int64 n = in0->num;
     const unsigned short* x = (const unsigned short*)in0_p;
-    #pragma omp parallel for
+    auto widened = [](unsigned short half) {
+        const unsigned sign = (half & 0x8000u) << 16;
+        const unsigned exponent = half >> 10 & 31, rest = half & 1023;
+        unsigned bits;
+        if (exponent == 0) {
+            const float magnitude = rest * 5.9604644775390625e-8f;
+            std::memcpy(&bits, &magnitude, 4);
+        } else
+            bits = (exponent == 31 ? 255 : exponent + 112) << 23 | rest << 13;
+        bits |= sign;
+        float value;
+        std::memcpy(&value, &bits, 4);
+        return value;
+    };
+    #pragma omp parallel for num_threads(threads_for(n))
     for (int64 block = 0; block < n; block += 65536) {
         const int64 end = std::min(n, block + 65536);
         int64 i = block;
+#ifdef __F16C__
         for (; i + 8 <= end; i += 8)
             _mm256_storeu_ps(out_p + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(x + i))));
-        for (; i < end; i++) out_p[i] = _cvtsh_ss(x[i]);
+#endif
+        for (; i < end; i++) out_p[i] = widened(x[i]);
     }
 """
 
 
 def widen(values: NDArray[Any]) -> Var:
     """A float32 Var of a float16 array, of its shape; exact."""
-    if not runs_on_cpu() or not _has_conversion_instruction():
+    if not runs_on_cpu():
         return jt.array(values.astype(np.float32))
     with jt.flag_scope(reuse_array=1):
         bits = jt.array(values.view(np.int16))
     return cpu_kernel([values.shape], [bits], _WIDEN, header="#include <immintrin.h>\n")
-
-
-@cache
-def _has_conversion_instruction() -> bool:
-    with open("/proc/cpuinfo") as info:
-        return any(line.startswith("flags") and " f16c" in line for line in info)

@@ -44,10 +44,11 @@ _GROUP_SIZES = _STATISTICS + """
     const int64 G = (int64)data["groups"], CG = C / G, n = CG * L;
     const bool silu = data["silu"] != 0;
     const float *x = in0_p, *w = in1_p, *bias = in2_p;
+    const int threads = threads_for(10. * in0->num);
 """
 
 _GROUP_FORWARD = _GROUP_SIZES + """
-    #pragma omp parallel for
+    #pragma omp parallel for num_threads(threads)
     for (int64 t = 0; t < B * G; t++) {
         float mean, rstd;
         statistics(x + t * n, n, data["eps"], mean, rstd);
@@ -72,7 +73,7 @@ _GROUP_FORWARD = _GROUP_SIZES + """
 _GROUP_BACKWARD = _GROUP_SIZES + """
     const float* g = in3_p;
     std::vector<double> dw(B * C), db(B * C);
-    #pragma omp parallel for
+    #pragma omp parallel for num_threads(threads)
     for (int64 t = 0; t < B * G; t++) {
         float mean, rstd;
         statistics(x + t * n, n, data["eps"], mean, rstd);
@@ -113,7 +114,7 @@ _GROUP_BACKWARD = _GROUP_SIZES + """
 _LAYER_FORWARD = _STATISTICS + """
     const int64 n = in1_shape0, rows = in0->num / n;
     const float *w = in1_p, *bias = in2_p;
-    #pragma omp parallel for
+    #pragma omp parallel for num_threads(threads_for(10. * in0->num))
     for (int64 t = 0; t < rows; t++) {
         const float* p = in0_p + t * n;
         float* o = out_p + t * n;
@@ -126,12 +127,14 @@ _LAYER_FORWARD = _STATISTICS + """
 _LAYER_BACKWARD = _STATISTICS + """
     const int64 n = in1_shape0, rows = in0->num / n;
     const float *x = in0_p, *w = in1_p, *g = in3_p;
-    std::vector<double> dw(n), db(n);
-    #pragma omp parallel
-    {
-        std::vector<double> own_w(n), own_b(n);
-        #pragma omp for
-        for (int64 t = 0; t < rows; t++) {
+    // Sums over rows are made of blocks of rows, so that threads do not show in them.
+    const int64 size = 64, blocks = blocks_of(rows, size);
+    std::vector<double> dw(blocks * n), db(blocks * n);
+    const int threads = threads_for(20. * in0->num);
+    #pragma omp parallel for num_threads(threads)
+    for (int64 block = 0; block < blocks; block++) {
+        double *own_w = dw.data() + block * n, *own_b = db.data() + block * n;
+        for (int64 t = block * size; t < std::min(rows, (block + 1) * size); t++) {
             const float *p = x + t * n, *d = g + t * n;
             float* o = out0_p + t * n;
             float mean, rstd;
@@ -148,10 +151,12 @@ _LAYER_BACKWARD = _STATISTICS + """
                 o[j] = rstd * (w[j] * d[j] - mean_g - xhat * mean_gx);
             }
         }
-        #pragma omp critical
-        for (int64 j = 0; j < n; j++) { dw[j] += own_w[j]; db[j] += own_b[j]; }
     }
-    for (int64 j = 0; j < n; j++) { out1_p[j] = dw[j]; out2_p[j] = db[j]; }
+    for (int64 j = 0; j < n; j++) {
+        double a = 0, b = 0;
+        for (int64 at = j; at < blocks * n; at += n) { a += dw[at]; b += db[at]; }
+        out1_p[j] = a; out2_p[j] = b;
+    }
 """
 
 

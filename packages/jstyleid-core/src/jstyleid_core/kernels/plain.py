@@ -12,6 +12,23 @@ SLAB_BYTES = 256 * 2**20
 """Upper bound of the attention scores held at a time, in float32."""
 
 
+def linear(x: Var, weight: Var, bias: Var | None) -> Var:
+    """Jittor's own matrix product; see `jstyleid_core.kernels.linear.linear`."""
+    return nn.linear(x, weight, bias)
+
+
+def conv2d(
+    x: Var,
+    weight: Var,
+    bias: Var | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> Var:
+    """Jittor's own convolution; see `jstyleid_core.kernels.convolution.conv2d`."""
+    return nn.conv2d(x, weight, bias, stride, padding, dilation)
+
+
 def attention(query: Var, key: Var, value: Var, heads: int, scale: float) -> Var:
     """Attention in slabs of queries; see `jstyleid_core.kernels.attention.attention`."""
     batch, queries, width = query.shape

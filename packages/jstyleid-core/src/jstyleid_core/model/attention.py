@@ -6,7 +6,7 @@ from functools import partial
 
 from jstyleid_core import kernels
 from jstyleid_core.backend import Var, nn
-from jstyleid_core.model.layers import GroupNorm, LayerNorm
+from jstyleid_core.model.layers import Conv2d, GroupNorm, LayerNorm, Linear
 from jstyleid_core.networks import AttentionProcessor, plain_attention
 
 
@@ -17,11 +17,11 @@ class Attention(nn.Module):
         self, width: int, context_width: int | None, heads: int, upcast: bool, bias: bool = False
     ) -> None:
         self.heads, self.upcast = heads, upcast
-        self.to_q = nn.Linear(width, width, bias=bias)
-        self.to_k = nn.Linear(context_width or width, width, bias=bias)
-        self.to_v = nn.Linear(context_width or width, width, bias=bias)
+        self.to_q = Linear(width, width, bias=bias)
+        self.to_k = Linear(context_width or width, width, bias=bias)
+        self.to_v = Linear(context_width or width, width, bias=bias)
         # A list of one, since checkpoints (and LoRA files) call the projection `to_out.0`.
-        self.to_out = nn.ModuleList([nn.Linear(width, width)])
+        self.to_out = nn.ModuleList([Linear(width, width)])
         self.processor: AttentionProcessor = plain_attention
 
     def execute(self, hidden: Var, context: Var | None = None) -> Var:
@@ -49,7 +49,7 @@ class GEGLU(nn.Module):
     """The gated projection into the feed-forward layer."""
 
     def __init__(self, width: int, inner: int) -> None:
-        self.proj = nn.Linear(width, 2 * inner)
+        self.proj = Linear(width, 2 * inner)
 
     def execute(self, x: Var) -> Var:
         return kernels.gelu_gate(self.proj(x))
@@ -60,7 +60,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int) -> None:
         self.net = nn.ModuleList([GEGLU(width, 4 * width), nn.Identity(),
-                                  nn.Linear(4 * width, width)])
+                                  Linear(4 * width, width)])
 
     def execute(self, x: Var) -> Var:
         return self.net[2](self.net[0](x))
@@ -94,7 +94,7 @@ class Transformer2D(nn.Module):
     ) -> None:
         self.linear = linear
         self.norm = GroupNorm(groups, channels, 1e-6)
-        projection = nn.Linear if linear else partial(nn.Conv2d, kernel_size=1)
+        projection = Linear if linear else partial(Conv2d, kernel_size=1)
         self.proj_in = projection(channels, channels)
         self.transformer_blocks = nn.ModuleList(
             [BasicTransformerBlock(channels, context_width, heads, upcast)])

@@ -1,4 +1,4 @@
-"""The layers Stable Diffusion is made of, over Jittor's convolution and matrix product."""
+"""The layers Stable Diffusion is made of, over the kernels."""
 
 from __future__ import annotations
 
@@ -10,6 +10,20 @@ from numpy.typing import NDArray
 
 from jstyleid_core import kernels
 from jstyleid_core.backend import Var, jt, nn
+
+
+class Linear(nn.Linear):
+    """A linear layer, under the names and with the weights of Jittor's."""
+
+    def execute(self, x: Var) -> Var:
+        return kernels.linear(x, self.weight, self.bias)
+
+
+class Conv2d(nn.Conv):
+    """A two-dimensional convolution without groups, likewise."""
+
+    def execute(self, x: Var) -> Var:
+        return kernels.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation)
 
 
 class GroupNorm(nn.Module):
@@ -40,7 +54,7 @@ class Upsample(nn.Module):
     """Nearest-neighbour doubling, then a 3x3 convolution."""
 
     def __init__(self, channels: int) -> None:
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv = Conv2d(channels, channels, 3, padding=1)
 
     def execute(self, x: Var) -> Var:
         b, c, h, w = x.shape
@@ -53,7 +67,7 @@ class Downsample(nn.Module):
 
     def __init__(self, channels: int, padding: int) -> None:
         self.padding = padding
-        self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=padding)
+        self.conv = Conv2d(channels, channels, 3, stride=2, padding=padding)
 
     def execute(self, x: Var) -> Var:
         if self.padding == 0:
@@ -68,13 +82,13 @@ class ResnetBlock(nn.Module):
         self, channels: int, out_channels: int, groups: int, eps: float, time_width: int | None
     ) -> None:
         self.norm1 = GroupNorm(groups, channels, eps, silu=True)
-        self.conv1 = nn.Conv2d(channels, out_channels, 3, padding=1)
+        self.conv1 = Conv2d(channels, out_channels, 3, padding=1)
         if time_width is not None:
-            self.time_emb_proj = nn.Linear(time_width, out_channels)
+            self.time_emb_proj = Linear(time_width, out_channels)
         self.norm2 = GroupNorm(groups, out_channels, eps, silu=True)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.conv2 = Conv2d(out_channels, out_channels, 3, padding=1)
         self.conv_shortcut = (
-            nn.Conv2d(channels, out_channels, 1) if channels != out_channels else None
+            Conv2d(channels, out_channels, 1) if channels != out_channels else None
         )
 
     def execute(self, x: Var, time: Var | None = None) -> Var:
@@ -89,8 +103,8 @@ class TimestepEmbedding(nn.Module):
     """Two linear layers over the sinusoids of the timestep."""
 
     def __init__(self, channels: int, width: int) -> None:
-        self.linear_1 = nn.Linear(channels, width)
-        self.linear_2 = nn.Linear(width, width)
+        self.linear_1 = Linear(channels, width)
+        self.linear_2 = Linear(width, width)
 
     def execute(self, sinusoids: Var) -> Var:
         return self.linear_2(nn.silu(self.linear_1(sinusoids)))

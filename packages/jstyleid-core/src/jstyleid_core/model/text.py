@@ -6,7 +6,7 @@ import numpy as np
 
 from jstyleid_core.backend import Var, jt, nn
 from jstyleid_core.model.config import TextConfig
-from jstyleid_core.model.layers import LayerNorm
+from jstyleid_core.model.layers import LayerNorm, Linear
 
 
 class Embeddings(nn.Module):
@@ -26,8 +26,8 @@ class CausalSelfAttention(nn.Module):
     def __init__(self, config: TextConfig) -> None:
         width = config.hidden_size
         self.heads = config.num_attention_heads
-        self.q_proj, self.k_proj = nn.Linear(width, width), nn.Linear(width, width)
-        self.v_proj, self.out_proj = nn.Linear(width, width), nn.Linear(width, width)
+        self.q_proj, self.k_proj = Linear(width, width), Linear(width, width)
+        self.v_proj, self.out_proj = Linear(width, width), Linear(width, width)
 
     def execute(self, x: Var, mask: Var) -> Var:
         batch, tokens, width = x.shape
@@ -48,8 +48,8 @@ class MLP(nn.Module):
 
     def __init__(self, config: TextConfig) -> None:
         self.quick = config.hidden_act == "quick_gelu"
-        self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.fc1 = Linear(config.hidden_size, config.intermediate_size)
+        self.fc2 = Linear(config.intermediate_size, config.hidden_size)
 
     def execute(self, x: Var) -> Var:
         x = self.fc1(x)

@@ -15,6 +15,7 @@ from jstyleid_core.backend import Var, jt, nn
 from jstyleid_core.model.attention import Attention, Transformer2D
 from jstyleid_core.model.config import UNetConfig
 from jstyleid_core.model.layers import (
+    Conv2d,
     Downsample,
     GroupNorm,
     ResnetBlock,
@@ -74,9 +75,7 @@ class DownLevel(Level):
             x = self.block(index, time, context, x)
             kept.append(x)
         if self.downsamplers is not None:
-            # A block too: unless both passes of this convolution are executed together, Jittor
-            # does not see that they are one, and its backward pass takes gigabytes.
-            x = self.run_block(self.downsamplers[0], self.downsamplers, x)
+            x = self.downsamplers[0](x)
             kept.append(x)
         return x, kept
 
@@ -124,7 +123,7 @@ class UNet(nn.Module):
     def __init__(self, config: UNetConfig) -> None:
         self.config = config
         channels, heads, depth = config.block_out_channels, config.heads, config.layers_per_block
-        self.conv_in = nn.Conv2d(config.in_channels, channels[0], 3, padding=1)
+        self.conv_in = Conv2d(config.in_channels, channels[0], 3, padding=1)
         self.time_embedding = TimestepEmbedding(channels[0], 4 * channels[0])
 
         levels, width, kept = [], channels[0], [channels[0]]
@@ -151,7 +150,7 @@ class UNet(nn.Module):
         self.up_blocks = nn.ModuleList(levels)
 
         self.conv_norm_out = GroupNorm(config.norm_num_groups, channels[0], config.norm_eps, True)
-        self.conv_out = nn.Conv2d(channels[0], config.out_channels, 3, padding=1)
+        self.conv_out = Conv2d(channels[0], config.out_channels, 3, padding=1)
 
     def execute(self, sample: Var, timestep: int | NDArray[Any], context: Var) -> Var:
         """One evaluation of the network.

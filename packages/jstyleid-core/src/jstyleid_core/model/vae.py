@@ -5,7 +5,7 @@ from __future__ import annotations
 from jstyleid_core.backend import Var, jt, nn
 from jstyleid_core.model.attention import Attention
 from jstyleid_core.model.config import VAEConfig
-from jstyleid_core.model.layers import Downsample, GroupNorm, ResnetBlock, Upsample
+from jstyleid_core.model.layers import Conv2d, Downsample, GroupNorm, ResnetBlock, Upsample
 
 _EPS = 1e-6
 
@@ -63,7 +63,7 @@ class Encoder(nn.Module):
 
     def __init__(self, config: VAEConfig) -> None:
         channels, groups = config.block_out_channels, config.norm_num_groups
-        self.conv_in = nn.Conv2d(config.in_channels, channels[0], 3, padding=1)
+        self.conv_in = Conv2d(config.in_channels, channels[0], 3, padding=1)
         levels = []
         for i, out in enumerate(channels):
             resample = "down" if i < len(channels) - 1 else None
@@ -72,7 +72,7 @@ class Encoder(nn.Module):
         self.down_blocks = nn.ModuleList(levels)
         self.mid_block = Middle(channels[-1], groups)
         self.conv_norm_out = GroupNorm(groups, channels[-1], _EPS, silu=True)
-        self.conv_out = nn.Conv2d(channels[-1], 2 * config.latent_channels, 3, padding=1)
+        self.conv_out = Conv2d(channels[-1], 2 * config.latent_channels, 3, padding=1)
 
     def execute(self, x: Var) -> Var:
         x = self.conv_in(x)
@@ -86,7 +86,7 @@ class Decoder(nn.Module):
 
     def __init__(self, config: VAEConfig) -> None:
         channels, groups = config.block_out_channels[::-1], config.norm_num_groups
-        self.conv_in = nn.Conv2d(config.latent_channels, channels[0], 3, padding=1)
+        self.conv_in = Conv2d(config.latent_channels, channels[0], 3, padding=1)
         self.mid_block = Middle(channels[0], groups)
         levels = []
         for i, out in enumerate(channels):
@@ -95,7 +95,7 @@ class Decoder(nn.Module):
                                 resample))
         self.up_blocks = nn.ModuleList(levels)
         self.conv_norm_out = GroupNorm(groups, channels[-1], _EPS, silu=True)
-        self.conv_out = nn.Conv2d(channels[-1], config.out_channels, 3, padding=1)
+        self.conv_out = Conv2d(channels[-1], config.out_channels, 3, padding=1)
 
     def execute(self, z: Var) -> Var:
         x = self.mid_block(self.conv_in(z))
@@ -111,8 +111,8 @@ class AutoencoderKL(nn.Module):
         self.config = config
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
-        self.quant_conv = nn.Conv2d(2 * config.latent_channels, 2 * config.latent_channels, 1)
-        self.post_quant_conv = nn.Conv2d(config.latent_channels, config.latent_channels, 1)
+        self.quant_conv = Conv2d(2 * config.latent_channels, 2 * config.latent_channels, 1)
+        self.post_quant_conv = Conv2d(config.latent_channels, config.latent_channels, 1)
 
     def encode(self, pictures: Var) -> tuple[Var, Var]:
         """Mean and log-variance of the posterior, each (B, 4, H/8, W/8).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 import shutil
@@ -38,6 +39,30 @@ def compiler() -> tuple[str, str]:
     if ran.returncode != 0:
         raise RuntimeSetupError(f"the C++ compiler {path} does not run: {ran.stderr.strip()}")
     return path, ran.stdout.splitlines()[0]
+
+
+def instruction_set(compiler: str) -> str:
+    """A short name of the instructions of this processor that Jittor compiles for.
+
+    Processors of one model name differ in them, virtual ones above all; `-march=native` takes all.
+
+    Args:
+        compiler: path of the C++ compiler.
+
+    Returns:
+        Eight hexadecimal digits, of the macros by which the compiler tells a program of them.
+
+    Raises:
+        RuntimeSetupError: the compiler does not know this processor.
+    """
+    command = [compiler, "-march=native", "-dM", "-E", "-x", "c++", os.devnull]
+    ran = subprocess.run(command, capture_output=True, check=False)
+    if ran.returncode != 0:
+        raise RuntimeSetupError(
+            f"the C++ compiler {compiler} does not accept -march=native: "
+            f"{ran.stderr.decode(errors='replace').strip()}"
+        )
+    return hashlib.sha256(b"\n".join(sorted(ran.stdout.splitlines()))).hexdigest()[:8]
 
 
 def python_config() -> str:

@@ -27,8 +27,9 @@ _ENVIRONMENT = {
     # Threads that wait between kernels sleep: spinning, which is OpenMP's default, makes a small
     # network ten times slower, and a hundred times when another process wants the same cores.
     "OMP_WAIT_POLICY": "passive",
-    "cache_name": "default",  # otherwise the git branch of the folder Jittor is installed in
 }
+
+_FOR = "-for-"
 
 
 def start(device: Device = "auto", report: Report | None = None) -> Any:
@@ -112,6 +113,7 @@ def _first_start(device: Device, report: Report | None) -> Any:
     os.environ["nvcc_path"] = choice.nvcc or ""
     os.environ["python_config_path"] = config
     os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+    _keep_apart(requirements.instruction_set(compiler))
 
     cache = cache_folder()
     stamp = json.dumps({
@@ -122,6 +124,18 @@ def _first_start(device: Device, report: Report | None) -> Any:
     }, indent=1)
     ensure_built(cache, stamp, report)
     return _import_jittor(cache, cuda=choice.nvcc is not None)
+
+
+def _keep_apart(instructions: str) -> None:
+    """Give what is compiled for other instructions another folder in Jittor's cache.
+
+    Jittor's own key holds the processor's model name, which says too little: code compiled on one
+    "AMD EPYC" ends in an illegal instruction on another.
+    """
+    # Without a name Jittor takes the git branch of the folder it is installed in.
+    name, _, inherited = os.environ.get("cache_name", "default").partition(_FOR)
+    if inherited != instructions:
+        os.environ["cache_name"] = f"{name}{_FOR}{instructions}"
 
 
 def _import_jittor(cache: Path, cuda: bool) -> Any:

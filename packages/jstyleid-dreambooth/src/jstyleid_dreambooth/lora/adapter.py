@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jstyleid_core import kernels
 from jstyleid_core.backend import Var, jt, nn
 from jstyleid_dreambooth.lora.weights import LowRank, as_float32
 
@@ -68,9 +69,9 @@ class Adapter:
         # The factor goes where the numbers are fewest.
         factor = weight * self.scale
         if isinstance(base, nn.Linear):
-            return nn.linear(nn.linear(x, self.down) * factor, self.up)
-        inner = nn.conv2d(x, self.down, None, base.stride, base.padding, base.dilation)
-        return nn.conv2d(inner * factor, self.up)
+            return kernels.linear(kernels.linear(x, self.down) * factor, self.up)
+        inner = kernels.conv2d(x, self.down, None, base.stride, base.padding, base.dilation)
+        return kernels.conv2d(inner * factor, self.up)
 
     def _dropped(self, x: Var) -> Var:
         if self._generator is None or self.dropout == 0:
@@ -82,7 +83,8 @@ class Adapter:
     def weight_update(self) -> Var:
         """Scale * B A in the shape of the layer's weight, float32."""
         rank = self.up.shape[1]
-        product = nn.matmul(self.up.reshape(-1, rank) * self.scale, self.down.reshape(rank, -1))
+        up, down = self.up.reshape(-1, rank) * self.scale, self.down.reshape(rank, -1)
+        product = kernels.linear(up, down.transpose())
         return product.reshape(self.base.weight.shape)
 
     def values(self) -> LowRank:

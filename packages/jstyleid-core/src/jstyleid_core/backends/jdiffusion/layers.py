@@ -9,6 +9,7 @@ from typing import Any
 
 from jstyleid_core import kernels
 from jstyleid_core.backend import Var, nn
+from jstyleid_core.model.layers import Conv2d, Linear
 
 
 class _CallsExecute(nn.Module):
@@ -23,11 +24,11 @@ class _CallsExecute(nn.Module):
         return self.execute(x)
 
 
-class _Linear(_CallsExecute, nn.Linear):
+class _Linear(_CallsExecute, Linear):
     pass
 
 
-class _Conv(_CallsExecute, nn.Conv):
+class _Conv2d(_CallsExecute, Conv2d):
     pass
 
 
@@ -46,7 +47,8 @@ class _LayerNorm(_CallsExecute, nn.LayerNorm):
 
 
 _RIGHT: tuple[tuple[Any, Any], ...] = (
-    (nn.Linear, _Linear), (nn.Conv, _Conv), (nn.GroupNorm, _GroupNorm), (nn.LayerNorm, _LayerNorm),
+    (nn.Linear, _Linear), (nn.Conv, _Conv2d), (nn.GroupNorm, _GroupNorm),
+    (nn.LayerNorm, _LayerNorm),
 )
 
 
