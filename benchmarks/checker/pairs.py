@@ -28,8 +28,8 @@ import checker_weights
 from jdiff_checker.backbones.networks import networks
 from jdiff_checker.features.cache import FeatureCache
 from jdiff_checker.features.extraction import Extraction
+from jdiff_checker.inputs.images import Picture, inspect
 from jdiff_checker.metrics.dino import similarities
-from jdiff_checker.reading.pictures import Picture, inspect
 from jdiff_checker.scoring import Metric
 
 Pairs = np.ndarray[Any, np.dtype[np.float64]]

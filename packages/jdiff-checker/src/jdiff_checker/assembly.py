@@ -10,9 +10,9 @@ import numpy as np
 from jdiff_checker.features.cache import Vector
 from jdiff_checker.features.extraction import StyleFeatures
 from jdiff_checker.formula import final_score
+from jdiff_checker.inputs.images import Picture
+from jdiff_checker.inputs.survey import SurveyedStyle, UploadImage
 from jdiff_checker.metrics import clip_iqa, clip_r, dino, fid, histogram
-from jdiff_checker.reading.pictures import Picture
-from jdiff_checker.reading.survey import SurveyedStyle, UploadImage
 from jdiff_checker.result import (
     Components,
     ImageScores,

@@ -22,10 +22,9 @@ from jdiff_checker.errors import InputError
 from jdiff_checker.features.cache import FeatureCache
 from jdiff_checker.features.extraction import Extraction
 from jdiff_checker.files import user_cache
+from jdiff_checker.inputs.prompts import prompts_of_split, read_prompt_list
+from jdiff_checker.inputs.survey import Survey, missing_from, refuse_incomplete, styles_of, survey
 from jdiff_checker.metrics import clip_iqa, clip_r
-from jdiff_checker.reading.judgement import missing_from, refuse_incomplete, styles_of
-from jdiff_checker.reading.prompts import prompts_of_split, read_prompt_list
-from jdiff_checker.reading.survey import Survey, survey
 from jdiff_checker.result import CheckResult, Problem
 from jdiff_checker.scoring import ALL_METRICS, QUIRKS, Metric, Scoring
 from jdiff_checker.weights.folder import WeightsFolder

@@ -19,8 +19,8 @@ from jdiff_checker.backbones.clip_rn50 import SMALLEST_EDGE
 from jdiff_checker.backbones.networks import Network
 from jdiff_checker.errors import UploadError
 from jdiff_checker.features.cache import FeatureCache, Vector
+from jdiff_checker.inputs.images import Picture, decode
 from jdiff_checker.metrics.lpips import distances
-from jdiff_checker.reading.pictures import Picture, decode
 from jdiff_checker.scoring import Metric
 
 if TYPE_CHECKING:

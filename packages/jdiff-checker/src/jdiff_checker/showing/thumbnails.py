@@ -42,7 +42,7 @@ def thumbnail(path: Path, most_bytes: int) -> Thumbnail:
     """
     from PIL import Image
 
-    from jdiff_checker.reading.pictures import decode
+    from jdiff_checker.inputs.images import decode
 
     if not path.is_file():
         return Thumbnail(missing_because="file not found")

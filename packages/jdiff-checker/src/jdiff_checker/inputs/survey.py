@@ -1,24 +1,33 @@
-"""Looking over a whole upload beside its split: what is there, what is missing, what is odd."""
+"""Survey of an upload and its split: the images, what is missing, and the problems found.
+
+`survey` inspects every image and matches it with a prompt. `refuse_incomplete` and `missing_from`
+then judge whether a scoring has all that it needs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from jdiff_checker.errors import InputError, UploadError
-from jdiff_checker.reading.folders import PROMPT_FILE, REFERENCES, same_number, subfolders
-from jdiff_checker.reading.listing import FolderFiles, StyleFiles, list_folder, list_style
-from jdiff_checker.reading.matching import UploadImage, match
-from jdiff_checker.reading.pictures import Picture, inspect
-from jdiff_checker.reading.problems import StyleProblems, extra_style, images_beside_styles
-from jdiff_checker.reading.prompts import read_prompt_json
-from jdiff_checker.reading.split import check_upload, choose_styles, split_styles
+from jdiff_checker.errors import IncompleteUploadError, InputError, UploadError
+from jdiff_checker.inputs.folders import (
+    PROMPT_FILE,
+    REFERENCES,
+    FolderFiles,
+    StyleFiles,
+    list_folder,
+    list_style,
+    same_number,
+    subfolders,
+)
+from jdiff_checker.inputs.images import Picture, inspect
+from jdiff_checker.inputs.problems import StyleProblems, extra_style, images_beside_styles
+from jdiff_checker.inputs.prompts import prompt_key, read_prompt_json
+from jdiff_checker.inputs.split import check_upload, choose_styles, split_styles
 from jdiff_checker.result import Problem
 from jdiff_checker.scoring import OFFICIAL_STYLES, Scoring
-
-__all__ = ["Survey", "SurveyedStyle", "UploadImage", "survey"]
 
 _Inspected = Mapping[Path, Picture | UploadError]
 
@@ -174,3 +183,100 @@ def _why_missing(upload: Path, files: StyleFiles, prompts: int) -> str:
         return (f"no images in the upload's folder, but some in {style}/{REFERENCES}. "
                 f"Results belong into {style} itself.")
     return "no images in the upload's folder. Add them."
+
+
+@dataclass(frozen=True)
+class UploadImage:
+    """An image of the upload; `prompt` is verbatim the split's, None when it has none."""
+
+    picture: Picture
+    prompt: str | None
+
+
+@dataclass(frozen=True)
+class Matching:
+    """The readable images with their prompts, and what did not fit together."""
+
+    images: tuple[UploadImage, ...]
+    missing: tuple[str, ...]
+    """Prompts that not even an unreadable file is there for."""
+    duplicates: tuple[tuple[Path, str], ...]
+    """Files whose prompt has another file already, each with the prompt and that file."""
+    strangers: tuple[Path, ...]
+    """Readable files that no prompt is known for."""
+
+
+def match(
+    prompts: Sequence[str], files: Sequence[Path], pictures: Sequence[Picture]
+) -> Matching:
+    """Match file stems to prompts, with case and outer spaces ignored.
+
+    Of several files for one prompt the first readable one is the prompt's image. `files` are all,
+    `pictures` those that can be read, both sorted by name.
+    """
+    by_key = {prompt_key(prompt): prompt for prompt in prompts}
+    readable = {picture.path for picture in pictures}
+    taken: dict[str, Path] = {}
+    # Readable files first: an unreadable one must not keep its prompt from another file.
+    for path in sorted(files, key=lambda path: path not in readable):
+        prompt = by_key.get(prompt_key(path.stem))
+        if prompt is not None:
+            taken.setdefault(prompt, path)
+    owners = {path: prompt for prompt, path in taken.items()}
+    duplicates: list[tuple[Path, str]] = []
+    strangers: list[Path] = []
+    for path in files:
+        prompt = by_key.get(prompt_key(path.stem))
+        if prompt is None:
+            if path in readable:
+                strangers.append(path)
+        elif taken[prompt] != path:
+            duplicates.append((path, f"{prompt} beside {taken[prompt].name}"))
+    return Matching(
+        images=tuple(UploadImage(one, owners.get(one.path)) for one in pictures),
+        missing=tuple(prompt for prompt in prompts if prompt not in taken),
+        duplicates=tuple(duplicates),
+        strangers=tuple(strangers),
+    )
+
+
+def official_styles(survey: Survey, selected: Sequence[str] | None) -> tuple[str, ...]:
+    """The styles of the official scoring: those selected, or the fixed 15 as far as they exist.
+
+    `selected` is what the survey was made with. Empty when the split has none of the 15.
+    """
+    return tuple(
+        one.style for one in survey.styles if selected is not None or one.style in OFFICIAL_STYLES
+    )
+
+
+def styles_of(
+    scoring: Scoring, survey: Survey, selected: Sequence[str] | None
+) -> tuple[str, ...]:
+    """The styles of a scoring; the corrected one has all that were surveyed."""
+    if scoring is Scoring.OFFICIAL:
+        return official_styles(survey, selected)
+    return tuple(one.style for one in survey.styles)
+
+
+def refuse_incomplete(survey: Survey, scoring: Scoring) -> None:
+    """Do nothing if everything that the scoring needs is there.
+
+    Raises:
+        IncompleteUploadError: something is missing; the message lists all of it.
+    """
+    lines = [problem.message for problem in survey.problems if scoring in problem.stops]
+    if lines:
+        count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
+        raise IncompleteUploadError(
+            f"{survey.upload}: {count}, so no {scoring} score", lines,
+            "Add what is missing, or pass --allow-missing to score what is there.",
+        )
+
+
+def missing_from(survey: Survey, scoring: Scoring, styles: Collection[str]) -> list[str]:
+    """What the scoring lacks within `styles`, one sentence each; empty when it lacks nothing."""
+    return [
+        problem.message for problem in survey.problems
+        if scoring in problem.stops and problem.style in styles
+    ]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from jdiff_checker.errors import InputError
-from jdiff_checker.reading.folders import (
+from jdiff_checker.inputs.folders import (
     PROMPT_FILE,
     REFERENCES,
     entries,
@@ -15,7 +15,7 @@ from jdiff_checker.reading.folders import (
     same_number,
     style_folders,
 )
-from jdiff_checker.reading.pictures import is_image_name
+from jdiff_checker.inputs.images import is_image_name
 
 _DEPTH = 2
 """How many levels above and below the folder given the right one is looked for."""

@@ -8,13 +8,14 @@ import pytest
 from PIL import Image
 
 from jdiff_checker.errors import InputError, UploadError
-from jdiff_checker.reading.judgement import (
+from jdiff_checker.inputs.survey import (
+    Survey,
     missing_from,
     official_styles,
     refuse_incomplete,
     styles_of,
+    survey,
 )
-from jdiff_checker.reading.survey import Survey, survey
 from jdiff_checker.result import Problem
 from jdiff_checker.scoring import Scoring
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jdiff_checker.errors import InputError
-from jdiff_checker.reading.prompts import (
+from jdiff_checker.inputs.prompts import (
     prompt_key,
     prompts_of_split,
     read_prompt_json,

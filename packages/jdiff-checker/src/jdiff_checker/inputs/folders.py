@@ -1,12 +1,14 @@
-"""Listing folders, and recognising splits and styles by what lies in them."""
+"""Listing folders, and recognising splits and styles by their content."""
 
 from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from jdiff_checker.errors import InputError
+from jdiff_checker.inputs.images import is_image_name
 
 PROMPT_FILE = "prompt.json"
 REFERENCES = "images"
@@ -55,3 +57,51 @@ def style_folders(split: Path) -> list[Path]:
 def same_number(one: str, other: str) -> bool:
     """Whether both names are one number, as 4 and 04 are."""
     return bool(_NUMBER.fullmatch(one) and _NUMBER.fullmatch(other)) and int(one) == int(other)
+
+
+@dataclass(frozen=True)
+class FolderFiles:
+    """A folder's content by name, without hidden things; `others` are folders and other files."""
+
+    exists: bool
+    images: tuple[Path, ...]
+    others: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class StyleFiles:
+    """One style on both sides."""
+
+    style: str
+    references: FolderFiles
+    upload: FolderFiles
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """All files to inspect."""
+        return self.references.images + self.upload.images
+
+
+def list_style(upload: Path, gt: Path, style: str) -> StyleFiles:
+    """List the files of a style.
+
+    Raises:
+        InputError: a folder is there but cannot be read.
+    """
+    return StyleFiles(
+        style, list_folder(gt / style / REFERENCES), list_folder(upload / style)
+    )
+
+
+def list_folder(folder: Path) -> FolderFiles:
+    """List a folder; one that is not there is listed as empty.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    if not os.path.isdir(folder):
+        return FolderFiles(False, (), ())
+    found = entries(folder)
+    # A link to nowhere with the name of an image stays in: inspecting it tells what is wrong.
+    images = tuple(path for path in found if is_image_name(path) and not path.is_dir())
+    return FolderFiles(True, images, tuple(path for path in found if path not in images))

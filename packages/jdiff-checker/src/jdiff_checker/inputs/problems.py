@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jdiff_checker.reading.folders import PROMPT_FILE, REFERENCES
-from jdiff_checker.reading.pictures import Picture
+from jdiff_checker.inputs.folders import PROMPT_FILE, REFERENCES
+from jdiff_checker.inputs.images import Picture
 from jdiff_checker.result import Problem
 from jdiff_checker.scoring import Scoring
 

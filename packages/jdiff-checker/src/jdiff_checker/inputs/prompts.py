@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jdiff_checker.errors import InputError
-from jdiff_checker.reading.folders import PROMPT_FILE, style_folders
+from jdiff_checker.inputs.folders import PROMPT_FILE, style_folders
 
 _EXAMPLE = '{"0": "Ring", "1": "Hotel"}'
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from jdiff_checker.errors import UploadError
-from jdiff_checker.reading.pictures import Picture, decode, inspect
+from jdiff_checker.inputs.images import Picture, decode, inspect
 
 SIZE = (24, 16)
 

@@ -1,0 +1,1 @@
+"""Reads and checks what is scored: the upload, the split, the prompt lists."""
