@@ -16,7 +16,6 @@ import numpy as np
 from jdiff_checker.assembly import Texts, clip_r_labels, score_all, score_style
 from jdiff_checker.backbones.device import batch_size, choose_device, exact_arithmetic
 from jdiff_checker.backbones.networks import networks
-from jdiff_checker.backbones.squeezenet import SqueezeNetLpips
 from jdiff_checker.environment import require_torch
 from jdiff_checker.errors import InputError
 from jdiff_checker.features.cache import FeatureCache
@@ -25,6 +24,7 @@ from jdiff_checker.files import user_cache
 from jdiff_checker.inputs.prompts import prompts_of_split, read_prompt_list
 from jdiff_checker.inputs.survey import Survey, missing_from, refuse_incomplete, styles_of, survey
 from jdiff_checker.metrics import clip_iqa, clip_r
+from jdiff_checker.metrics.lpips import SqueezeNetLpips
 from jdiff_checker.result import CheckResult, Problem
 from jdiff_checker.scoring import ALL_METRICS, QUIRKS, Metric, Scoring
 from jdiff_checker.weights.folder import WeightsFolder

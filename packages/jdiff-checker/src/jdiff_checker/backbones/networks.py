@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jdiff_checker.features.histograms import Histograms
+from jdiff_checker.metrics.histogram import Histograms
 from jdiff_checker.result import WeightsRecord
 from jdiff_checker.scoring import Metric
 from jdiff_checker.weights.published import needed
@@ -72,31 +72,31 @@ def _histograms(files: list[Path], device: torch.device) -> Histograms:
 
 
 def _dinov2(files: list[Path], device: torch.device) -> Any:
-    from jdiff_checker.backbones.dinov2 import Dinov2
+    from jdiff_checker.metrics.dino import Dinov2
 
     return Dinov2(files[0].parent, device)
 
 
 def _inception(files: list[Path], device: torch.device) -> Any:
-    from jdiff_checker.backbones.inception import InceptionStem
+    from jdiff_checker.metrics.fid import InceptionStem
 
     return InceptionStem(files[0], device)
 
 
 def _squeezenet(files: list[Path], device: torch.device) -> Any:
-    from jdiff_checker.backbones.squeezenet import SqueezeNetLpips
+    from jdiff_checker.metrics.lpips import SqueezeNetLpips
 
     return SqueezeNetLpips(files[0], device)
 
 
 def _clip_rn50(files: list[Path], device: torch.device) -> Any:
-    from jdiff_checker.backbones.clip_rn50 import ClipRN50
+    from jdiff_checker.metrics.clip_iqa import ClipRN50
 
     return ClipRN50(files[0], device)
 
 
 def _clip_vit(files: list[Path], device: torch.device) -> Any:
-    from jdiff_checker.backbones.clip_vit import ClipViT
+    from jdiff_checker.metrics.clip_r import ClipViT
 
     return ClipViT(files[0], device)
 

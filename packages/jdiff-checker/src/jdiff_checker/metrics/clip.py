@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jdiff_checker.backbones.loading import loading
 from jdiff_checker.environment import import_torchvision
+from jdiff_checker.metrics.base import loading
 
 if TYPE_CHECKING:
     import torch
