@@ -25,9 +25,9 @@ from rich.progress import track
 from rich.table import Table
 
 import checker_weights
-from jdiff_checker.backbones.networks import networks
 from jdiff_checker.features.cache import FeatureCache
 from jdiff_checker.features.extraction import Extraction
+from jdiff_checker.features.networks import networks
 from jdiff_checker.inputs.images import Picture, inspect
 from jdiff_checker.metrics.dino import similarities
 from jdiff_checker.scoring import Metric

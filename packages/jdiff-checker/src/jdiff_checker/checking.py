@@ -14,12 +14,12 @@ from typing import TypeVar
 import numpy as np
 
 from jdiff_checker.assembly import Texts, clip_r_labels, score_all, score_style
-from jdiff_checker.backbones.device import batch_size, choose_device, exact_arithmetic
-from jdiff_checker.backbones.networks import networks
 from jdiff_checker.environment import require_torch
 from jdiff_checker.errors import InputError
 from jdiff_checker.features.cache import FeatureCache
+from jdiff_checker.features.device import batch_size, choose_device, exact_arithmetic
 from jdiff_checker.features.extraction import Extraction
+from jdiff_checker.features.networks import networks
 from jdiff_checker.files import user_cache
 from jdiff_checker.inputs.prompts import prompts_of_split, read_prompt_list
 from jdiff_checker.inputs.survey import Survey, missing_from, refuse_incomplete, styles_of, survey

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jdiff_checker.backbones.networks import Network
 from jdiff_checker.errors import UploadError
 from jdiff_checker.features.cache import FeatureCache, Vector
+from jdiff_checker.features.networks import Network
 from jdiff_checker.inputs.images import Picture, decode
 from jdiff_checker.metrics.clip_iqa import SMALLEST_EDGE
 from jdiff_checker.metrics.lpips import distances
