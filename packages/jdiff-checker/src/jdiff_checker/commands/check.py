@@ -54,8 +54,8 @@ def run_check(
 
     from jdiff_checker.checking import check
     from jdiff_checker.commands.progress import shown_progress
+    from jdiff_checker.reports.tables import print_problems, print_result
     from jdiff_checker.result_file import write_result
-    from jdiff_checker.showing.tables import print_problems, print_result
 
     console = Console()
 
@@ -81,7 +81,7 @@ def run_check(
             write_result(result, result_folder / RESULT)
             page = None
             if report is not None:
-                from jdiff_checker.showing.report import write_report
+                from jdiff_checker.reports.page import write_report
 
                 page = write_report(
                     result, report,

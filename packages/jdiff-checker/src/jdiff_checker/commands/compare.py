@@ -24,9 +24,12 @@ def compare(
     """
     from rich.console import Console
 
+    from jdiff_checker.reports.comparison import (
+        compare_results,
+        print_comparison,
+        print_side_by_side,
+    )
     from jdiff_checker.result_file import read_result
-    from jdiff_checker.showing.comparison import compare_results, print_comparison
-    from jdiff_checker.showing.side_by_side import print_side_by_side
 
     if len(results) < 2:
         raise InputError("compare needs two results at least: jdiff-check compare A B")

@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from jdiff_checker.errors import OutputError
+from jdiff_checker.reports.page import write_report
+from jdiff_checker.reports.ranking import image_term
 from jdiff_checker.result import (
     CheckResult,
     ClipR,
@@ -24,8 +26,6 @@ from jdiff_checker.result import (
     WeightsRecord,
 )
 from jdiff_checker.scoring import Metric, Scoring
-from jdiff_checker.showing.report import write_report
-from jdiff_checker.showing.worst import image_term
 
 OFFICIAL, CORRECTED = Scoring.OFFICIAL, Scoring.CORRECTED
 HOSTILE = "<script>alert(1)</script>.png"  # to the file system, a file in a folder

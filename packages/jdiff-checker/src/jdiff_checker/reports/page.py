@@ -9,29 +9,31 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jdiff_checker.errors import UploadError
 from jdiff_checker.files import atomic_path
 from jdiff_checker.formula import PUBLISHED
-from jdiff_checker.result import CheckResult, ClipR, Components, ImageScores, StyleScores
-from jdiff_checker.scoring import ALL_METRICS, Metric, Scoring
-from jdiff_checker.showing.chart import panels
-from jdiff_checker.showing.thumbnails import Thumbnail, thumbnail
-from jdiff_checker.showing.values import arrow, direction, plain, written
-from jdiff_checker.showing.worst import (
+from jdiff_checker.reports.chart import panels
+from jdiff_checker.reports.formatting import arrow, direction, plain, written
+from jdiff_checker.reports.ranking import (
     image_term,
     images_worst_first,
     means_term,
     shown_scoring,
     styles_worst_first,
 )
+from jdiff_checker.result import CheckResult, ClipR, Components, ImageScores, StyleScores
+from jdiff_checker.scoring import ALL_METRICS, Metric, Scoring
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from PIL import Image
 
 _PAGE_BYTES = 7_600_000
 """What a page may take; a few thousand images get the worst quality and take more."""
@@ -39,6 +41,10 @@ _TEXT_BYTES_EACH = 2_000
 """Of that, what the markup of one image takes."""
 _THUMBNAIL_BYTES = (2_500, 14_000)
 """A JPEG is allowed at least and at most this."""
+
+SIDE = 192
+"""The longer side in pixels."""
+_QUALITIES = (85, 78, 70, 62, 54, 46, 38, 30)
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,7 @@ def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("jdiff_checker.showing"), autoescape=True, undefined=StrictUndefined,
+        loader=PackageLoader("jdiff_checker.reports"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
     environment.filters.update(written=written, plain=plain, sortable=_sortable, top5=_top5)
@@ -188,3 +194,49 @@ def _top5(clip_r: ClipR) -> str:
     lines = [f"{place}. {plain(label)}  {probability:.1%}"
              for place, (label, probability) in enumerate(clip_r.top5, 1)]
     return "\n".join([f"Looked for: {plain(clip_r.label)}. The five likeliest:", *lines])
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture, or why there is none."""
+
+    uri: str = ""
+    """A data URI; empty where there is no picture."""
+    width: int = SIDE
+    height: int = SIDE
+    missing_because: str = ""
+
+
+def thumbnail(path: Path, most_bytes: int) -> Thumbnail:
+    """Read the picture at `path` and make it small.
+
+    Args:
+        path: a picture that was scored; it may have gone since.
+        most_bytes: the JPEG gets the best quality that stays below. Grain compresses badly: at a
+            fixed quality, its pages would be three times as large as those of flat drawings.
+
+    Returns:
+        The thumbnail; one that says why if the picture is gone or unreadable.
+    """
+    from PIL import Image
+
+    from jdiff_checker.inputs.images import decode
+
+    if not path.is_file():
+        return Thumbnail(missing_because="file not found")
+    try:
+        picture = decode(path)
+    except UploadError:
+        return Thumbnail(missing_because="file not readable")
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    content = base64.b64encode(_jpeg(picture, most_bytes)).decode("ascii")
+    return Thumbnail(f"data:image/jpeg;base64,{content}", picture.width, picture.height)
+
+
+def _jpeg(picture: Image.Image, most_bytes: int) -> bytes:
+    for quality in _QUALITIES:
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=quality, optimize=True)
+        if buffer.tell() <= most_bytes:
+            break
+    return buffer.getvalue()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from jdiff_checker.reports.formatting import DASH, arrow, plain, written
 from jdiff_checker.result import CheckResult, Components, Problem, ScoringResult
 from jdiff_checker.scoring import ALL_METRICS, Metric, Scoring
-from jdiff_checker.showing.values import DASH, arrow, plain, written
 
 if TYPE_CHECKING:
     from rich.console import Console

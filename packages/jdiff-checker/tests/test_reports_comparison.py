@@ -9,6 +9,7 @@ from rich.console import Console
 
 from jdiff_checker.commands.compare import compare
 from jdiff_checker.errors import InputError
+from jdiff_checker.reports.comparison import Comparison, compare_results, print_comparison
 from jdiff_checker.result import (
     CheckResult,
     ClipR,
@@ -21,7 +22,6 @@ from jdiff_checker.result import (
 )
 from jdiff_checker.result_file import write_result
 from jdiff_checker.scoring import Metric, Scoring
-from jdiff_checker.showing.comparison import Comparison, compare_results, print_comparison
 
 BOTH = (Scoring.OFFICIAL, Scoring.CORRECTED)
 

@@ -5,6 +5,8 @@ import re
 
 from rich.console import Console
 
+from jdiff_checker.reports.formatting import plain, written, written_change
+from jdiff_checker.reports.tables import print_problems, print_result
 from jdiff_checker.result import (
     CheckResult,
     Components,
@@ -15,8 +17,6 @@ from jdiff_checker.result import (
     WeightsRecord,
 )
 from jdiff_checker.scoring import Metric, Scoring
-from jdiff_checker.showing.tables import print_problems, print_result
-from jdiff_checker.showing.values import plain, written, written_change
 
 OFFICIAL, CORRECTED = Scoring.OFFICIAL, Scoring.CORRECTED
 
