@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from jdiff_checker.commands.options import parse_metrics
+from jdiff_checker.commands.common import parse_metrics
 from jdiff_checker.commands.weights import fetch_with_progress, print_states, verify, weights_app
 from jdiff_checker.errors import InputError, WeightsError
 from jdiff_checker.scoring import ALL_METRICS, Metric

@@ -9,8 +9,8 @@ import typer
 
 from jdiff_checker import __version__
 from jdiff_checker.commands.check import run_check
+from jdiff_checker.commands.common import guarded
 from jdiff_checker.commands.compare import compare
-from jdiff_checker.commands.failures import guarded
 from jdiff_checker.commands.weights import weights_app
 from jdiff_checker.scoring import Scoring
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jdiff_checker.commands.options import parse_metrics, parse_styles
+from jdiff_checker.commands.common import parse_metrics, parse_styles
 from jdiff_checker.errors import IncompleteUploadError, InputError, OutputError, UploadError
 from jdiff_checker.scoring import Scoring
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jdiff_checker.commands.failures import EXIT_STOPPED, guarded
-from jdiff_checker.commands.options import parse_metrics
+from jdiff_checker.commands.common import EXIT_STOPPED, guarded, parse_metrics
 
 if TYPE_CHECKING:
     from rich.table import Table

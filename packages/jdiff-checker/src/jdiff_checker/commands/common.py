@@ -1,4 +1,4 @@
-"""How a command ends when something goes wrong: one message, one exit code, nothing lost."""
+"""Common to the commands: options that are lists, and how a command ends on an error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import ParamSpec
 
 import typer
 
-from jdiff_checker.errors import CheckerError
+from jdiff_checker.errors import CheckerError, InputError
+from jdiff_checker.scoring import ALL_METRICS, Metric
 
 EXIT_FAILED = 1
 EXIT_STOPPED = 130
@@ -52,3 +53,35 @@ def _crash(error: Exception) -> str:
     what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
     return (f"unexpected {what}\nThis is a fault in jdiff-check. The full report, which helps to "
             f"find it, is in {report.name}")
+
+
+def parse_metrics(text: str | None) -> tuple[Metric, ...]:
+    """The metrics of a comma-separated list, each once and in their usual order; None means all.
+
+    Raises:
+        InputError: a name is not a metric's, or there is none.
+    """
+    if text is None:
+        return ALL_METRICS
+    names = [name.strip() for name in text.lower().split(",") if name.strip()]
+    valid = [metric.value for metric in ALL_METRICS]
+    unknown = [name for name in names if name not in valid]
+    if unknown or not names:
+        problem = f"no such metric: {', '.join(unknown)}" if unknown else "no metric is named"
+        raise InputError(f"--metrics {text}: {problem}. Choose from {', '.join(valid)}, with "
+                         "commas between them.")
+    return tuple(metric for metric in ALL_METRICS if metric.value in names)
+
+
+def parse_styles(text: str | None) -> tuple[str, ...] | None:
+    """The styles of a comma-separated list; None means the scoring's own choice.
+
+    Raises:
+        InputError: there is none in the list.
+    """
+    if text is None:
+        return None
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names:
+        raise InputError(f"--styles {text!r}: no style is named. Give folders: --styles 00,04")
+    return names
