@@ -14,8 +14,7 @@ from jdiff_checker.commands.weights import fetch_with_progress, print_states, ve
 from jdiff_checker.errors import InputError, WeightsError
 from jdiff_checker.scoring import ALL_METRICS, Metric
 from jdiff_checker.weights import fetch as fetching
-from jdiff_checker.weights.folder import WeightsFolder
-from jdiff_checker.weights.hashes import MEMO
+from jdiff_checker.weights.folder import MEMO, WeightsFolder
 from jdiff_checker.weights.published import PUBLISHED, WeightsFile
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from jdiff_checker.errors import OutputError, WeightsError
 from jdiff_checker.scoring import Metric
-from jdiff_checker.weights import hashes
+from jdiff_checker.weights import folder as folders
 from jdiff_checker.weights.fetch import fetch
 from jdiff_checker.weights.folder import Presence, WeightsFolder
 from jdiff_checker.weights.published import HUB, WeightsFile
@@ -146,7 +146,7 @@ def test_a_file_arrives_whole_and_is_known(
     def refuse(path: Path) -> str:
         raise AssertionError(f"{path} was read again")
 
-    monkeypatch.setattr(hashes, "sha256_of", refuse)
+    monkeypatch.setattr(folders, "sha256_of", refuse)
     assert WeightsFolder(folder.root).state(file).presence is Presence.PUBLISHED
     assert fetch(folder, [file]) == []
     assert len(server.requests) == 1

@@ -14,7 +14,7 @@ from jdiff_checker.environment import import_torchvision
 from jdiff_checker.errors import BrokenEnvironmentError, WeightsError
 from jdiff_checker.metrics.base import loading, pixels, read_tensors
 from jdiff_checker.result import WeightsRecord
-from jdiff_checker.weights.hashes import sha256_of
+from jdiff_checker.weights.folder import sha256_of
 
 if TYPE_CHECKING:
     import torch
