@@ -11,7 +11,7 @@ import pytest
 
 from jdiff_checker import Scoring, read_result, write_result
 from jdiff_checker.errors import InputError, OutputError
-from jdiff_checker.result_file import official_keys, printed_summary
+from jdiff_checker.result import official_keys, printed_summary
 
 OFFICIAL_KEYS = {"dino_score", "dino_summary", "dino_scores", "hist_score", "hist_summary",
                  "hist_scores", "fid_score", "lpip_score", "clip_iqa_score", "clip_iqa_summary",

@@ -2,10 +2,9 @@
 
 from xml.etree import ElementTree
 
-from jdiff_checker.formula import PUBLISHED
 from jdiff_checker.reports.chart import panels
 from jdiff_checker.result import CheckResult, Components, ScoringResult
-from jdiff_checker.scoring import Metric, Scoring
+from jdiff_checker.scoring import PUBLISHED, Metric, Scoring
 
 
 def result() -> CheckResult:

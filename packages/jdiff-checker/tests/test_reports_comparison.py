@@ -19,8 +19,8 @@ from jdiff_checker.result import (
     ScoringResult,
     StyleScores,
     WeightsRecord,
+    write_result,
 )
-from jdiff_checker.result_file import write_result
 from jdiff_checker.scoring import Metric, Scoring
 
 BOTH = (Scoring.OFFICIAL, Scoring.CORRECTED)

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from jdiff_checker.assembly import Texts, clip_r_labels, score_all, score_style
+from jdiff_checker.aggregation import Texts, clip_r_labels, score_all, score_style
 from jdiff_checker.environment import require_torch
 from jdiff_checker.errors import InputError
 from jdiff_checker.features.cache import FeatureCache

@@ -55,7 +55,7 @@ def run_check(
     from jdiff_checker.checking import check
     from jdiff_checker.commands.progress import shown_progress
     from jdiff_checker.reports.tables import print_problems, print_result
-    from jdiff_checker.result_file import write_result
+    from jdiff_checker.result import write_result
 
     console = Console()
 

@@ -29,7 +29,7 @@ def compare(
         print_comparison,
         print_side_by_side,
     )
-    from jdiff_checker.result_file import read_result
+    from jdiff_checker.result import read_result
 
     if len(results) < 2:
         raise InputError("compare needs two results at least: jdiff-check compare A B")

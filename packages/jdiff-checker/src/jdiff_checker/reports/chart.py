@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from jdiff_checker.formula import PUBLISHED
 from jdiff_checker.reports.formatting import direction, written
 from jdiff_checker.result import CheckResult, ScoringResult
-from jdiff_checker.scoring import ALL_METRICS, Metric, Scoring
+from jdiff_checker.scoring import ALL_METRICS, PUBLISHED, Metric, Scoring
 
 _WIDTH = 300
 _LEFT, _RIGHT = 8, _WIDTH - 8

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from jdiff_checker.errors import UploadError
 from jdiff_checker.files import atomic_path
-from jdiff_checker.formula import PUBLISHED
 from jdiff_checker.reports.chart import panels
 from jdiff_checker.reports.formatting import arrow, direction, plain, written
 from jdiff_checker.reports.ranking import (
@@ -29,7 +28,7 @@ from jdiff_checker.reports.ranking import (
     styles_worst_first,
 )
 from jdiff_checker.result import CheckResult, ClipR, Components, ImageScores, StyleScores
-from jdiff_checker.scoring import ALL_METRICS, Metric, Scoring
+from jdiff_checker.scoring import ALL_METRICS, PUBLISHED, Metric, Scoring
 
 if TYPE_CHECKING:
     from jinja2 import Environment

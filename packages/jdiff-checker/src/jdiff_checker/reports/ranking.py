@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from jdiff_checker.formula import style_factor
 from jdiff_checker.result import CheckResult, Components, ImageScores, StyleScores
-from jdiff_checker.scoring import Scoring
+from jdiff_checker.scoring import Scoring, style_factor
 
 
 def style_term(dino: float | None, hist: float | None, lpips: float | None) -> float | None:

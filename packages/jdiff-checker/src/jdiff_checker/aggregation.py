@@ -9,7 +9,6 @@ import numpy as np
 
 from jdiff_checker.features.cache import Vector
 from jdiff_checker.features.extraction import StyleFeatures
-from jdiff_checker.formula import final_score
 from jdiff_checker.inputs.images import Picture
 from jdiff_checker.inputs.survey import SurveyedStyle, UploadImage
 from jdiff_checker.metrics import clip_iqa, clip_r, dino, fid, histogram
@@ -20,7 +19,7 @@ from jdiff_checker.result import (
     ScoringResult,
     StyleScores,
 )
-from jdiff_checker.scoring import ALL_METRICS, Metric, Scoring
+from jdiff_checker.scoring import ALL_METRICS, Metric, Scoring, final_score
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from jdiff_checker.formula import PUBLISHED, final_score
+from jdiff_checker.scoring import PUBLISHED, final_score
 
 ROWS = {
     # name: DINO, Hist, FID, LPIPS, CLIP-IQA, CLIP-R and the final score, as they were printed
