@@ -72,40 +72,21 @@ def fetch_with_progress(
     """Download with a progress bar per file; Ctrl-C ends it with exit code 130.
 
     Raises:
-        WeightsError: a file cannot be had, is not what was published, or is in the way of one.
+        WeightsError: a file cannot be downloaded, is not the published one, or another file is in
+            its place.
         OutputError: the folder cannot be written to, or the disk is too small.
     """
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TaskID,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
     from jdiff_checker.weights.fetch import fetch
+    from jdiff_checker.weights.published import size_text
 
-    progress = Progress(
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
-        TimeRemainingColumn(), console=Console(stderr=True),
-    )
-    bars: dict[str, TaskID] = {}
-
-    def show(file: WeightsFile, done: int, total: int) -> None:
-        if file.path in bars:
-            progress.update(bars[file.path], completed=done, total=total)
-        else:
-            # What was there before must not count as speed.
-            bars[file.path] = progress.add_task(file.name, completed=done, total=total)
+    def announce(file: WeightsFile) -> None:
+        # The bars of the libraries do not name the network.
+        print(f"{file.name} ({size_text(file.size)})", file=sys.stderr)
 
     try:
-        with progress:
-            new = fetch(folder, files, on_progress=show, replace=replace)
+        new = fetch(folder, files, on_start=announce, replace=replace)
     except KeyboardInterrupt:
-        print("stopped; what has arrived is kept, and the same command goes on from there",
+        print("stopped; files that are whole are kept, and the same command goes on",
               file=sys.stderr)
         raise typer.Exit(EXIT_STOPPED) from None
     # Not by Rich, which would wrap the path.

@@ -1,66 +1,67 @@
-"""Downloads the published weights that a folder lacks."""
+"""Downloads the published weights that a folder lacks.
+
+A file arrives in a hidden folder beside the weights and is checked against its SHA-256 there. It is
+moved to its place last: a file at its place is whole and the published one.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
-import time
+import socket
+import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from jdiff_checker.errors import OutputError, WeightsError
+from jdiff_checker.environment import require_torch
+from jdiff_checker.errors import CheckerError, OutputError, WeightsError
 from jdiff_checker.weights.folder import Presence, WeightsFolder, sha256_of, short
 from jdiff_checker.weights.published import HUB, WeightsFile, size_text
 
-if TYPE_CHECKING:
-    import httpx
+STAGING = ".downloads"
+"""Folder inside the weights folder for files that are not whole yet."""
 
-OnProgress = Callable[[WeightsFile, int, int], None]
-"""Called with the file, the bytes that have arrived, and the bytes it has."""
-
-RETRY_WAITS = (1.0, 4.0, 10.0)
-"""Seconds before the second, third and fourth attempt."""
-
-_TIMEOUT = 30.0
-_BUSY = (408, 429)
+_HUB_FILE = re.compile(
+    rf"{re.escape(HUB)}/(?P<repo_id>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<filename>.+)"
+)
+_STALLED_SECONDS = 30.0
 
 
 def fetch(
     folder: WeightsFolder,
     files: Sequence[WeightsFile],
     *,
-    on_progress: OnProgress | None = None,
+    on_start: Callable[[WeightsFile], None] = lambda file: None,
     replace: bool = False,
-    retry_waits: Sequence[float] = RETRY_WAITS,
 ) -> list[WeightsFile]:
     """Download the files that the folder lacks, one after the other.
 
-    An interrupted download leaves its part behind, and the next one goes on from there.
+    The libraries that download show progress bars on stderr. A file of the hub is resumed by the
+    next call if its download is interrupted; the other two, of 5 and 96 MB, start again.
 
     Args:
-        folder: where to; made if it does not exist.
-        files: what should be there in the end.
-        on_progress: told the file, how many bytes of it have arrived, and how many it has.
+        folder: destination; made if it does not exist.
+        files: the files that the folder should hold in the end.
+        on_start: called with each file before its download.
         replace: overwrite files that are not the published ones.
-        retry_waits: the seconds to wait before each further attempt at a file.
 
     Returns:
         The files that were downloaded now; those already there are left alone.
 
     Raises:
-        WeightsError: a file cannot be had, is not what was published, or is in the way of one.
+        WeightsError: a file cannot be downloaded, is not the published one, or another file is in
+            its place.
         OutputError: the folder cannot be written to, or the disk is too small.
     """
     wanted = _to_download(folder, files, replace)
-    if not wanted:
-        return []
-    _check_space(folder, wanted)
-    with http_client() as client:
-        for file in wanted:
-            download(client, file, folder.path(file), on_progress or _ignore, retry_waits)
-            folder.downloaded(file)
+    if wanted:
+        _check_space(folder, wanted)
+    for file in wanted:
+        on_start(file)
+        _download(file, folder.path(file), _staging(folder, file))
+        folder.downloaded(file)
     return wanted
 
 
@@ -82,10 +83,7 @@ def _to_download(
 
 
 def _check_space(folder: WeightsFolder, files: list[WeightsFile]) -> None:
-    missing = 0
-    for file in files:
-        part = part_of(folder.path(file))
-        missing += max(file.size - (part.stat().st_size if part.is_file() else 0), 0)
+    missing = sum(max(file.size - _arrived(_staging(folder, file)), 0) for file in files)
     existing = next(path for path in (folder.root, *folder.root.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if free < missing:
@@ -95,194 +93,129 @@ def _check_space(folder: WeightsFolder, files: list[WeightsFile]) -> None:
             "fetch the weights of fewer metrics with --metrics.")
 
 
-def _ignore(file: WeightsFile, done: int, total: int) -> None:
-    pass
+def _staging(folder: WeightsFolder, file: WeightsFile) -> Path:
+    """The folder for the file's bytes until all have arrived."""
+    return folder.root / STAGING / short(file.sha256)
 
 
-class _InterruptedError(Exception):
-    """The connection failed in a way that another attempt may not."""
+def _arrived(staging: Path) -> int:
+    """The number of bytes of an unfinished hub file; `hf_hub_download` gives it this suffix."""
+    return sum(path.stat().st_size for path in staging.rglob("*.incomplete"))
 
 
-def part_of(target: Path) -> Path:
-    """Where a file's bytes gather until it is whole."""
-    return target.with_name(target.name + ".part")
-
-
-def http_client() -> httpx.Client:
-    """A client for `download`, with the proxy and the certificates the environment names.
-
-    Raises:
-        WeightsError: those settings cannot be used.
-    """
-    import httpx
-
+def _download(file: WeightsFile, target: Path, staging: Path) -> None:
+    """Bring `file` to `target`, and replace what is there."""
+    address = _address(file)
     try:
-        return httpx.Client(follow_redirects=True, timeout=_TIMEOUT)
-    except (ImportError, OSError, ValueError) as error:
-        raise WeightsError(
-            f"the network settings of this environment cannot be used: {error}. Check HTTPS_PROXY, "
-            "ALL_PROXY and SSL_CERT_FILE."
-        ) from error
-
-
-def download(
-    client: httpx.Client, file: WeightsFile, target: Path, on_progress: OnProgress,
-    retry_waits: Sequence[float],
-) -> None:
-    """Bring `file` to `target`, whatever is there.
-
-    Raises:
-        WeightsError: it cannot be had, or what came is not the published file.
-        OutputError: it cannot be written.
-    """
-    url, part = _address(file), part_of(target)
-    try:
+        if _arrived(staging) > file.size:
+            shutil.rmtree(staging)  # the rest of a longer file can never become this one
         target.parent.mkdir(parents=True, exist_ok=True)
-        if not _is_whole(part, file):
-            _receive_patiently(client, url, file, part, on_progress, retry_waits)
-        found = sha256_of(part)
-        if found != file.sha256:
-            part.unlink()
-            raise WeightsError(
-                f"{url} is not the published {file.name}: sha256 {found}, expected {file.sha256}. "
-                "What came was deleted. Try again; if it stays so, the server or a proxy on the "
-                "way changes the file, and another network or mirror (HF_ENDPOINT for the hub) may "
-                "help.")
-        with open(part, "rb") as written:
+        staging.mkdir(parents=True, exist_ok=True)
+        arrived = _from_hub(file, staging) if _on_hub(file) else _from_address(file, staging)
+        with open(arrived, "rb") as written:
             os.fsync(written.fileno())
-        os.replace(part, target)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {target}: {error.strerror or error}. Free some space or choose another "
-            "folder with --dir. What has arrived is kept and the same command goes on."
-        ) from error
+        os.replace(arrived, target)
+        shutil.rmtree(staging)
+        if not any(staging.parent.iterdir()):
+            staging.parent.rmdir()
+    except CheckerError:
+        raise
+    except Exception as error:
+        # The libraries pass on what their HTTP clients raise, which differs between versions.
+        if _is_of_the_disk(error):
+            raise OutputError(
+                f"cannot write {target}: {getattr(error, 'strerror', None) or error}. Free some "
+                "space or choose another folder with --dir. The same command goes on."
+            ) from error
+        raise WeightsError(_unreachable_message(address, file, error)) from error
 
 
-def _is_whole(part: Path, file: WeightsFile) -> bool:
-    """Whether all of it had arrived before; a part that is as long but wrong is dropped."""
-    if not part.exists() or part.stat().st_size < file.size:
-        return False
-    if sha256_of(part) == file.sha256:
-        return True
-    part.unlink()
-    return False
+def _from_hub(file: WeightsFile, staging: Path) -> Path:
+    """Download a file of the hub; what an interrupted call left in `staging` is resumed."""
+    from huggingface_hub import hf_hub_download
 
-
-def _receive_patiently(
-    client: httpx.Client, url: str, file: WeightsFile, part: Path, on_progress: OnProgress,
-    retry_waits: Sequence[float],
-) -> None:
-    waits = iter(retry_waits)
+    # Or each of its attempts prints a paragraph.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    place = _HUB_FILE.fullmatch(file.url)
+    assert place is not None
     while True:
+        before = _arrived(staging)
         try:
-            return _receive(client, url, file, part, on_progress)
-        except _InterruptedError as error:
-            wait = next(waits, None)
-            if wait is None:
-                raise WeightsError(_unreachable_message(url, file, part, error)) from error
-            time.sleep(wait)
+            # The library reads HF_ENDPOINT only once, when it is imported.
+            arrived = Path(hf_hub_download(
+                place["repo_id"], place["filename"], revision=place["revision"],
+                local_dir=staging, endpoint=_endpoint(),
+            ))
+            break
+        except Exception:
+            # Not every version of the library goes on by itself after a broken connection.
+            if _arrived(staging) <= before:
+                raise
+    found = sha256_of(arrived)
+    if found != file.sha256:
+        shutil.rmtree(staging)
+        raise _changed_error(file, f"sha256 {found}, expected {file.sha256}")
+    return arrived
 
 
-def _receive(
-    client: httpx.Client, url: str, file: WeightsFile, part: Path, on_progress: OnProgress
-) -> None:
-    """One attempt at the rest of the file."""
-    import httpx
+def _from_address(file: WeightsFile, staging: Path) -> Path:
+    """Download a file that is not on the hub; it appears in `staging` only if it is whole."""
+    require_torch()
+    from torch.hub import download_url_to_file
 
-    offset = part.stat().st_size if part.exists() else 0
+    arrived = staging / Path(file.path).name
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_STALLED_SECONDS)  # torch.hub sets none and would wait for ever
     try:
-        with client.stream("GET", url, headers=_headers(file, offset)) as response:
-            if response.status_code != httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE or not offset:
-                return _store(response, url, file, part, offset, on_progress)
-    except httpx.TransportError as error:
-        raise _InterruptedError(f"{type(error).__name__}: {error}") from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise WeightsError(
-            f"cannot download {url}: {error}. Check HF_ENDPOINT and the network's proxy."
-        ) from error
-    # The server has nothing beyond the part: it is the whole file, or more than that.
-    if sha256_of(part) != file.sha256:
-        part.unlink()
-        _receive(client, url, file, part, on_progress)
-    return None
+        download_url_to_file(file.url, str(arrived), hash_prefix=file.sha256)
+    except RuntimeError as error:
+        raise _changed_error(file, str(error)) from error
+    finally:
+        socket.setdefaulttimeout(before)
+    return arrived
 
 
-def _store(
-    response: httpx.Response, url: str, file: WeightsFile, part: Path, offset: int,
-    on_progress: OnProgress,
-) -> None:
-    status = response.status_code
-    if status in _BUSY or status >= 500:
-        raise _InterruptedError(f"the server answers {status} {response.reason_phrase}")
-    if status not in (200, 206):
-        raise WeightsError(_refused_message(url, file, response))
-    if status == 200:
-        offset = 0  # the server ignores ranges: this is the file from its beginning
-    elif _start(response) != offset:
-        part.unlink(missing_ok=True)
-        raise _InterruptedError("the server sends another range than was asked for")
-    announced = response.headers.get("Content-Length", "")
-    total = offset + int(announced) if announced.isdecimal() else file.size
-    done = offset
-    on_progress(file, done, total)
-    with open(part, "ab" if offset else "wb") as output:
-        # As the bytes come: gathering larger pieces would lose the last one with the connection.
-        for piece in response.iter_raw():
-            output.write(piece)
-            done += len(piece)
-            on_progress(file, done, total)
-    if done < total:  # only where the length was not announced; else httpx notices
-        raise _InterruptedError("the connection ended early")
-
-
-def _start(response: httpx.Response) -> int | None:
-    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    return int(found[1]) if found else None
-
-
-def _address(file: WeightsFile) -> str:
-    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/")
-    if not endpoint or not _on_hub(file):
-        return file.url
+def _endpoint() -> str:
+    """The address of the hub or of the mirror that the user chose."""
+    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or HUB
     if not endpoint.startswith(("https://", "http://")):
         raise WeightsError(
             f"HF_ENDPOINT={endpoint} is not an address. Write it with https:// in front.")
-    return endpoint + file.url.removeprefix(HUB)
+    return endpoint
+
+
+def _address(file: WeightsFile) -> str:
+    return _endpoint() + file.url.removeprefix(HUB) if _on_hub(file) else file.url
 
 
 def _on_hub(file: WeightsFile) -> bool:
     return file.url.startswith(f"{HUB}/")
 
 
-def _headers(file: WeightsFile, offset: int) -> dict[str, str]:
-    # Compressed bytes could neither be counted nor resumed.
-    headers = {"Accept-Encoding": "identity"}
-    if offset:
-        headers["Range"] = f"bytes={offset}-"
-    token = os.environ.get("HF_TOKEN", "").strip()
-    # The hub redirects to other hosts; httpx does not pass this header on to them.
-    if token and _on_hub(file):
-        if not (token.isascii() and token.isprintable()):
-            raise WeightsError("HF_TOKEN holds characters that no token has. Set it anew.")
-        headers["Authorization"] = f"Bearer {token}"
-    return headers
+def _is_of_the_disk(error: Exception) -> bool:
+    network = (ConnectionError, TimeoutError, ssl.SSLError)
+    # Errors of HTTP clients are OSErrors, too, but without a number.
+    return (isinstance(error, OSError) and error.errno is not None
+            and not isinstance(error, network))
 
 
-def _unreachable_message(url: str, file: WeightsFile, part: Path, reason: Exception) -> str:
-    arrived = part.stat().st_size if part.exists() else 0
-    message = (f"cannot download {url}: {reason}. What has arrived ({size_text(arrived)} of "
-               f"{size_text(file.size)}) is kept, and the same command goes on from there.")
+def _changed_error(file: WeightsFile, reason: str) -> WeightsError:
+    return WeightsError(
+        f"{_address(file)} is not the published {file.name}: {reason}. What came was deleted. Try "
+        "again; if it stays so, the server or a proxy on the way changes the file, and another "
+        "network or mirror (HF_ENDPOINT for the hub) may help.")
+
+
+def _unreachable_message(address: str, file: WeightsFile, error: Exception) -> str:
+    cause: BaseException = error
+    # The libraries wrap "connection refused" into four errors of their own.
+    while (inner := cause.__cause__ or cause.__context__) is not None:
+        cause = inner
+    reason = " ".join(f"{type(cause).__name__}: {cause}".split()).rstrip(".")
+    message = (f"cannot download {address}: {reason}. Check the network and its proxy "
+               "(HTTPS_PROXY, ALL_PROXY), then run the same command again.")
     if _on_hub(file):
-        message += (" If the hub cannot be reached from here, HF_ENDPOINT chooses a mirror: "
-                    "HF_ENDPOINT=https://... before the command.")
+        message += (" What has arrived is kept. If the hub cannot be reached from here, "
+                    "HF_ENDPOINT chooses a mirror: HF_ENDPOINT=https://... before the command. "
+                    "HF_TOKEN must be a valid token of the hub, or unset.")
     return message
-
-
-def _refused_message(url: str, file: WeightsFile, response: httpx.Response) -> str:
-    message = f"cannot download {url}: the server answers {response.status_code} " \
-              f"{response.reason_phrase}."
-    if response.status_code in (401, 403) and _on_hub(file):
-        return f"{message} Set HF_TOKEN to a valid token of the hub, or unset it."
-    if _on_hub(file):
-        return f"{message} Check HF_ENDPOINT if it is set, or try again later."
-    return f"{message} Check the network's proxy, or try again later."
