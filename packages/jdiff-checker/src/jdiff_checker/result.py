@@ -257,17 +257,6 @@ def official_keys(result: CheckResult) -> dict[str, Any]:
     return keys
 
 
-def printed_summary(result: CheckResult) -> dict[str, float]:
-    """What the official program prints: its `clip_iqa_score` is the histogram's (quirk 6)."""
-    keys = official_keys(result)
-    names = ("dino_score", "hist_score", "fid_score", "lpip_score", "clip_iqa_score",
-             "clip_r_score")
-    summary = {name: keys[name] for name in names if name in keys}
-    if "clip_iqa_score" in summary and "hist_score" in summary:
-        summary["clip_iqa_score"] = summary["hist_score"]
-    return summary
-
-
 def _means(styles: list[StyleScores], field: str) -> dict[str, float]:
     return {style.style: getattr(style.means[Scoring.OFFICIAL], field) for style in styles}
 
