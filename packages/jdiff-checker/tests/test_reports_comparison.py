@@ -9,7 +9,8 @@ from rich.console import Console
 
 from jdiff_checker.commands.compare import compare
 from jdiff_checker.errors import InputError
-from jdiff_checker.reports.comparison import Comparison, compare_results, print_comparison
+from jdiff_checker.reports.changes import Comparison, compare_results
+from jdiff_checker.reports.comparison import print_comparison
 from jdiff_checker.result import (
     CheckResult,
     ClipR,

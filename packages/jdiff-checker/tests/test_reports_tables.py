@@ -5,7 +5,7 @@ import re
 
 from rich.console import Console
 
-from jdiff_checker.reports.formatting import plain, written, written_change
+from jdiff_checker.reports.formatting import format_change, format_value, printable
 from jdiff_checker.reports.tables import print_problems, print_result
 from jdiff_checker.result import (
     CheckResult,
@@ -152,9 +152,9 @@ def test_no_problems_print_nothing() -> None:
 
 
 def test_values() -> None:
-    assert written(1.23456) == "1.2346"
-    assert written(1.23456, Metric.FID) == "1.235"
-    assert written(None) == written(float("nan")) == "–"
-    assert written_change(0.5) == "+0.5000"
-    assert written_change(0.0) == "0"
-    assert plain("a\x1b[31m\n\udcff é") == "a\\x1b[31m\\n\\udcff é"
+    assert format_value(1.23456) == "1.2346"
+    assert format_value(1.23456, Metric.FID) == "1.235"
+    assert format_value(None) == format_value(float("nan")) == "–"
+    assert format_change(0.5) == "+0.5000"
+    assert format_change(0.0) == "0"
+    assert printable("a\x1b[31m\n\udcff é") == "a\\x1b[31m\\n\\udcff é"

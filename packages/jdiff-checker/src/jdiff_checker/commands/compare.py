@@ -24,8 +24,8 @@ def compare(
     """
     from rich.console import Console
 
+    from jdiff_checker.reports.changes import compare_results
     from jdiff_checker.reports.comparison import (
-        compare_results,
         print_comparison,
         print_side_by_side,
     )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from jdiff_checker.reports.formatting import direction, written
+from jdiff_checker.reports.formatting import direction, format_value
 from jdiff_checker.result import CheckResult, ScoringResult
 from jdiff_checker.scoring import ALL_METRICS, PUBLISHED, Metric, Scoring
 
@@ -64,7 +64,7 @@ def _rows(result: CheckResult, field: str, published: Sequence[float]) -> list[R
 
 def _panel(title: str, metric: Metric | None, rows: Sequence[Row], chosen: Scoring) -> str:
     height = _HEAD + len(rows) * _ROW + _GROUP_GAP + _AXIS
-    spoken = "; ".join(f"{row.name}: {written(row.value, metric)}" for row in rows)
+    spoken = "; ".join(f"{row.name}: {format_value(row.value, metric)}" for row in rows)
     svg = ElementTree.Element("svg", {
         "class": "panel", "viewBox": f"0 0 {_WIDTH} {height}", "role": "img",
         "aria-label": f"{title}, {direction(metric)}. {spoken}",
@@ -84,7 +84,7 @@ def _panel(title: str, metric: Metric | None, rows: Sequence[Row], chosen: Scori
         y = _HEAD + index * _ROW + (_GROUP_GAP if row.kind == "published" else 0)
         group = ElementTree.SubElement(svg, "g", {"class": f"row {row.kind}"})
         _write(group, row.name, _LEFT, y, "row-name")
-        _write(group, written(row.value, metric), _RIGHT, y + 14, "row-value", "end")
+        _write(group, format_value(row.value, metric), _RIGHT, y + 14, "row-value", "end")
         _line(group, _LEFT, y + 10, _AXIS_END, y + 10, "track")
         if row.value is not None:
             ElementTree.SubElement(group, "circle", {

@@ -14,10 +14,9 @@ from jdiff_checker.reports.changes import (
     Comparison,
     Flip,
     ImageChange,
-    compare_results,
     mismatches,
 )
-from jdiff_checker.reports.formatting import DASH, arrow, plain, written, written_change
+from jdiff_checker.reports.formatting import DASH, arrow, format_change, format_value, printable
 from jdiff_checker.result import CheckResult, ScoringResult
 from jdiff_checker.scoring import ALL_METRICS, Metric, Scoring
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-__all__ = ["Comparison", "compare_results", "print_comparison"]
-
 _BOTH = ("A", "B", "B - A")
 _NAMES_SHOWN = 10
 """Of styles or images that only one result has; the rest is counted."""
@@ -35,8 +32,8 @@ _NAMES_SHOWN = 10
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
     """Print what is wrong with comparing, then the whole, the styles and the images."""
-    console.print(_text(f"A  {plain(comparison.names[0])}"))
-    console.print(_text(f"B  {plain(comparison.names[1])}"))
+    console.print(_text(f"A  {printable(comparison.names[0])}"))
+    console.print(_text(f"B  {printable(comparison.names[1])}"))
     if comparison.identical:
         console.print(_text("Identical: the same images and references, the same scores "
                             "throughout.", "bold green"))
@@ -67,7 +64,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
 def _print_warning(console: Console, sentences: Sequence[str]) -> None:
     from rich.panel import Panel
 
-    lines = "\n".join(f"- {plain(sentence)}" for sentence in sentences)
+    lines = "\n".join(f"- {printable(sentence)}" for sentence in sentences)
     console.print(Panel(_text(lines, "bold red", as_it_is=True), border_style="bold red",
                         title="These results do not compare", title_align="left"))
 
@@ -84,7 +81,7 @@ def _print_only(
     for name, names in zip("AB", only, strict=True):
         if names:
             more = len(names) - _NAMES_SHOWN
-            listed = ", ".join(plain(each) for each in names[:_NAMES_SHOWN])
+            listed = ", ".join(printable(each) for each in names[:_NAMES_SHOWN])
             console.print(_text(f"{what} only in {name} ({len(names)}): {listed}"
                                 f"{f' and {more} more' if more > 0 else ''}.", "yellow"))
 
@@ -94,8 +91,8 @@ def _overall_table(comparison: Comparison) -> Table:
     for change in (*comparison.overall, comparison.final):
         name = change.metric.label if change.metric else "final score"
         table.add_row(
-            _text(f"{name} {arrow(change.metric)}"), written(change.before, change.metric),
-            written(change.after, change.metric), _difference(change), _verdict(change),
+            _text(f"{name} {arrow(change.metric)}"), format_value(change.before, change.metric),
+            format_value(change.after, change.metric), _difference(change), _verdict(change),
             style="" if change.metric else "bold",
         )
     return table
@@ -120,8 +117,8 @@ def _images_table(metric: Metric, changes: Sequence[ImageChange]) -> Table:
         note = _verdict(change)
         if image.same_file:
             note.append(", though the same file", "yellow")
-        table.add_row(_text(f"{plain(image.style)}/{plain(image.file)}"),
-                      written(change.before, metric), written(change.after, metric),
+        table.add_row(_text(f"{printable(image.style)}/{printable(image.file)}"),
+                      format_value(change.before, metric), format_value(change.after, metric),
                       _difference(change), note)
     return table
 
@@ -130,15 +127,15 @@ def _flips_table(title: str, style: str, flips: Sequence[Flip]) -> Table:
     table = _table(f"{title} ({len(flips)})", "image", (),
                    ["looked for", "likeliest in A", "likeliest in B"], style=style)
     for flip in flips:
-        table.add_row(_text(f"{plain(flip.style)}/{plain(flip.file)}"), _text(flip.label),
+        table.add_row(_text(f"{printable(flip.style)}/{printable(flip.file)}"), _text(flip.label),
                       *(_text(guess or DASH) for guess in flip.likeliest))
     return table
 
 
 def _final_line(comparison: Comparison) -> Text:
     change = comparison.final
-    line = _text(f"Final score, {comparison.scoring} scoring: {written(change.before)} -> "
-                 f"{written(change.after)} ", "bold")
+    line = _text(f"Final score, {comparison.scoring} scoring: {format_value(change.before)} -> "
+                 f"{format_value(change.after)} ", "bold")
     line.append_text(_verdict(change))
     if comparison.mismatches:
         line.append(" (do not compare, see above)", "bold red")
@@ -146,7 +143,7 @@ def _final_line(comparison: Comparison) -> Text:
 
 
 def _difference(change: Change) -> Text:
-    return _text(written_change(change.difference, change.metric), _colour(change))
+    return _text(format_change(change.difference, change.metric), _colour(change))
 
 
 def _verdict(change: Change) -> Text:
@@ -179,7 +176,7 @@ def _table(title: str, names: str, numbers: Sequence[str], words: Sequence[str] 
 def _text(content: str, style: str = "", *, as_it_is: bool = False) -> Text:
     from rich.text import Text
 
-    return Text(content if as_it_is else plain(content), style, overflow="fold")
+    return Text(content if as_it_is else printable(content), style, overflow="fold")
 
 
 def print_side_by_side(console: Console, results: Sequence[CheckResult]) -> None:
@@ -188,7 +185,7 @@ def print_side_by_side(console: Console, results: Sequence[CheckResult]) -> None
 
     why_not = {sentence for other in results[1:] for sentence in mismatches(results[0], other)}
     for sentence in sorted(why_not):
-        console.print(f"[bold red]These results do not compare:[/] {escape(plain(sentence))}")
+        console.print(f"[bold red]These results do not compare:[/] {escape(printable(sentence))}")
     for scoring in Scoring:
         scored = [_scored(result, scoring) for result in results]
         complete = [one for one in scored if one is not None]
@@ -216,7 +213,7 @@ def _side_by_side_table(
     table = Table(title=f"{scoring} scoring", box=box.SIMPLE, title_justify="left")
     table.add_column("")
     for name in names:
-        table.add_column(escape(plain(name)), justify="right", overflow="fold")
+        table.add_column(escape(printable(name)), justify="right", overflow="fold")
     for metric in ALL_METRICS:
         values = [getattr(one.components, metric.field) for one in scored]
         if any(value is not None for value in values):
@@ -231,7 +228,6 @@ def _marked(values: Sequence[float | None], metric: Metric | None) -> list[str]:
     there = [value for value in values if value is not None]
     higher = metric is None or metric.higher_is_better
     best = max(there) if higher else min(there)
-    return [
-        f"[bold green]{written(value, metric)}[/]" if value == best else written(value, metric)
-        for value in values
-    ]
+    texts = [format_value(value, metric) for value in values]
+    return [f"[bold green]{text}[/]" if value == best else text
+            for value, text in zip(values, texts, strict=True)]

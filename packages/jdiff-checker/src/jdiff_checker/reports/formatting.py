@@ -10,7 +10,7 @@ DASH = "–"
 """Stands for a value that is not there."""
 
 
-def written(value: float | None, metric: Metric | None = None) -> str:
+def format_value(value: float | None, metric: Metric | None = None) -> str:
     """`value` with the digits `metric` is given with: FID three, all else four.
 
     Args:
@@ -22,7 +22,7 @@ def written(value: float | None, metric: Metric | None = None) -> str:
     return f"{value:.{digits(metric)}f}"
 
 
-def written_change(value: float | None, metric: Metric | None = None) -> str:
+def format_change(value: float | None, metric: Metric | None = None) -> str:
     """A difference with its sign; exactly none is written as 0, without decimals."""
     if value is None or not math.isfinite(value):
         return DASH
@@ -44,7 +44,7 @@ def arrow(metric: Metric | None) -> str:
     return "↓" if metric and not metric.higher_is_better else "↑"
 
 
-def plain(text: str) -> str:
+def printable(text: str) -> str:
     """`text` with everything that a terminal would obey or cannot encode written as an escape.
 
     File names may hold anything: line breaks, escape sequences, bytes that are no text.

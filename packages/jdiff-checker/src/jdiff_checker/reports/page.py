@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from jdiff_checker.errors import UploadError
 from jdiff_checker.files import atomic_path
 from jdiff_checker.reports.chart import panels
-from jdiff_checker.reports.formatting import arrow, direction, plain, written
+from jdiff_checker.reports.formatting import arrow, direction, format_value, printable
 from jdiff_checker.reports.ranking import (
     image_term,
     images_worst_first,
@@ -40,8 +40,7 @@ _TEXT_BYTES_EACH = 2_000
 """Of that, what the markup of one image takes."""
 _THUMBNAIL_BYTES = (2_500, 14_000)
 """A JPEG is allowed at least and at most this."""
-
-SIDE = 192
+_THUMBNAIL_SIDE = 192
 """The longer side in pixels."""
 _QUALITIES = (85, 78, 70, 62, 54, 46, 38, 30)
 
@@ -76,7 +75,7 @@ class Sheet:
 
 
 @dataclass
-class _Pictures:
+class _Thumbnails:
     """Makes the thumbnails one after the other, and keeps what could not be shown."""
 
     most_bytes: int
@@ -134,10 +133,10 @@ def _parts(
     least, most = _THUMBNAIL_BYTES
     # Base64 makes four characters of three bytes.
     each = (_PAGE_BYTES // max(total, 1) - _TEXT_BYTES_EACH) * 3 // 4
-    pictures = _Pictures(min(max(each, least), most), total, on_progress)
+    thumbnails = _Thumbnails(min(max(each, least), most), total, on_progress)
     return environment.get_template("report.html.j2").generate(
         result=result, chosen=result.chosen, scorings=list(Scoring), metrics=ALL_METRICS,
-        sheets=sheets, entries=_in_table_order(sheets), pictures=pictures,
+        sheets=sheets, entries=_in_table_order(sheets), thumbnails=thumbnails,
         published=PUBLISHED, panels=[Markup(panel) for panel in panels(result)],
         css=Markup(_source(environment, "report.css")), script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -151,7 +150,8 @@ def _environment() -> Environment:
         loader=PackageLoader("jdiff_checker.reports"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
-    environment.filters.update(written=written, plain=plain, sortable=_sortable, top5=_top5)
+    environment.filters.update(format_value=format_value, printable=printable, sortable=_sortable,
+                               top5=_top5)
     environment.globals.update(Metric=Metric, arrow=arrow, direction=direction)
     return environment
 
@@ -190,9 +190,9 @@ def _sortable(value: float | None) -> str:
 
 def _top5(clip_r: ClipR) -> str:
     """The guesses as lines of text."""
-    lines = [f"{place}. {plain(label)}  {probability:.1%}"
+    lines = [f"{place}. {printable(label)}  {probability:.1%}"
              for place, (label, probability) in enumerate(clip_r.top5, 1)]
-    return "\n".join([f"Looked for: {plain(clip_r.label)}. The five likeliest:", *lines])
+    return "\n".join([f"Looked for: {printable(clip_r.label)}. The five likeliest:", *lines])
 
 
 @dataclass(frozen=True)
@@ -201,8 +201,8 @@ class Thumbnail:
 
     uri: str = ""
     """A data URI; empty where there is no picture."""
-    width: int = SIDE
-    height: int = SIDE
+    width: int = _THUMBNAIL_SIDE
+    height: int = _THUMBNAIL_SIDE
     missing_because: str = ""
 
 
@@ -227,7 +227,7 @@ def thumbnail(path: Path, most_bytes: int) -> Thumbnail:
         picture = decode(path)
     except UploadError:
         return Thumbnail(missing_because="file not readable")
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    picture.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
     content = base64.b64encode(_jpeg(picture, most_bytes)).decode("ascii")
     return Thumbnail(f"data:image/jpeg;base64,{content}", picture.width, picture.height)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from jdiff_checker.reports.formatting import DASH, arrow, plain, written
+from jdiff_checker.reports.formatting import DASH, arrow, format_value, printable
 from jdiff_checker.result import CheckResult, Components, Problem, ScoringResult
 from jdiff_checker.scoring import ALL_METRICS, Metric, Scoring
 
@@ -72,14 +72,14 @@ def _styles_table(result: CheckResult) -> Table:
     scored = result.chosen
     rows = [(style.style, len(style.images), style.means[scored.scoring])
             for style in result.styles if scored.scoring in style.means]
-    table = Table(title=_text(f"{plain(result.upload)}, {scored.scoring} scoring", "bold"),
+    table = Table(title=_text(f"{printable(result.upload)}, {scored.scoring} scoring", "bold"),
                   box=box.SIMPLE, title_justify="left", show_footer=True,
                   pad_edge=False, collapse_padding=True)
     table.add_column("style", min_width=7, footer=_text("overall", "bold"))
     table.add_column("images", justify="right", footer=_text(str(scored.images), "bold"))
     for metric in ALL_METRICS:
         star = "*" if metric is Metric.FID else ""
-        overall = written(getattr(scored.components, metric.field), metric)
+        overall = format_value(getattr(scored.components, metric.field), metric)
         table.add_column(f"{metric.label}{star} {arrow(metric)}", justify="right", no_wrap=True,
                          footer=_text(overall, "bold"))
     extremes = {metric: _best_and_worst(metric, [means for _, _, means in rows])
@@ -105,7 +105,7 @@ def _cell(value: float | None, metric: Metric, extremes: tuple[float, float] | N
     style = ""
     if extremes is not None and value is not None:
         style = {extremes[0]: "green", extremes[1]: "red"}.get(value, "")
-    return _text(written(value, metric), style)
+    return _text(format_value(value, metric), style)
 
 
 def _scorings_table(result: CheckResult) -> Table:
@@ -119,11 +119,11 @@ def _scorings_table(result: CheckResult) -> Table:
         asked_for = name == result.scoring
         table.add_column(
             f"{name} (asked for)" if asked_for else str(name), justify="right",
-            footer=_text(written(scored.final_score) if scored else DASH, "bold"),
+            footer=_text(format_value(scored.final_score) if scored else DASH, "bold"),
         )
     columns = [scored for _, scored in _both(result)]
     for metric in ALL_METRICS:
-        values = [written(getattr(scored.components, metric.field), metric) if scored else DASH
+        values = [format_value(getattr(scored.components, metric.field), metric) if scored else DASH
                   for scored in columns]
         table.add_row(f"{metric.label} {arrow(metric)}", *values)
     table.add_row("styles", *(str(len(scored.styles)) if scored else DASH for scored in columns))
@@ -139,7 +139,7 @@ def _final_line(result: CheckResult) -> Text:
     scored = result.chosen
     if scored.final_score is None:
         return _text(f"No final score, {result.scoring} scoring: {_reason(scored)}", "bold red")
-    line = _text(f"Final score, {result.scoring} scoring: {written(scored.final_score)}",
+    line = _text(f"Final score, {result.scoring} scoring: {format_value(scored.final_score)}",
                  "bold green")
     if result.unpublished_weights:
         line.stylize("bold red")
@@ -155,7 +155,7 @@ def _weights_panel(files: Sequence[str]) -> Panel:
     from rich.panel import Panel
 
     return Panel(
-        _text(f"unpublished weights: {', '.join(map(plain, files))}. "
+        _text(f"unpublished weights: {', '.join(map(printable, files))}. "
               "These numbers compare to nothing.", "bold white on red"),
         border_style="bold red", style="on red",
     )
@@ -195,4 +195,4 @@ def _text(content: str, style: str = "") -> Text:
     # As Text, because names may hold brackets, which Rich would take for markup.
     from rich.text import Text
 
-    return Text(plain(content), style, overflow="fold")
+    return Text(printable(content), style, overflow="fold")
