@@ -10,10 +10,10 @@ from PIL import Image
 from jdiff_checker.errors import InputError, UploadError
 from jdiff_checker.inputs.survey import (
     Survey,
+    covered_styles,
     missing_from,
     official_styles,
     refuse_incomplete,
-    styles_of,
     survey,
 )
 from jdiff_checker.result import Problem
@@ -354,7 +354,7 @@ def test_converted(folder):
     )
 
 
-# --- the judge ---------------------------------------------------------------------------------
+# --- completeness ------------------------------------------------------------------------------
 
 
 def test_refusing_lists_every_problem_that_stops_the_scoring(folder):
@@ -384,8 +384,8 @@ def test_a_style_beyond_the_fixed_15_never_stops_the_official_scoring(folder):
     with pytest.raises(UploadError, match="1 problem, so no corrected score"):
         refuse_incomplete(found, Scoring.CORRECTED)
     assert official_styles(found, None) == ("04",)
-    assert styles_of(Scoring.OFFICIAL, found, None) == ("04",)
-    assert styles_of(Scoring.CORRECTED, found, None) == ("04", "15")
+    assert covered_styles(Scoring.OFFICIAL, found, None) == ("04",)
+    assert covered_styles(Scoring.CORRECTED, found, None) == ("04", "15")
 
 
 def test_a_selection_is_what_the_official_scoring_has_then(folder):
@@ -476,6 +476,6 @@ def test_the_real_split_beside_an_upload_of_one_style(tmp_path):
     assert {len(style.prompts) for style in found.styles} == {25}
     assert {problem.kind for problem in found.problems} == {"missing-style"}
     assert len(missing_from(found, Scoring.OFFICIAL, official_styles(found, None))) == 14
-    assert len(missing_from(found, Scoring.CORRECTED, styles_of(
+    assert len(missing_from(found, Scoring.CORRECTED, covered_styles(
         Scoring.CORRECTED, found, None))) == 27
     assert survey(tmp_path, gt, styles=["4"]).problems == ()

@@ -23,7 +23,7 @@ from jdiff_checker.scoring import ALL_METRICS, Metric, Scoring, final_score
 
 
 @dataclass(frozen=True)
-class Texts:
+class TextFeatures:
     """What the text sides of the CLIP networks contribute."""
 
     prompts: Sequence[str] = ()
@@ -44,7 +44,7 @@ class ScoredStyle:
 
 
 def score_style(
-    style: SurveyedStyle, features: StyleFeatures, texts: Texts, scorings: Iterable[Scoring]
+    style: SurveyedStyle, features: StyleFeatures, texts: TextFeatures, scorings: Iterable[Scoring]
 ) -> ScoredStyle:
     """Score one style; `scorings` are those that cover it."""
     references = [_reference(picture) for picture in style.references]
@@ -119,7 +119,7 @@ def _reference(picture: Picture) -> ReferenceImage:
 
 
 def _image(
-    image: UploadImage, references: Sequence[Picture], features: StyleFeatures, texts: Texts
+    image: UploadImage, references: Sequence[Picture], features: StyleFeatures, texts: TextFeatures
 ) -> ImageScores:
     picture = image.picture
     vectors = {metric: known[picture.sha256] for metric, known in features.vectors.items()}

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from jdiff_checker.aggregation import ScoredStyle, Texts, clip_r_labels, score_all, score_style
+from jdiff_checker.aggregation import (
+    ScoredStyle,
+    TextFeatures,
+    clip_r_labels,
+    score_all,
+    score_style,
+)
 from jdiff_checker.environment import require_torch
 from jdiff_checker.errors import InputError
 from jdiff_checker.features.cache import FeatureCache
@@ -23,7 +29,13 @@ from jdiff_checker.features.extraction import Extraction
 from jdiff_checker.features.networks import networks
 from jdiff_checker.files import user_cache
 from jdiff_checker.inputs.prompts import prompts_of_split, read_prompt_list
-from jdiff_checker.inputs.survey import Survey, missing_from, refuse_incomplete, styles_of, survey
+from jdiff_checker.inputs.survey import (
+    Survey,
+    covered_styles,
+    missing_from,
+    refuse_incomplete,
+    survey,
+)
 from jdiff_checker.metrics import clip_iqa, clip_r
 from jdiff_checker.metrics.lpips import SqueezeNetLpips
 from jdiff_checker.result import CheckResult, Problem, ScoringResult, WeightsRecord
@@ -208,7 +220,7 @@ def _read_inputs(
         on_progress=lambda done, total: on_progress("Looking over the files", done, total),
     )
     on_problems(seen.problems)
-    covered = {each: styles_of(each, seen, request.styles) for each in Scoring}
+    covered = {each: covered_styles(each, seen, request.styles) for each in Scoring}
     if not covered[request.scoring]:
         raise InputError(
             f"{gt}: none of the official checker's styles 00 to 14. Name the styles with --styles, "
@@ -272,16 +284,16 @@ def _score_all(
     }
 
 
-def _texts(extraction: Extraction, metrics: Sequence[Metric], inputs: _Inputs) -> Texts:
+def _texts(extraction: Extraction, metrics: Sequence[Metric], inputs: _Inputs) -> TextFeatures:
     """Embed the anchors of CLIP-IQA and the prompts of CLIP-R, as far as asked for."""
     anchors = None
     if Metric.CLIP_IQA in metrics:
         embedded = extraction.texts(Metric.CLIP_IQA, clip_iqa.ANCHORS)
         anchors = np.stack([embedded[anchor] for anchor in clip_iqa.ANCHORS])
     if Metric.CLIP_R not in metrics:
-        return Texts(anchors=anchors)
+        return TextFeatures(anchors=anchors)
     labels = list(dict.fromkeys([*inputs.prompts, *clip_r_labels(inputs.survey.styles)]))
-    return Texts(inputs.prompts, extraction.texts(Metric.CLIP_R, labels),
+    return TextFeatures(inputs.prompts, extraction.texts(Metric.CLIP_R, labels),
                  extraction.logit_scale(), anchors)
 
 

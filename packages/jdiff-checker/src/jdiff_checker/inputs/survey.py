@@ -136,7 +136,7 @@ def _survey_style(
     if prompts and files.upload.images:
         problems.missing_images(found.missing, len(prompts))
         problems.duplicates(found.duplicates)
-        problems.extra_images(found.strangers)
+        problems.extra_images(found.unmatched)
     problems.wrong_sizes(pictures)
     return SurveyedStyle(files.style, prompts, references, found.images)
 
@@ -202,7 +202,7 @@ class Matching:
     """Prompts that not even an unreadable file is there for."""
     duplicates: tuple[tuple[Path, str], ...]
     """Files whose prompt has another file already, each with the prompt and that file."""
-    strangers: tuple[Path, ...]
+    unmatched: tuple[Path, ...]
     """Readable files that no prompt is known for."""
 
 
@@ -224,19 +224,19 @@ def match(
             taken.setdefault(prompt, path)
     owners = {path: prompt for prompt, path in taken.items()}
     duplicates: list[tuple[Path, str]] = []
-    strangers: list[Path] = []
+    unmatched: list[Path] = []
     for path in files:
         prompt = by_key.get(prompt_key(path.stem))
         if prompt is None:
             if path in readable:
-                strangers.append(path)
+                unmatched.append(path)
         elif taken[prompt] != path:
             duplicates.append((path, f"{prompt} beside {taken[prompt].name}"))
     return Matching(
         images=tuple(UploadImage(one, owners.get(one.path)) for one in pictures),
         missing=tuple(prompt for prompt in prompts if prompt not in taken),
         duplicates=tuple(duplicates),
-        strangers=tuple(strangers),
+        unmatched=tuple(unmatched),
     )
 
 
@@ -250,7 +250,7 @@ def official_styles(survey: Survey, selected: Sequence[str] | None) -> tuple[str
     )
 
 
-def styles_of(
+def covered_styles(
     scoring: Scoring, survey: Survey, selected: Sequence[str] | None
 ) -> tuple[str, ...]:
     """The styles of a scoring; the corrected one has all that were surveyed."""
