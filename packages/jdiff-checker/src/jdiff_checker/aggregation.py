@@ -1,4 +1,4 @@
-"""From features to scores: per image, per style, and over all styles under both scorings."""
+"""Aggregates features into scores: per image, per style, and over all styles of a scoring."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ from jdiff_checker.scoring import ALL_METRICS, Metric, Scoring, final_score
 
 @dataclass(frozen=True)
 class TextFeatures:
-    """What the text sides of the CLIP networks contribute."""
+    """Features of texts, by the two CLIP networks."""
 
     prompts: Sequence[str] = ()
     """CLIP-R's list, in lower case."""
     prompt_embeddings: Mapping[str, Vector] = field(default_factory=dict)
+    """Unit embedding of each prompt."""
     logit_scale: float = 1.0
+    """Learned factor on CLIP-R's cosines."""
     anchors: Vector | None = None
-    """CLIP-IQA's two anchors, (2, D)."""
+    """Unit embeddings of CLIP-IQA's two anchors, (2, D)."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class ScoredStyle:
 def score_style(
     style: SurveyedStyle, features: StyleFeatures, texts: TextFeatures, scorings: Iterable[Scoring]
 ) -> ScoredStyle:
-    """Score one style; `scorings` are those that cover it."""
+    """Score one style under `scorings`, the scorings that cover the style."""
     references = [_reference(picture) for picture in style.references]
     images = [_image(image, style.references, features, texts) for image in style.images]
     fid_vectors = features.vectors.get(Metric.FID, {})
@@ -73,7 +75,7 @@ def score_all(
     incomplete: list[str],
     notes: list[str],
 ) -> ScoringResult:
-    """The result of one scoring over those of its styles that have images, in their order."""
+    """Combine the styles of one scoring into its result; styles without images are left out."""
     styles = [style for style in styles if _counted(style.scores.images, scoring)]
     means = [style.scores.means[scoring] for style in styles]
     images = [image for style in styles for image in _counted(style.scores.images, scoring)]
@@ -106,7 +108,7 @@ def score_all(
 
 
 def clip_r_labels(styles: Iterable[SurveyedStyle]) -> list[str]:
-    """Every prompt that CLIP-R looks for, under both scorings."""
+    """The prompt that each image should show, under both scorings."""
     return [
         label for style in styles for image in style.images
         for label in clip_r.labels(image.picture.name, image.prompt).values()
@@ -159,7 +161,7 @@ def _image(
 
 
 def _counted(images: Sequence[ImageScores], scoring: Scoring) -> list[ImageScores]:
-    """What a scoring counts: every file, or the images of prompts (quirk 7)."""
+    """The images that a scoring counts: all files, or those with a prompt (quirk 7)."""
     return [image for image in images
             if scoring is Scoring.OFFICIAL or image.prompt is not None]
 

@@ -1,4 +1,4 @@
-"""The whole check, from two folders to a typed result."""
+"""The complete check, from two folders to a typed result."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     import torch
 
 OnProgress = Callable[[str, int, int], None]
-"""Told what is going on, how much of it is done, and how much there is."""
+"""Called with the current phase, the number of finished items, and their total."""
 
 _Member = TypeVar("_Member", Metric, Scoring)
 _Text = TypeVar("_Text", bound=str)
@@ -83,11 +83,11 @@ class CheckRequest:
 
 @dataclass(frozen=True)
 class _Inputs:
-    """The files of a check, read and found complete enough to score."""
+    """The surveyed images and the prompts of a check."""
 
     survey: Survey
     styles: dict[Scoring, tuple[str, ...]]
-    """The styles that each scoring covers."""
+    """Names of the styles that each scoring covers."""
     prompts: tuple[str, ...]
     """CLIP-R's list, in lower case."""
     prompts_from: str
@@ -113,26 +113,28 @@ def check(
 ) -> CheckResult:
     """Score an upload against a split, as track 2 of the 4th Jittor AI challenge does.
 
-    Both scorings are computed; `scoring` says whose completeness is insisted on and whose final
-    score `result.final_score` is. Nothing is downloaded.
+    Both scorings are computed. `scoring` selects one of them: the upload must be complete for this
+    scoring, and `result.final_score` is its final score. Nothing is downloaded.
 
     Args:
-        upload: holds `<NN>/<Prompt>.png`.
-        gt: the split: `<NN>/images/*` and `<NN>/prompt.json`.
+        upload: folder with `<NN>/<Prompt>.png`.
+        gt: folder of the split, with `<NN>/images/*` and `<NN>/prompt.json`.
         scoring: `official` or `corrected`; see `QUIRKS`.
         metrics: some of `dino`, `hist`, `fid`, `lpips`, `clip-iqa`, `clip-r`. Only all six together
             make a final score.
         styles: folders to score instead of the scoring's own choice.
-        prompts: CLIP-R's list, one a line; the default is every prompt of the split.
+        prompts: file with CLIP-R's list, one prompt per line; the default is every prompt of the
+            split.
         weights: the weights folder; the default is `JDIFF_WEIGHTS` or a folder in the user's cache.
-        allow_missing: score what is there instead of refusing an incomplete upload.
-        allow_unpublished_weights: accept other weights than the published; the result is marked.
+        allow_missing: score the images that are present instead of refusing an incomplete upload.
+        allow_unpublished_weights: accept weights that are not the published files; the result is
+            marked.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        workers: decoding threads; the default is the number of CPUs, 8 at most.
-        cache: file of features from earlier checks; the default is in the user's cache folder.
+        workers: number of decoding threads; the default is the number of CPUs, at most 8.
+        cache: file that keeps features between checks; the default is in the user's cache folder.
         use_cache: False neither reads nor writes that file.
-        on_problems: shown what was found odd or missing, before anything is scored or refused.
-        on_progress: told how far the check is.
+        on_problems: called with the problems found, before anything is scored or refused.
+        on_progress: called with the phase, the number of finished items and their total.
 
     Returns:
         Scores of every image, style and scoring; ranges and directions are with `Components`.
@@ -213,7 +215,7 @@ def _read_inputs(
     request: CheckRequest, on_problems: Callable[[Sequence[Problem]], None],
     on_progress: OnProgress,
 ) -> _Inputs:
-    """Survey the images and read the prompts; refuse what cannot be scored."""
+    """Survey the images and read the prompts; refuse an upload that cannot be scored."""
     gt = request.gt
     seen = survey(
         request.upload, gt, styles=request.styles, workers=request.workers,
@@ -241,7 +243,7 @@ def _score_styles(
     request: CheckRequest, inputs: _Inputs, weights: Path, records: list[WeightsRecord],
     place: torch.device, on_progress: OnProgress,
 ) -> dict[str, ScoredStyle]:
-    """Compute or look up the features of every style, and score each from its own."""
+    """Extract the features of every style, and score the style from them."""
     styles = inputs.survey.styles
     total = sum(len(style.references) + len(style.images) for style in styles)
     done = 0
@@ -285,7 +287,7 @@ def _score_all(
 
 
 def _texts(extraction: Extraction, metrics: Sequence[Metric], inputs: _Inputs) -> TextFeatures:
-    """Embed the anchors of CLIP-IQA and the prompts of CLIP-R, as far as asked for."""
+    """Embed the anchors of CLIP-IQA and the prompts of CLIP-R, if these metrics are computed."""
     anchors = None
     if Metric.CLIP_IQA in metrics:
         embedded = extraction.texts(Metric.CLIP_IQA, clip_iqa.ANCHORS)

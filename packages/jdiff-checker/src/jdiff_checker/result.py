@@ -39,10 +39,10 @@ class Components(_Record):
 
 
 class ClipR(_Record):
-    """Whether an image's own prompt is among the five likeliest of the list."""
+    """CLIP-R of one image: whether its own prompt is among the five likeliest of the list."""
 
     label: str
-    """The prompt looked for, in lower case."""
+    """The image's own prompt, in lower case."""
     correct: bool
     top5: list[tuple[str, float]]
     """The five likeliest prompts with their probabilities, likeliest first."""
@@ -52,14 +52,14 @@ class ImageScores(_Record):
     """One generated image."""
 
     file: str
-    """Its name inside the style's folder of the upload."""
+    """File name inside the style's folder of the upload."""
     prompt: str | None
-    """The split's prompt it belongs to; None for an extra image."""
+    """The matching prompt of the split; None for an extra image."""
     sha256: str
     width: int
     height: int
     converted_from: str | None = None
-    """Pillow's mode of a file that was not RGB."""
+    """Pillow's mode of the file; None if the file is RGB."""
     dino: float | None = None
     """Mean of `dino_pairs`."""
     dino_pairs: dict[str, float] = Field(default_factory=dict)
@@ -86,13 +86,13 @@ class ReferenceImage(_Record):
 class StyleScores(_Record):
     """One style: its references, its images, and its means under both scorings.
 
-    A style's own FID compares its few images alone; it says something beside other styles' values
-    only. A scoring that leaves the style out (quirk 5) has no entry in `means`.
+    The FID of one style compares few images; the value has a meaning only beside the values of
+    other styles. A scoring that leaves the style out (quirk 5) has no entry in `means`.
     """
 
     style: str
     prompts: int
-    """How many prompts the split has for it."""
+    """Number of prompts of the style."""
     references: list[ReferenceImage]
     images: list[ImageScores]
     means: dict[Scoring, Components]
@@ -107,45 +107,45 @@ class ScoringResult(_Record):
     components: Components
     final_score: float | None
     no_final_because: str | None = None
-    """Why there is no final score; None when there is one."""
+    """Reason for a missing final score; None if there is a final score."""
     incomplete: list[str] = Field(default_factory=list)
-    """What was missing from the upload, one sentence each; empty when all was there."""
+    """Missing parts of the upload, one sentence each; empty for a complete upload."""
     notes: list[str] = Field(default_factory=list)
-    """What this scoring does about each quirk."""
+    """Treatment of each quirk, one sentence each."""
 
 
 class Problem(_Record):
-    """Something about the upload or the references that a person should know before the score."""
+    """A problem of the upload or of the references, reported before the score."""
 
     kind: str
     style: str | None
     file: str | None
     message: str
     stops: list[Scoring] = Field(default_factory=list)
-    """The scorings that a strict check refuses because of it."""
+    """Scorings that a strict check refuses because of this problem."""
 
 
 class WeightsRecord(_Record):
-    """One file of weights that was used."""
+    """A weights file that a check used."""
 
     file: str
-    """Its path inside the weights folder."""
+    """Path inside the weights folder."""
     sha256: str
     published: bool
-    """Whether this is the file the metric is defined with."""
+    """True for the file that defines the metric."""
 
 
 class CheckResult(_Record):
-    """Everything a check found out; see `check`."""
+    """The complete result of a check; see `check`."""
 
     schema_version: int = 1
     scoring: Scoring
-    """The scoring that was asked for."""
+    """The selected scoring."""
     metrics: list[str]
     upload: str
     gt: str
     official: ScoringResult | None
-    """None when the split has none of the official styles."""
+    """None if the split has none of the official styles."""
     corrected: ScoringResult
     styles: list[StyleScores]
     problems: list[Problem]
@@ -161,7 +161,7 @@ class CheckResult(_Record):
 
     @property
     def chosen(self) -> ScoringResult:
-        """The result of the scoring that was asked for."""
+        """The result of the selected scoring."""
         if self.scoring is Scoring.OFFICIAL:
             assert self.official is not None
             return self.official
@@ -169,20 +169,20 @@ class CheckResult(_Record):
 
     @property
     def final_score(self) -> float | None:
-        """The final score of the scoring that was asked for."""
+        """The final score of the selected scoring."""
         return self.chosen.final_score
 
     @property
     def unpublished_weights(self) -> list[str]:
-        """Files of weights that are not the published ones; scores from them compare to nothing."""
+        """Weights files that are not the published ones; their scores are not comparable."""
         return [record.file for record in self.weights if not record.published]
 
     def image_path(self, style: str, file: str) -> Path:
-        """Where a generated image lies."""
+        """Path of a generated image."""
         return Path(self.upload) / style / file
 
     def reference_path(self, style: str, file: str) -> Path:
-        """Where a reference image lies."""
+        """Path of a reference image."""
         return Path(self.gt) / style / "images" / file
 
 
@@ -202,7 +202,7 @@ def read_result(path: Path) -> CheckResult:
     """Read a `result.json` that `write_result` wrote.
 
     Raises:
-        InputError: there is no such file, or it is something else.
+        InputError: the file is missing, or is not a result.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -222,9 +222,9 @@ def read_result(path: Path) -> CheckResult:
 
 
 def official_keys(result: CheckResult) -> dict[str, Any]:
-    """The content of the official checker's own `result.json`, for the metrics there are.
+    """The keys of the official checker's `result.json`, for the computed metrics.
 
-    Its schema: per-pair lists for DINO, per-style numbers for the histogram, top-5 lists for
+    Schema: per-pair lists for DINO, per-style numbers for the histogram, top-5 lists for
     CLIP-R, and a total each.
     """
     scored = result.official

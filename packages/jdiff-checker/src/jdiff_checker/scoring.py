@@ -12,14 +12,14 @@ OFFICIAL_STYLES = tuple(f"{number:02d}" for number in range(15))
 
 
 class Scoring(StrEnum):
-    """Which computation the numbers come from."""
+    """The two computations of the score."""
 
     OFFICIAL = "official"
     CORRECTED = "corrected"
 
 
 class Metric(StrEnum):
-    """The six components of the score, under the names `--metrics` takes."""
+    """The six components of the score; the values are the names that `--metrics` accepts."""
 
     DINO = "dino"
     HIST = "hist"
@@ -35,7 +35,7 @@ class Metric(StrEnum):
 
     @property
     def label(self) -> str:
-        """How tables and charts call it."""
+        """Name in tables and charts."""
         return {"dino": "DINO", "hist": "Hist", "fid": "FID", "lpips": "LPIPS",
                 "clip-iqa": "CLIP-IQA", "clip-r": "CLIP-R"}[self.value]
 
@@ -50,14 +50,14 @@ ALL_METRICS = tuple(Metric)
 
 @dataclass(frozen=True)
 class Quirk:
-    """One deviation of the official code from what its metric is meant to be."""
+    """A deviation of the official code from the definition of a metric."""
 
     number: int
     subject: str
     official: str
     corrected: str
     metric: Metric | None = None
-    """The metric it belongs to; None for one that concerns all."""
+    """The affected metric; None if all are affected."""
 
 
 QUIRKS = (
@@ -107,7 +107,7 @@ def final_score(
         clip_r: share of images whose prompt is among the five likeliest, 0 to 1, higher is better.
 
     Returns:
-        The final score; 1 is what a perfect result would reach.
+        The final score; 1 for a perfect result.
     """
     style = style_factor(dino=dino, hist=hist, lpips=lpips)
     text_and_quality = 0.5 * clip_r + 0.4 * (20 - min(fid, 20)) / 20 + 0.1 * clip_iqa
@@ -115,7 +115,10 @@ def final_score(
 
 
 def style_factor(*, dino: float | None, hist: float | None, lpips: float | None) -> float:
-    """The formula's first factor, 0.2 DINO + 0.4 Hist + 0.4 (1 - LPIPS), of those there are."""
+    """The first factor of the formula, 0.2 DINO + 0.4 Hist + 0.4 (1 - LPIPS).
+
+    A metric without a value is left out.
+    """
     style = 0.0
     if dino is not None:
         style += 0.2 * dino
@@ -128,7 +131,7 @@ def style_factor(*, dino: float | None, hist: float | None, lpips: float | None)
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """A published result on a split of the challenge: its components and its final score."""
+    """A published result on a split of the challenge: components and final score."""
 
     name: str
     split: str
@@ -139,7 +142,7 @@ class PublishedRow:
     clip_iqa: float
     clip_r: float
     final: float
-    """As printed; its digits are all that was published."""
+    """Final score, with all published digits."""
 
 
 PUBLISHED = (

@@ -1,4 +1,4 @@
-"""`jdiff-check --upload out/ --gt data/B`: the score."""
+"""`jdiff-check --upload out/ --gt data/B`: computes the score."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def run_check(
 
 @contextmanager
 def _logged_to(path: Path) -> Iterator[None]:
-    """Append what the package logs to `path` while the block runs, its failure included."""
+    """Append the log messages of the block to `path`, also the error that ends the block."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.FileHandler(path, encoding="utf-8")

@@ -16,13 +16,13 @@ from jdiff_checker.scoring import ALL_METRICS, Metric
 
 EXIT_FAILED = 1
 EXIT_STOPPED = 130
-"""What shells report for a program that Ctrl-C ended."""
+"""Exit code that shells report for a program that Ctrl-C ended."""
 
 P = ParamSpec("P")
 
 
 def guarded(command: Callable[P, None]) -> Callable[P, None]:
-    """A command that turns every exception into a message on stderr and an exit code."""
+    """Wrap a command so that every exception becomes a message on stderr and an exit code."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:

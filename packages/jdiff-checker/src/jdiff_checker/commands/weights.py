@@ -1,4 +1,4 @@
-"""`jdiff-check weights`: getting the files the metrics are defined with, and looking at them."""
+"""`jdiff-check weights`: downloads, lists and verifies the weights of the metrics."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 weights_app = typer.Typer(
     name="weights",
-    help="The published weights the metrics need: fetch, list and verify them.",
+    help="Download, list and verify the published weights of the metrics.",
     no_args_is_help=True,
 )
 
 Folder = Annotated[
     Path | None,
     typer.Option("--dir", metavar="DIR", show_default=False,
-                 help="The folder of the weights. Without it JDIFF_WEIGHTS, else "
+                 help="Folder of the weights. Default: JDIFF_WEIGHTS, else "
                       "~/.cache/jdiff-checker/weights."),
 ]
 Metrics = Annotated[
     str | None,
     typer.Option("--metrics", metavar="A,B", show_default=False,
                  help="Only the weights of these metrics: dino, fid, lpips, clip-iqa, clip-r "
-                      "(hist needs none). Without it all."),
+                      "(hist needs none). Default: all."),
 ]
 
 
@@ -41,22 +41,22 @@ def fetch_weights(
     folder: Folder = None,
     metrics: Metrics = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Overwrite files that are not the published ones."),
+        bool, typer.Option("--replace", help="Overwrite files that are not the published files."),
     ] = False,
 ) -> None:
-    """Download the weights that are not there yet; an interrupted download is resumed."""
+    """Download the missing weights; an interrupted download is resumed."""
     place, files = _chosen(folder, metrics)
     fetch_with_progress(place, files, replace=replace)
 
 
 def list_weights(folder: Folder = None, metrics: Metrics = None) -> None:
-    """Show which weights are needed, where they come from, and whether they are there."""
+    """List the needed weights: origin, size, SHA-256, and whether each file is present."""
     place, files = _chosen(folder, metrics)
     print_states(place, files, afresh=False)
 
 
 def verify_weights(folder: Folder = None, metrics: Metrics = None) -> None:
-    """Read all weights anew; exit code 0 if each is the published one, else 2."""
+    """Read all weights again; exit code 0 if each is the published file, else 2."""
     verify(*_chosen(folder, metrics))
 
 
@@ -94,7 +94,7 @@ def fetch_with_progress(
 
 
 def verify(folder: WeightsFolder, files: Sequence[WeightsFile]) -> None:
-    """Show the state of all files, read anew.
+    """Read all files again and show their state.
 
     Raises:
         WeightsError: files are missing or not the published ones.
@@ -108,7 +108,7 @@ def verify(folder: WeightsFolder, files: Sequence[WeightsFile]) -> None:
 def print_states(
     folder: WeightsFolder, files: Sequence[WeightsFile], *, afresh: bool
 ) -> None:
-    """Print a table of the files and what was found of them."""
+    """Print a table of the files and their state; `afresh` reads each file again."""
     from rich.console import Console
 
     states = []
@@ -128,7 +128,7 @@ def _table(states: Sequence[tuple[WeightsFile, FileState]]) -> Table:
     from jdiff_checker.weights.published import size_text
 
     table = Table(box=box.SIMPLE_HEAD)
-    # A path that does not fit is folded: one that is cut could not be copied.
+    # A path that does not fit is folded; a path that is cut could not be copied.
     table.add_column("file, from where", overflow="fold")
     for heading in ("size", "metrics", "sha256", "state"):
         table.add_column(heading, no_wrap=True)

@@ -1,4 +1,4 @@
-"""Where the networks run, and how many images at a time."""
+"""Device and batch size of the networks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     import torch
 
 _BYTES_AN_IMAGE = 600 * 2**20
-"""What the hungriest network (CLIP RN50 at 512 x 512, twice) needs for one image, rounded up."""
+"""Memory for one image in the largest network (CLIP RN50 at 512 x 512, twice), rounded up."""
 _MOST = {"cpu": 8, "cuda": 64}
-"""Larger batches gain nothing: measured on CPUs, and a GPU is full long before."""
+"""Largest batches; on CPUs larger ones are measured not to be faster, and a GPU is full before."""
 _NAMES = "Use auto, cpu, cuda or cuda:N."
 
 
@@ -51,7 +51,7 @@ def exact_arithmetic() -> None:
 
 
 def batch_size(device: torch.device) -> int:
-    """How many images to run at once in half of the memory that is free now."""
+    """Number of images whose computation fits into half of the free memory."""
     import psutil
     import torch
 

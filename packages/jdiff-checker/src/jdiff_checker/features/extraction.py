@@ -1,8 +1,8 @@
-"""One pass over the images: each is decoded once and goes through each network once.
+"""Extraction of features: each image is decoded once and goes through each network once.
 
-Styles are worked off one after the other in small batches, and only vectors are kept, so memory
-does not grow with their number. What the cache knows is not computed again; with all of it known no
-network is even loaded.
+Styles are processed one after the other in small batches, and only vectors are kept, so memory does
+not grow with the number of styles. Features in the cache are not computed again; if all are there,
+no network is loaded.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     import torch
 
 _LOGIT_SCALE = "logit_scale"
-_OF_IMAGES_ALONE = (Metric.CLIP_IQA, Metric.CLIP_R)
-"""What these metrics say of an image, they say without a reference."""
+_WITHOUT_REFERENCES = (Metric.CLIP_IQA, Metric.CLIP_R)
+"""Metrics of an image alone."""
 
 
 @dataclass
 class StyleFeatures:
-    """What the metrics need of one style's images and references, by SHA-256 of their files.
+    """Features of one style's images and references, by the SHA-256 of the files.
 
     References have no vectors for CLIP-IQA and CLIP-R, which look at images alone.
     """
@@ -47,9 +47,9 @@ class Extraction:
     """Computes features with `networks`, through `cache`.
 
     Args:
-        batch: images that are decoded and sent through the networks together.
-        workers: threads that decode and resize.
-        on_images: told how many images were finished each time some are.
+        batch: number of images that are decoded and sent through the networks together.
+        workers: number of threads that decode and resize.
+        on_images: called with the number of images that were finished since the last call.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class _StyleExtraction:
         self._features = StyleFeatures()
 
     def features(self) -> StyleFeatures:
-        """Look up what the cache knows, compute the rest, and add that to the cache."""
+        """Look up the features in the cache, compute the others, and add those to the cache."""
         self._look_up()
         compared = {reference for _, reference in self._unmeasured()}
         for part, embedded in self._pass(self._references, compared):
@@ -193,7 +193,7 @@ class _StyleExtraction:
         everything = self._own | {reference.sha256 for reference in self._references}
         for metric, network in networks.items():
             if metric is not Metric.LPIPS:
-                needed = self._own if metric in _OF_IMAGES_ALONE else everything
+                needed = self._own if metric in _WITHOUT_REFERENCES else everything
                 self._features.vectors[metric] = cache.get(network.key, needed)
         if self._pairs:
             known = cache.get(networks[Metric.LPIPS].key, map("|".join, self._pairs))
@@ -208,7 +208,7 @@ class _StyleExtraction:
         """The metrics that need a vector of a picture and have none."""
         return [metric for metric, known in self._features.vectors.items()
                 if sha256 not in known
-                and (sha256 in self._own or metric not in _OF_IMAGES_ALONE)]
+                and (sha256 in self._own or metric not in _WITHOUT_REFERENCES)]
 
     def _pass(
         self, pictures: Sequence[Picture], compared: Collection[str]

@@ -1,4 +1,4 @@
-"""The networks that the chosen metrics need, loaded only when something has to be computed."""
+"""The networks of the metrics: their cache keys, and loading on first use."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     import torch
 
 _RECIPE = 1
-"""Goes up when a preprocessing or a network's code changes what comes out."""
+"""Version of the preprocessing and network code; raised when their output changes."""
 
 
 @dataclass
 class Network:
-    """One network: its cache key, known without loading it, and the loaded thing on first use.
+    """A network that is loaded on first use; the cache key is known before.
 
-    Equal keys promise equal vectors: they name weights, preprocessing, libraries and device.
+    Equal keys mean equal vectors: a key names weights, preprocessing, libraries and device.
     """
 
     metric: Metric
@@ -47,7 +47,7 @@ def networks(
 ) -> dict[Metric, Network]:
     """A network for each metric, over the files of `folder`; `weights` are their hashes.
 
-    `on_load` is told the metric's name when its network is loaded, which takes seconds.
+    `on_load` is called with a name before a network is loaded, which takes seconds.
     """
     hashes = {record.file: record.sha256 for record in weights}
 
@@ -110,4 +110,4 @@ _KINDS: dict[Metric, tuple[tuple[str, ...], _Load]] = {
     Metric.CLIP_IQA: (("torch", "open_clip_torch"), _clip_rn50),
     Metric.CLIP_R: (("torch", "open_clip_torch", "pillow"), _clip_vit),
 }
-"""What a metric's numbers depend on besides its weights, and how its network is loaded."""
+"""Libraries that affect the numbers of a metric, and the function that loads its network."""

@@ -1,1 +1,1 @@
-"""Reads and checks what is scored: the upload, the split, the prompt lists."""
+"""Reads and checks the inputs: the upload, the split, the prompt lists."""

@@ -16,7 +16,7 @@ _NUMBER = re.compile("[0-9]+")
 
 
 def entries(folder: Path) -> list[Path]:
-    """What lies in `folder`, hidden things left out, by name.
+    """The entries of `folder`, without hidden ones, sorted by name.
 
     Raises:
         InputError: the folder cannot be read.
@@ -32,13 +32,13 @@ def entries(folder: Path) -> list[Path]:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders in `folder`, hidden ones left out, by name."""
+    """The folders in `folder`, without hidden ones, sorted by name."""
     return [path for path in entries(folder) if path.is_dir()]
 
 
 def looks_like_style(folder: Path) -> bool:
-    """Whether it has what a style of a split has: references or prompts."""
-    # os.path says False of what may not be looked at, where pathlib raises.
+    """True if the folder holds references or prompts, as a style of a split does."""
+    # Without permission, os.path returns False and pathlib raises.
     return os.path.isdir(folder / REFERENCES) or os.path.isfile(folder / PROMPT_FILE)
 
 
@@ -55,13 +55,16 @@ def style_folders(split: Path) -> list[Path]:
 
 
 def same_number(one: str, other: str) -> bool:
-    """Whether both names are one number, as 4 and 04 are."""
+    """True if both names are the same number, as 4 and 04."""
     return bool(_NUMBER.fullmatch(one) and _NUMBER.fullmatch(other)) and int(one) == int(other)
 
 
 @dataclass(frozen=True)
 class FolderFiles:
-    """A folder's content by name, without hidden things; `others` are folders and other files."""
+    """Entries of a folder, without hidden ones, sorted by name.
+
+    `others` are folders, and files that are no images.
+    """
 
     exists: bool
     images: tuple[Path, ...]
@@ -70,7 +73,7 @@ class FolderFiles:
 
 @dataclass(frozen=True)
 class StyleFiles:
-    """One style on both sides."""
+    """Files of one style, in the split and in the upload."""
 
     style: str
     references: FolderFiles
@@ -94,7 +97,7 @@ def list_style(upload: Path, gt: Path, style: str) -> StyleFiles:
 
 
 def list_folder(folder: Path) -> FolderFiles:
-    """List a folder; one that is not there is listed as empty.
+    """List a folder; a missing folder has no entries.
 
     Raises:
         InputError: the folder cannot be read.
@@ -102,6 +105,6 @@ def list_folder(folder: Path) -> FolderFiles:
     if not os.path.isdir(folder):
         return FolderFiles(False, (), ())
     found = entries(folder)
-    # A link to nowhere with the name of an image stays in: inspecting it tells what is wrong.
+    # A broken link with the name of an image stays in the list: `inspect` reports the reason.
     images = tuple(path for path in found if is_image_name(path) and not path.is_dir())
     return FolderFiles(True, images, tuple(path for path in found if path not in images))

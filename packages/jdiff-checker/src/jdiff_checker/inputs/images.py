@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
-"""Files with other suffixes are not taken for images; the suffix may be in any case."""
+"""Suffixes of images, in any case; other files are not images."""
 
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
-"""What a file may hold, whatever its suffix. Pillow's other readers, some of which start programs,
-stay out of the reach of an upload."""
+"""Accepted formats, whatever the suffix. Some of Pillow's other readers start programs: an upload
+must not reach them."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What is known of an image file without its pixels.
+    """Facts about an image file, without its pixels.
 
-    `sha256` is of the file's bytes, `width` and `height` are in pixels, `mode` is Pillow's name for
-    how the file stores its pixels.
+    `sha256` is the hash of the file, `width` and `height` are in pixels, `mode` is Pillow's name of
+    the stored pixel format.
     """
 
     path: Path
@@ -53,7 +53,7 @@ class Picture:
 
 
 def is_image_name(path: Path) -> bool:
-    """Whether the suffix is that of an image."""
+    """True if the suffix is that of an image."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
@@ -102,7 +102,7 @@ def _read(path: Path) -> bytes:
 
 @contextmanager
 def _opened(path: Path, data: bytes) -> Iterator[ImageFile]:
-    """Pillow's image of `data`; whatever fails in the block becomes an error that names `path`."""
+    """Pillow's image of `data`; any exception in the block becomes an error that names `path`."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -111,7 +111,7 @@ def _opened(path: Path, data: bytes) -> Iterator[ImageFile]:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             yield image
     except MemoryError:
-        # This says something about the machine, not about the file.
+        # The machine is at fault, not the file.
         raise
     except UnidentifiedImageError as error:
         raise UploadError(
@@ -127,7 +127,7 @@ def _opened(path: Path, data: bytes) -> Iterator[ImageFile]:
 
 
 def _check_whole(image: ImageFile) -> None:
-    """Let Pillow read `image` to its end; it cannot be used afterwards.
+    """Let Pillow read `image` to its end; the image cannot be used afterwards.
 
     Raises:
         Exception: what Pillow raises over a damaged file or one cut short, of many types.
@@ -137,7 +137,7 @@ def _check_whole(image: ImageFile) -> None:
     elif not image.tile:
         raise ValueError("it has no pixels")
     else:
-        # Checks the sum of every chunk, the last included, which `load` never reads.
+        # Checks every chunk, also the last one, which `load` never reads.
         image.verify()
 
 

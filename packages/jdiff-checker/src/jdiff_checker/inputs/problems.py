@@ -1,4 +1,4 @@
-"""The wording of every problem a survey finds, and which scorings each one stops."""
+"""Messages about the problems of an upload, and the scorings that each problem stops."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from jdiff_checker.result import Problem
 from jdiff_checker.scoring import Scoring
 
 SIDE = 512
-"""Pixels of a side of the images that the task asks for."""
+"""Side of the images that the task requires, in pixels."""
 _SHOWN = 5
-"""Up to so many like problems of a style are told one by one; more become one."""
+"""Largest number of similar problems of a style that get a message each; more share one."""
 
 
 @dataclass(frozen=True)
 class _Wording:
-    """How a kind is told of one file, of many, and what to do about it."""
+    """Message about a kind of problem: for one file, for many files, and the advice."""
 
     one: str
     many: str
@@ -57,7 +57,7 @@ _WITHOUT_DETAIL_IN_LISTS = ("unreadable", "not-an-image")
 class StyleProblems:
     """Collects the problems of one style.
 
-    `stops` are the scorings that what is missing or broken in this style stops.
+    `stops` are the scorings that a missing or broken file of this style stops.
     """
 
     def __init__(self, style: str, stops: Sequence[Scoring]) -> None:
@@ -65,12 +65,12 @@ class StyleProblems:
         self._style = style
         self._stops = list(stops)
 
-    def missing_style(self, what: str) -> None:
-        """The upload has no image of the style at all; `what` says how so, and the fix."""
-        self._add("missing-style", what, self._stops)
+    def missing_style(self, text: str) -> None:
+        """The upload has no image of the style; `text` gives the reason and the fix."""
+        self._add("missing-style", text, self._stops)
 
     def missing_images(self, prompts: Sequence[str], total: int) -> None:
-        """Prompts, of `total`, without any file."""
+        """Prompts without a file; `total` is the number of all prompts."""
         if not prompts:
             return
         if len(prompts) == 1:
@@ -81,7 +81,7 @@ class StyleProblems:
         self._add("missing-image", text, self._stops)
 
     def no_prompts(self, reason: str | None) -> None:
-        """The split does not say what to draw; `reason` None: there is no file."""
+        """The split has no prompts for the style; without a `reason` the file is missing."""
         if reason is None:
             text = f"no {PROMPT_FILE} in the split, so nobody can say whether images are missing."
             self._add("no-prompts", f'{text} Write one: {{"0": "Ring", "1": "Hotel"}}.',
@@ -96,42 +96,42 @@ class StyleProblems:
                   f"into its folder {self._style}/{REFERENCES}.", self._stops)
 
     def unreadable(self, errors: Sequence[tuple[Path, Exception]], *, references: bool) -> None:
-        """Files that `inspect` refused, with what it said."""
+        """Files that `inspect` refused, with its errors."""
         # The error names the whole path; the problem names the file after the style.
         details = [
             (path, str(error).removeprefix(f"{path}: ").rstrip(".")) for path, error in errors
         ]
-        self._tell("unreadable", details, self._stops, references=references)
+        self._report("unreadable", details, self._stops, references=references)
 
     def duplicates(self, found: Sequence[tuple[Path, str]]) -> None:
-        """Files whose prompt has another file, with the prompt and that file."""
-        self._tell("duplicate-image", found, self._stops)
+        """Second files of a prompt, each with the prompt and the first file."""
+        self._report("duplicate-image", found, self._stops)
 
     def extra_images(self, paths: Sequence[Path]) -> None:
-        """Images of no prompt."""
-        self._tell("extra-image", [(path, "") for path in paths], ())
+        """Images without a prompt."""
+        self._report("extra-image", [(path, "") for path in paths], ())
 
     def not_images(self, paths: Sequence[Path], *, references: bool) -> None:
-        """Files and folders that no image is looked for in."""
+        """Files and folders that are no images."""
         details = [(path, "a folder" if path.is_dir() else "not an image") for path in paths]
-        self._tell("not-an-image", details, (), references=references)
+        self._report("not-an-image", details, (), references=references)
 
     def wrong_sizes(self, pictures: Sequence[Picture]) -> None:
-        """Note those of an upload's images that have not the size of the task."""
-        self._tell("wrong-size", [
+        """Images of the upload that do not have the size of the task."""
+        self._report("wrong-size", [
             (picture.path, _size(picture))
             for picture in pictures if (picture.width, picture.height) != (SIDE, SIDE)
         ], ())
 
     def converted(self, pictures: Sequence[Picture], *, references: bool) -> None:
-        """Note those that are not RGB."""
-        self._tell("converted", [
+        """Pictures that are not RGB."""
+        self._report("converted", [
             (picture.path, picture.converted_from)
             for picture in pictures if picture.converted_from is not None
         ], (), references=references)
 
     def mixed_sizes(self, pictures: Sequence[Picture], *, references: bool) -> None:
-        """Say so if they are not all of one size, which only the official scoring minds."""
+        """Pictures of different sizes, which stop only the official scoring."""
         sizes = Counter(map(_size, pictures))
         if len(sizes) < 2:
             return
@@ -150,7 +150,7 @@ class StyleProblems:
         self.found.append(Problem(kind=kind, style=self._style, file=file,
                                   message=f"{place}: {text}", stops=list(stops)))
 
-    def _tell(
+    def _report(
         self,
         kind: str,
         found: Sequence[tuple[Path, str]],
@@ -176,13 +176,13 @@ class StyleProblems:
 
 
 def extra_style(folder: str) -> Problem:
-    """A folder of the upload that is no style of the split."""
+    """Problem: a folder of the upload is not a style of the split."""
     return Problem(kind="extra-style", style=folder, file=None,
                    message=f"{folder}: the split has no such style, so the folder is left out.")
 
 
 def images_beside_styles(paths: Sequence[Path]) -> list[Problem]:
-    """Images that lie in the upload itself, in no style's folder."""
+    """Problem: images lie directly in the upload, not in the folder of a style."""
     if not paths:
         return []
     names = _listed([path.name for path in paths])

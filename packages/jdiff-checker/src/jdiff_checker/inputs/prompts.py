@@ -1,4 +1,4 @@
-"""Reading prompts: a style's `prompt.json`, a list in a file, and all those of a split."""
+"""Reading prompts: the `prompt.json` of a style, a list in a file, all prompts of a split."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _EXAMPLE = '{"0": "Ring", "1": "Hotel"}'
 
 
 class _Members(list[tuple[str, Any]]):
-    """The members of one JSON object in the order of the file, those with one key included."""
+    """Members of a JSON object in the order of the file, including repeated keys."""
 
 
 def prompt_key(text: str) -> str:
-    """Equal for a prompt and the file stems that may stand for it.
+    """Key that is equal for a prompt and the matching file stems.
 
-    Case and outer spaces do not count, nor whether an accent is a character of its own (file names
-    from a Mac).
+    The key ignores case, outer spaces, and whether an accent is a separate character (as in file
+    names from a Mac).
     """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.strip()).casefold())
 
@@ -61,7 +61,7 @@ def read_prompt_json(path: Path) -> tuple[str, ...]:
 
 
 def read_prompt_list(path: Path) -> tuple[str, ...]:
-    """A list of prompts for CLIP-R: one a line, or a JSON list in a file named `.json`.
+    """A list of prompts for CLIP-R: one per line, or a JSON list in a file named `.json`.
 
     Lower-cased, outer spaces and blank ones taken out, each once, in the order of the file.
 

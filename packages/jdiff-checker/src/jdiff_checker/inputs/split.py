@@ -1,4 +1,4 @@
-"""Finding the styles to look at, and the right folder for a user who gave one beside it."""
+"""Selection of the styles, and suggestions for a user who gave the wrong folder."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from jdiff_checker.inputs.folders import (
 from jdiff_checker.inputs.images import is_image_name
 
 _DEPTH = 2
-"""How many levels above and below the folder given the right one is looked for."""
+"""Levels above and below the given folder in which the right folder is searched."""
 
 
 def split_styles(gt: Path) -> tuple[str, ...]:
     """The names of the split's styles, sorted.
 
     Raises:
-        InputError: `gt` is not a folder or holds no style; the message suggests the folder meant.
+        InputError: `gt` is not a folder or holds no style; the message suggests another folder.
     """
     _require_folder(gt, "of the split, as data/B")
     names = tuple(path.name for path in style_folders(gt))
@@ -68,15 +68,15 @@ def choose_styles(gt: Path, available: Sequence[str], wanted: Sequence[str] | No
 
 
 def check_upload(upload: Path, styles: Sequence[str]) -> None:
-    """Make sure that the upload is a folder with at least one of the styles in it.
+    """Check that the upload is a folder with at least one of the styles.
 
     Raises:
-        InputError: it is not; the message suggests the folder meant.
+        InputError: the upload is no such folder; the message suggests another folder.
     """
     _require_folder(upload, "of the results, which holds one folder a style")
     if any((upload / style).is_dir() for style in styles):
         return
-    # Not just any folder with the styles in it: the split itself may lie close by.
+    # The folder must hold images: the split, which has the same styles, may be close by.
     meant = _nearby(
         upload, lambda folder: any(_has_images(folder / style) for style in styles)
     )
@@ -97,7 +97,7 @@ def _require_folder(path: Path, what: str) -> None:
 
 
 def _nearby(folder: Path, is_meant: Callable[[Path], bool]) -> list[Path]:
-    """The folders close by that may have been meant: those below, or else one above."""
+    """Folders that the user may have meant: some below `folder`, or else one above."""
     level = [folder]
     for _ in range(_DEPTH):
         level = [below for path in level for below in _subfolders(path)]
@@ -105,7 +105,7 @@ def _nearby(folder: Path, is_meant: Callable[[Path], bool]) -> list[Path]:
             return meant
     inside = folder.resolve()
     for _ in range(_DEPTH):
-        # Whoever goes too deep is in a style's folder; nothing else above is worth suggesting.
+        # A path that is too deep points into a style; no other parent is worth suggesting.
         if is_meant(inside.parent) and (looks_like_style(inside) or _has_images(inside)):
             return [inside.parent]
         inside = inside.parent
@@ -124,7 +124,7 @@ def _entries(folder: Path) -> list[Path]:
     try:
         return entries(folder)
     except InputError:
-        # The search looks at folders the user never named: what is closed to it was not meant.
+        # The user did not name this folder, so an unreadable one was not meant.
         return []
 
 

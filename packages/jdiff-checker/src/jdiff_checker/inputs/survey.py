@@ -1,7 +1,7 @@
 """Survey of an upload and its split: the images, what is missing, and the problems found.
 
 `survey` inspects every image and matches it with a prompt. `refuse_incomplete` and `missing_from`
-then judge whether a scoring has all that it needs.
+then decide whether the upload is complete for a scoring.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _Inspected = Mapping[Path, Picture | UploadError]
 
 @dataclass(frozen=True)
 class SurveyedStyle:
-    """One style: what was asked for and what can be read; pictures are sorted by file name.
+    """One style: the prompts, and the readable pictures sorted by file name.
 
-    `prompts` is empty when the split's file of them is missing or malformed; then no image has a
+    `prompts` is empty if the prompt file of the split is missing or malformed; then no image has a
     prompt.
     """
 
@@ -48,7 +48,7 @@ class SurveyedStyle:
 
 @dataclass(frozen=True)
 class Survey:
-    """The selected styles of a split, by name, even those that the upload lacks."""
+    """Result of a survey: the selected styles by name, including those that the upload lacks."""
 
     upload: Path
     gt: Path
@@ -64,17 +64,17 @@ def survey(
     workers: int = 4,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Survey:
-    """Inspect every image of the upload and of the references, and find all problems.
+    """Inspect every image of the upload and of the references, and list all problems.
 
     Args:
-        upload: holds `<NN>/<Prompt>.png`.
-        gt: the split, which holds `<NN>/images/*` and `<NN>/prompt.json`.
-        styles: the styles to look at; 4 may stand for 04. None: all of the split.
-        workers: how many files are read at a time, from 1.
-        on_progress: called after each file with how many are done and how many there are.
+        upload: folder with `<NN>/<Prompt>.png`.
+        gt: folder of the split, with `<NN>/images/*` and `<NN>/prompt.json`.
+        styles: the styles to inspect; 4 is accepted for 04. None selects all styles of the split.
+        workers: number of files that are read at the same time, at least 1.
+        on_progress: called after each file with the number of finished files and of all files.
 
     Raises:
-        InputError: there is nothing to look at: one of the folders is wrong, or a style unknown.
+        InputError: a folder is wrong, or a style is unknown.
     """
     if workers < 1:
         raise InputError(f"workers: {workers} is too few. Give 1 or more.")
@@ -155,7 +155,7 @@ def _prompts(path: Path, problems: StyleProblems) -> tuple[str, ...]:
 def _readable(
     folder: FolderFiles, inspected: _Inspected, problems: StyleProblems, *, references: bool
 ) -> tuple[Picture, ...]:
-    """The pictures of a folder; tells of those that are none, and of what is odd about them."""
+    """The readable pictures of a folder; unreadable and unusual files are reported as problems."""
     pictures: list[Picture] = []
     errors: list[tuple[Path, Exception]] = []
     for path in folder.images:
@@ -187,7 +187,7 @@ def _why_missing(upload: Path, files: StyleFiles, prompts: int) -> str:
 
 @dataclass(frozen=True)
 class UploadImage:
-    """An image of the upload; `prompt` is verbatim the split's, None when it has none."""
+    """An image of the upload, and the matching prompt of the split, if there is one."""
 
     picture: Picture
     prompt: str | None
@@ -195,15 +195,15 @@ class UploadImage:
 
 @dataclass(frozen=True)
 class Matching:
-    """The readable images with their prompts, and what did not fit together."""
+    """The readable images with their prompts, and everything that does not match."""
 
     images: tuple[UploadImage, ...]
     missing: tuple[str, ...]
-    """Prompts that not even an unreadable file is there for."""
+    """Prompts without a file; an unreadable file counts as a file."""
     duplicates: tuple[tuple[Path, str], ...]
-    """Files whose prompt has another file already, each with the prompt and that file."""
+    """Second files of a prompt, each with a text that names the prompt and the first file."""
     unmatched: tuple[Path, ...]
-    """Readable files that no prompt is known for."""
+    """Readable files without a prompt."""
 
 
 def match(
@@ -241,9 +241,9 @@ def match(
 
 
 def official_styles(survey: Survey, selected: Sequence[str] | None) -> tuple[str, ...]:
-    """The styles of the official scoring: those selected, or the fixed 15 as far as they exist.
+    """The styles of the official scoring: the selected ones, or those of the fixed 15 that exist.
 
-    `selected` is what the survey was made with. Empty when the split has none of the 15.
+    `selected` is the argument of the survey. The result is empty if the split has none of the 15.
     """
     return tuple(
         one.style for one in survey.styles if selected is not None or one.style in OFFICIAL_STYLES
@@ -253,17 +253,17 @@ def official_styles(survey: Survey, selected: Sequence[str] | None) -> tuple[str
 def covered_styles(
     scoring: Scoring, survey: Survey, selected: Sequence[str] | None
 ) -> tuple[str, ...]:
-    """The styles of a scoring; the corrected one has all that were surveyed."""
+    """The styles of a scoring; the corrected scoring covers all surveyed styles."""
     if scoring is Scoring.OFFICIAL:
         return official_styles(survey, selected)
     return tuple(one.style for one in survey.styles)
 
 
 def refuse_incomplete(survey: Survey, scoring: Scoring) -> None:
-    """Do nothing if everything that the scoring needs is there.
+    """Refuse an upload that is incomplete for the scoring.
 
     Raises:
-        IncompleteUploadError: something is missing; the message lists all of it.
+        IncompleteUploadError: something is missing; the message lists every problem.
     """
     lines = [problem.message for problem in survey.problems if scoring in problem.stops]
     if lines:
@@ -275,7 +275,7 @@ def refuse_incomplete(survey: Survey, scoring: Scoring) -> None:
 
 
 def missing_from(survey: Survey, scoring: Scoring, styles: Collection[str]) -> list[str]:
-    """What the scoring lacks within `styles`, one sentence each; empty when it lacks nothing."""
+    """Problems within `styles` that make the scoring incomplete, one sentence each."""
     return [
         problem.message for problem in survey.problems
         if scoring in problem.stops and problem.style in styles

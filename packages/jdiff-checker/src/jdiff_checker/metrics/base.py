@@ -27,13 +27,13 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @contextmanager
-def loading(file: Path, what: str) -> Iterator[None]:
-    """Whatever goes wrong in the block is `file`'s fault: it is not the weights of `what`.
+def loading(file: Path, name: str) -> Iterator[None]:
+    """Turn any exception in the block into an error about `file`, the weights of `name`.
 
-    The libraries that read weights raise all kinds of exceptions over a file that is not theirs.
+    The libraries that read weights raise many types of exceptions over a wrong or damaged file.
 
     Raises:
-        WeightsError: names the file and how to get it anew.
+        WeightsError: names the file and the command that downloads it again.
     """
     try:
         yield
@@ -42,13 +42,13 @@ def loading(file: Path, what: str) -> Iterator[None]:
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise WeightsError(
-            f"{file}: not the weights of {what}, or damaged ({reason}). Fetch it again: "
+            f"{file}: not the weights of {name}, or damaged ({reason}). Fetch it again: "
             "jdiff-check weights fetch --replace"
         ) from error
 
 
 def read_tensors(file: Path) -> dict[str, torch.Tensor]:
-    """The named tensors of a state dict saved with `torch.save`, to be called within `loading`.
+    """The named tensors of a state dict saved with `torch.save`; call this within `loading`.
 
     `weights_only` admits tensors and plain containers; any other pickled object is refused, so
     nothing in the file is run.

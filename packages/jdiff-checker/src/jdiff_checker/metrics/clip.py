@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     import torch
 
 
-def load_clip(file: Path, what: str, *, vision_transformer: bool) -> Any:
-    """The `open_clip.CLIP` whose tensors `file` holds, in float32 on the CPU.
+def load_clip(file: Path, name: str, *, vision_transformer: bool) -> Any:
+    """The `open_clip.CLIP` with the tensors of `file`, in float32 on the CPU.
 
-    Its image side must be a vision transformer or, with False, a ResNet; messages call it `what`.
+    `vision_transformer` is the expected type of the image encoder; False means a ResNet. Messages
+    use `name`.
 
-    The architecture is read off the tensors' shapes (heads are 64 wide, as in all of OpenAI's
-    models), and the activation is the quick GELU that they were trained with: with the exact one
-    the features are silently wrong.
+    The architecture follows from the shapes of the tensors (heads are 64 wide, as in all models of
+    OpenAI). The activation is the quick GELU of the training; with the exact GELU the features are
+    wrong without an error.
 
     Raises:
         WeightsError: the file is damaged or not such a model.
@@ -30,7 +31,7 @@ def load_clip(file: Path, what: str, *, vision_transformer: bool) -> Any:
     import_torchvision()
     from open_clip import CLIP
 
-    with loading(file, what):
+    with loading(file, name):
         tensors = load_file(file)
         if ("visual.proj" in tensors) != vision_transformer:
             raise ValueError("another CLIP")

@@ -38,7 +38,7 @@ def quality(
 
 
 class ClipRN50:
-    """Image of any size -> unit-length embeddings of it under both scorings, (2, 1024) flattened.
+    """Image of any size -> its unit-length embeddings under both scorings, (2, 1024) flattened.
 
     The official checker feeds pixels scaled to 0-255 to a network that expects 0-1 (quirk 4). The
     first half of a vector is for that input, the second for the proper one.

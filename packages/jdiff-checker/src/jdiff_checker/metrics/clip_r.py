@@ -1,4 +1,4 @@
-"""CLIP-R: does the image show what its prompt says? Share of images, 0 to 1, higher is better.
+"""CLIP-R: share of images that show their prompt, 0 to 1, higher is better.
 
 The network is CLIP ViT-L/14 (Radford et al., arXiv 2103.00020): images and prompts in one space.
 """
@@ -31,9 +31,10 @@ TOP = 5
 
 
 def labels(file: str, prompt: str | None) -> dict[Scoring, str]:
-    """The prompts to look for in an image: the official checker reads it from the file's name.
+    """The prompt that an image should show, under each scoring.
 
-    An image without a prompt has no corrected one.
+    The official checker takes the prompt from the file name. An image without a prompt has no
+    corrected label.
     """
     official = {Scoring.OFFICIAL: file.split(".")[0].lower()}
     return official if prompt is None else official | {Scoring.CORRECTED: prompt.lower()}

@@ -47,7 +47,7 @@ class Dinov2:
     """Image -> final-layernormed CLS token, float32 (768 values for ViT-B)."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
-        import_torchvision()  # transformers imports it where it is installed
+        import_torchvision()  # transformers imports torchvision if that is installed
         from transformers import Dinov2Config, Dinov2Model
 
         with loading(folder / "config.json", "DINOv2's configuration"):

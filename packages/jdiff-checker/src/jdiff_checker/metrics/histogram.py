@@ -21,7 +21,7 @@ Vector = npt.NDArray[np.float32]
 
 RGB_BINS, HSV_BINS = 4096, 72
 _HUE_EDGES = (20, 40, 75, 155, 190, 270, 295, 315)
-"""Degrees; what lies above the last edge is red again, the first class."""
+"""In degrees; hues above the last edge are red, the first class."""
 _LEVEL_EDGES = (51, 178)
 """0.2 and 0.7 of 255: the three classes of saturation and of value."""
 
@@ -54,7 +54,7 @@ def _mean(histograms: Sequence[Vector]) -> Vector:
 
 
 class Histograms:
-    """Image -> its four histograms behind one another; see `split`."""
+    """Image -> its four histograms, concatenated; see `split`."""
 
     def prepare(self, image: Image.Image) -> torch.Tensor:
         """Counts of pixels, float32: official RGB and HSV, then corrected RGB and HSV."""

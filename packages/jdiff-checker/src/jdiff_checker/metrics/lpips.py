@@ -34,7 +34,7 @@ def distances(images: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
 
 
 class SqueezeNetLpips:
-    """Image -> a vector whose squared Euclidean distance to another image's is their LPIPS.
+    """Image -> a vector; the LPIPS of two images is the squared Euclidean distance of theirs.
 
     LPIPS sums, over seven layers, the spatial mean of the weighted squared difference of the
     features normalised per position. Weight and mean are constants of the layer, so their square
@@ -63,8 +63,8 @@ class SqueezeNetLpips:
 
     @staticmethod
     def heads() -> WeightsRecord:
-        """The learned weights that the lpips package brings along."""
-        # Found without importing it, which takes seconds.
+        """Record of the learned weights, which are part of the lpips package."""
+        # Without importing lpips, which takes seconds.
         package = importlib.util.find_spec("lpips")
         if package is None or package.origin is None:
             raise BrokenEnvironmentError("lpips is not installed: pip install lpips")
@@ -87,7 +87,7 @@ class SqueezeNetLpips:
         parts = []
         layers = self._model.net(self._model.scaling_layer(batch))
         for features, weight in zip(layers, self._weights, strict=True):
-            # torchmetrics' epsilon: it is what the official checker calls.
+            # The epsilon of torchmetrics, which the official checker calls.
             norm = torch.sqrt(1e-8 + features.square().sum(dim=1, keepdim=True))
             scale = torch.sqrt(weight / features[0, 0].numel())
             parts.append((features / norm * scale).flatten(1))

@@ -11,33 +11,33 @@ from jdiff_checker.result import CheckResult, Components, ImageScores, ScoringRe
 from jdiff_checker.scoring import ALL_METRICS, Metric, Scoring
 
 LARGEST = 10
-"""So many images are kept for each metric."""
+"""Number of images kept for each metric."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One number in A and in B."""
+    """A value in result A and in result B."""
 
     metric: Metric | None
-    """None for a score made of several metrics: the final score, a style term."""
+    """None for a combination of metrics: the final score, a style term."""
     before: float | None
     after: float | None
 
     @property
     def difference(self) -> float | None:
-        """B minus A; None where either is missing."""
+        """B minus A; None if a value is missing."""
         if self.before is None or self.after is None:
             return None
         return self.after - self.before
 
     @property
     def size(self) -> float:
-        """How large the difference is, 0 where there is none."""
+        """Absolute difference; 0 if a value is missing."""
         return abs(self.difference or 0.0)
 
     @property
     def better(self) -> bool | None:
-        """Whether B is better, in the metric's own direction; None where nothing changed."""
+        """True if B is better, in the direction of the metric; None if nothing changed."""
         if not self.difference:
             return None
         higher_is_better = self.metric is None or self.metric.higher_is_better
@@ -46,7 +46,7 @@ class Change:
 
 @dataclass(frozen=True)
 class StyleChange:
-    """One style that both have: its style term, then its metrics."""
+    """Changes of a style that both results have: the style term and the metrics."""
 
     style: str
     term: Change
@@ -54,18 +54,18 @@ class StyleChange:
 
     @property
     def size(self) -> tuple[float, float]:
-        """By what styles are sorted: the term; where that stays, what moved most by itself."""
+        """Sort key: the change of the style term, then the largest change of a metric."""
         return self.term.size, max(change.size for change in self.metrics)
 
 
 @dataclass(frozen=True)
 class ImageChange:
-    """One metric of one image that both have."""
+    """Change of one metric of an image that both results have."""
 
     style: str
     file: str
     same_file: bool
-    """The image itself is the same, byte for byte."""
+    """True if the image is the same in both, byte for byte."""
     change: Change
 
 
@@ -82,14 +82,14 @@ class Flip:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two results beside each other; A is the one before."""
+    """The differences of two results; A is the earlier one."""
 
     names: tuple[str, str]
-    """The folders that were scored."""
+    """The scored folders."""
     scoring: Scoring
-    """Whose numbers are compared: the one both asked for, else the corrected one."""
+    """The compared scoring: the one selected in both results, else the corrected one."""
     mismatches: tuple[str, ...]
-    """Why the numbers do not compare; empty when they do."""
+    """Reasons why the numbers are not comparable; empty if they are."""
     side_differences: tuple[str, ...]
     identical: bool
     final: Change
@@ -103,24 +103,24 @@ class Comparison:
     lost: tuple[Flip, ...]
     """CLIP-R: hit in A, missed in B."""
     styles_only: tuple[tuple[str, ...], tuple[str, ...]]
-    """The styles that only A, and only B has."""
+    """Styles that only A has, and styles that only B has."""
     images_only: tuple[tuple[str, ...], tuple[str, ...]]
-    """The images of common styles that only A, and only B has, as style/file."""
+    """Images of common styles that only A has, and that only B has, as style/file."""
     images_in_both: int
     same_files: int
-    """How many of `images_in_both` are the same files, byte for byte."""
+    """Number of `images_in_both` that are the same file, byte for byte."""
 
 
 def compare_results(a: CheckResult, b: CheckResult) -> Comparison:
-    """Hold `b` against `a`.
+    """Compare `b` with `a`.
 
     Args:
         a: the result before.
         b: the result after; differences are B minus A.
 
     Returns:
-        The comparison. Two results that do not compare are compared all the same, as far as they
-        hold the same things; `mismatches` then says what is wrong with that.
+        The comparison. Results that are not comparable are compared, too, as far as they have the
+        same parts; `mismatches` then gives the reasons.
     """
     scoring = a.scoring if a.scoring is b.scoring else Scoring.CORRECTED
     why_not = mismatches(a, b)
@@ -165,7 +165,7 @@ def _scored(result: CheckResult, scoring: Scoring) -> ScoringResult:
 
 
 def _scores(result: CheckResult) -> dict[str, object]:
-    """All but when, where and how long."""
+    """All scores, without time, place and duration."""
     return result.model_dump(
         include={"scoring", "metrics", "official", "corrected", "styles", "prompts"}
     )
@@ -230,7 +230,7 @@ def _only(a: list[str], b: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]
 
 
 def mismatches(a: CheckResult, b: CheckResult) -> list[str]:
-    """Every way in which the two were not computed alike, one sentence each."""
+    """Reasons why the numbers of two results are not comparable, one sentence each."""
     return [
         *_scoring(a, b),
         *_metrics(a, b),
@@ -242,7 +242,7 @@ def mismatches(a: CheckResult, b: CheckResult) -> list[str]:
 
 
 def side_differences(a: CheckResult, b: CheckResult) -> list[str]:
-    """Differences that should change nothing but late digits: other versions, the device."""
+    """Differences that should only affect late digits: library versions, the device."""
     found = [f"{name}: {one} / {other}"
              for name, one, other in _differing(a.versions, b.versions) if name != "torch"]
     if a.device != b.device:

@@ -1,7 +1,7 @@
-"""The result beside the published ones: dot plots as SVG, one panel a metric.
+"""Dot plots (SVG) of a result beside published results, one panel for each metric.
 
-Every panel names its rows anew, so that panels can be laid out in any number of columns. Colours
-come from the page's style sheet, through the class names.
+Every panel repeats the names of its rows, so panels can be laid out in any number of columns. The
+colours come from the style sheet of the page, through the class names.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from jdiff_checker.scoring import ALL_METRICS, PUBLISHED, Metric, Scoring
 _WIDTH = 300
 _LEFT, _RIGHT = 8, _WIDTH - 8
 _AXIS_END = _RIGHT - 52
-"""Right of it stand the values."""
+"""Right end of the axis; the values are printed right of it."""
 _HEAD = 46
 _ROW = 32
 _GROUP_GAP = 10
-"""Between this result's rows and the published ones."""
+"""Gap between the rows of this result and the published rows."""
 _AXIS = 30
 
 
@@ -78,7 +78,7 @@ def _panel(title: str, metric: Metric | None, rows: Sequence[Row], chosen: Scori
         _write(svg, f"{tick:g}", scale.x(tick), bottom + 15, "tick-label", "middle")
     for row in rows:
         if row.kind == chosen and row.value is not None:
-            # What lies left and right of this line is better or worse than this result.
+            # Left and right of this line, values are better or worse than this result.
             _line(svg, scale.x(row.value), _HEAD - 14, scale.x(row.value), bottom, "own")
     for index, row in enumerate(rows):
         y = _HEAD + index * _ROW + (_GROUP_GAP if row.kind == "published" else 0)
@@ -100,7 +100,7 @@ def _direction_label(metric: Metric | None) -> str:
 
 
 class _Scale:
-    """Values to x; with room on both sides, and ticks at round numbers."""
+    """Scale from values to x, with a margin on both sides, and ticks at round numbers."""
 
     def __init__(self, values: Sequence[float]) -> None:
         low, high = min(values), max(values)

@@ -1,6 +1,6 @@
 """Prints two results beside each other, or several in one table.
 
-`changes.compare_results` finds what there is to print of two.
+`changes.compare_results` computes the differences of two results.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 _BOTH = ("A", "B", "B - A")
 _NAMES_SHOWN = 10
-"""Of styles or images that only one result has; the rest is counted."""
+"""Number of listed styles or images that only one result has; the rest is counted."""
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
-    """Print what is wrong with comparing, then the whole, the styles and the images."""
+    """Print reasons against the comparison, the styles, the images, and the overall numbers."""
     console.print(_text(f"A  {printable(comparison.names[0])}"))
     console.print(_text(f"B  {printable(comparison.names[1])}"))
     if comparison.identical:
@@ -159,7 +159,7 @@ def _colour(change: Change) -> str:
 
 def _table(title: str, names: str, numbers: Sequence[str], words: Sequence[str] = (), *,
            style: str = "") -> Table:
-    """A column of names, columns of numbers, which stay whole, and columns of words."""
+    """A table: a column of names, columns of numbers that are never cut, columns of words."""
     from rich import box
     from rich.table import Table
 
@@ -180,7 +180,7 @@ def _text(content: str, style: str = "", *, as_it_is: bool = False) -> Text:
 
 
 def print_side_by_side(console: Console, results: Sequence[CheckResult]) -> None:
-    """Print why the results do not compare, if so, and a table for each scoring they all have."""
+    """Print reasons against the comparison, and a table for each scoring that all results have."""
     from rich.markup import escape
 
     why_not = {sentence for other in results[1:] for sentence in mismatches(results[0], other)}
@@ -198,7 +198,7 @@ def _scored(result: CheckResult, scoring: Scoring) -> ScoringResult | None:
 
 
 def _names(results: Sequence[CheckResult]) -> list[str]:
-    """The folders' names; their whole paths where two have one name."""
+    """The names of the folders, or the complete paths if two names are equal."""
     short = [Path(result.upload).resolve().name for result in results]
     return short if len(set(short)) == len(short) else [result.upload for result in results]
 

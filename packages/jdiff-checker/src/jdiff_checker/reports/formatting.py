@@ -1,4 +1,4 @@
-"""How numbers and foreign text are written, the same in the terminal and on the page."""
+"""Formatting of numbers and of foreign text, the same in the terminal and on the page."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import math
 from jdiff_checker.scoring import Metric
 
 DASH = "–"
-"""Stands for a value that is not there."""
+"""Text for a missing value."""
 
 
 def format_value(value: float | None, metric: Metric | None = None) -> str:
-    """`value` with the digits `metric` is given with: FID three, all else four.
+    """`value` with the decimals of `metric`: three for FID, four for all others.
 
     Args:
-        value: the number; None is written as an en dash.
-        metric: what it measures; None for a score made of several metrics.
+        value: the number; None becomes an en dash.
+        metric: the metric of the number; None for a combination of metrics.
     """
     if value is None or not math.isfinite(value):
         return DASH
@@ -23,31 +23,32 @@ def format_value(value: float | None, metric: Metric | None = None) -> str:
 
 
 def format_change(value: float | None, metric: Metric | None = None) -> str:
-    """A difference with its sign; exactly none is written as 0, without decimals."""
+    """A difference with its sign; no difference at all is 0, without decimals."""
     if value is None or not math.isfinite(value):
         return DASH
     return f"{value:+.{digits(metric)}f}" if value else "0"
 
 
 def digits(metric: Metric | None) -> int:
-    """Decimals that say something for `metric`."""
+    """Number of meaningful decimals of `metric`."""
     return 3 if metric is Metric.FID else 4
 
 
 def direction(metric: Metric | None) -> str:
-    """Which way is better, in words."""
+    """Direction of improvement, in words."""
     return "lower is better" if metric and not metric.higher_is_better else "higher is better"
 
 
 def arrow(metric: Metric | None) -> str:
-    """Which way is better, as an arrow."""
+    """Direction of improvement, as an arrow."""
     return "↓" if metric and not metric.higher_is_better else "↑"
 
 
 def printable(text: str) -> str:
-    """`text` with everything that a terminal would obey or cannot encode written as an escape.
+    """`text` with an escape for every character that is not printable.
 
-    File names may hold anything: line breaks, escape sequences, bytes that are no text.
+    File names may contain line breaks, control sequences for the terminal, and bytes that are no
+    text.
     """
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")

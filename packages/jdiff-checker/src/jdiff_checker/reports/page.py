@@ -1,6 +1,6 @@
-"""A result as one web page that needs nothing but itself.
+"""HTML report of a result: one self-contained page.
 
-The page is written as it is rendered, style by style, so that only one picture is in memory at a
+The page is written while it is rendered, style by style, so that only one picture is in memory at a
 time. File names and prompts are foreign text: Jinja2 escapes them, and a content security policy
 keeps the page from loading anything and from running any script but its own.
 """
@@ -35,24 +35,24 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _PAGE_BYTES = 7_600_000
-"""What a page may take; a few thousand images get the worst quality and take more."""
+"""Size limit of a page; a few thousand images exceed it, at the lowest quality."""
 _TEXT_BYTES_EACH = 2_000
-"""Of that, what the markup of one image takes."""
+"""Share of the limit for the markup of one image."""
 _THUMBNAIL_BYTES = (2_500, 14_000)
-"""A JPEG is allowed at least and at most this."""
+"""Lowest and highest size limit of a JPEG."""
 _THUMBNAIL_SIDE = 192
-"""The longer side in pixels."""
+"""Longer side in pixels."""
 _QUALITIES = (85, 78, 70, 62, 54, 46, 38, 30)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One image's place in the page: its values, and what links to it."""
+    """One image on the page: its anchor for links, and its values."""
 
     anchor: str
     style: str
     left_out: bool
-    """The scoring asked for does not count its style; the numbers are of the corrected one."""
+    """True if the selected scoring does not count the style; the numbers are then corrected."""
     image: ImageScores
     term: float | None
     hist: float | None
@@ -62,12 +62,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Sheet:
-    """One style: what stands above its pictures."""
+    """Contact sheet of one style: the values above the pictures, and the images."""
 
     anchor: str
     style: StyleScores
     scoring: Scoring
-    """What its numbers come from; see `shown_scoring`."""
+    """Scoring of the numbers; see `shown_scoring`."""
     means: Components
     term: float | None
     entries: list[Entry]
@@ -76,7 +76,7 @@ class Sheet:
 
 @dataclass
 class _Thumbnails:
-    """Makes the thumbnails one after the other, and keeps what could not be shown."""
+    """Makes the thumbnails one after the other, and lists the pictures that cannot be shown."""
 
     most_bytes: int
     total: int
@@ -100,10 +100,10 @@ def write_report(
     """Write `report.html` into `folder`: one self-contained page, and no other file.
 
     Args:
-        result: what to show. Its images and references are read again for the thumbnails; one
-            that has gone is an empty frame, and named at the end of the page.
-        folder: made if it is not there.
-        on_progress: called after each picture with how many are done, and of how many.
+        result: the result to show. Its images and references are read again for the thumbnails; a
+            missing picture is an empty frame, and is named at the end of the page.
+        folder: destination; made if it does not exist.
+        on_progress: called after each picture with the number of finished and of all pictures.
 
     Returns:
         The path of the page.
@@ -175,7 +175,7 @@ def _sheets(result: CheckResult) -> Iterator[Sheet]:
 
 
 def _in_table_order(sheets: list[Sheet]) -> list[Entry]:
-    """Worst of all first; what the scoring leaves out comes last, as the sheets do."""
+    """Worst image first; styles that the scoring leaves out come last, as among the sheets."""
 
     def key(entry: Entry) -> tuple[bool, float]:
         return entry.left_out, math.inf if entry.term is None else entry.term
@@ -184,12 +184,12 @@ def _in_table_order(sheets: list[Sheet]) -> list[Entry]:
 
 
 def _sortable(value: float | None) -> str:
-    """A number as the page's script reads it; empty where there is none."""
+    """A number in the form that the script of the page reads; empty if it is missing."""
     return "" if value is None or not math.isfinite(value) else f"{value:.6g}"
 
 
 def _top5(clip_r: ClipR) -> str:
-    """The guesses as lines of text."""
+    """The five likeliest prompts as lines of text."""
     lines = [f"{place}. {printable(label)}  {probability:.1%}"
              for place, (label, probability) in enumerate(clip_r.top5, 1)]
     return "\n".join([f"Looked for: {printable(clip_r.label)}. The five likeliest:", *lines])
@@ -197,25 +197,25 @@ def _top5(clip_r: ClipR) -> str:
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A small picture, or why there is none."""
+    """A small picture, or the reason why it is missing."""
 
     uri: str = ""
-    """A data URI; empty where there is no picture."""
+    """Data URI; empty if there is no picture."""
     width: int = _THUMBNAIL_SIDE
     height: int = _THUMBNAIL_SIDE
     missing_because: str = ""
 
 
 def thumbnail(path: Path, most_bytes: int) -> Thumbnail:
-    """Read the picture at `path` and make it small.
+    """Read the picture at `path` and scale it down.
 
     Args:
-        path: a picture that was scored; it may have gone since.
-        most_bytes: the JPEG gets the best quality that stays below. Grain compresses badly: at a
-            fixed quality, its pages would be three times as large as those of flat drawings.
+        path: a scored picture, which may have been removed since.
+        most_bytes: size limit; the JPEG has the best quality below it. Grain compresses badly: at a
+            fixed quality, a page of grainy pictures would be three times as large.
 
     Returns:
-        The thumbnail; one that says why if the picture is gone or unreadable.
+        The thumbnail; without a picture, but with a reason, if the file is missing or unreadable.
     """
     from PIL import Image
 

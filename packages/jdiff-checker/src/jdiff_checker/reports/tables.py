@@ -1,4 +1,4 @@
-"""A result in the terminal."""
+"""Prints a result as tables in the terminal."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _SUMMARY_FOOTNOTE = (
 
 
 def print_problems(console: Console, problems: Sequence[Problem]) -> None:
-    """Print what was found before anything is scored; nothing if nothing was.
+    """Print the problems of an upload, grouped by kind; without problems print nothing.
 
-    What stops a strict check comes first, then what is only worth knowing, each grouped by kind.
+    Problems that stop a strict check come first, then those that are only worth knowing.
     """
     stopping = [problem for problem in problems if problem.stops]
     notes = [problem for problem in problems if not problem.stops]
@@ -40,7 +40,7 @@ def print_problems(console: Console, problems: Sequence[Problem]) -> None:
 
 
 def print_result(console: Console, result: CheckResult) -> None:
-    """Print everything a person wants to know of a result; the final score is the last line."""
+    """Print a result; the last line is the final score."""
     warning = result.unpublished_weights
     if warning:
         console.print(_weights_panel(warning))
@@ -92,7 +92,7 @@ def _styles_table(result: CheckResult) -> Table:
 
 
 def _best_and_worst(metric: Metric, means: Iterable[Components]) -> tuple[float, float] | None:
-    """None where there is nothing to tell apart."""
+    """The best and the worst value; None if all values are equal."""
     values = [value for mean in means if (value := getattr(mean, metric.field)) is not None]
     if len(values) < 2 or min(values) == max(values):
         return None
@@ -181,7 +181,7 @@ def _print_list(console: Console, title: str, lines: Sequence[str], style: str) 
 
 
 def _indented(line: str, style: str = "") -> Table:
-    """A line that keeps its indent where it wraps."""
+    """A line that keeps its indent when it is wrapped."""
     from rich.table import Table
 
     grid = Table.grid(padding=(0, 1, 0, 0))

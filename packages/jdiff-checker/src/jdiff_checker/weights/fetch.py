@@ -99,12 +99,12 @@ def _staging(folder: WeightsFolder, file: WeightsFile) -> Path:
 
 
 def _arrived(staging: Path) -> int:
-    """The number of bytes of an unfinished hub file; `hf_hub_download` gives it this suffix."""
+    """Size of an unfinished hub file; the suffix is that of `hf_hub_download`."""
     return sum(path.stat().st_size for path in staging.rglob("*.incomplete"))
 
 
 def _download(file: WeightsFile, target: Path, staging: Path) -> None:
-    """Bring `file` to `target`, and replace what is there."""
+    """Download `file`, and put it in the place of `target`."""
     address = _address(file)
     try:
         if _arrived(staging) > file.size:
@@ -121,7 +121,7 @@ def _download(file: WeightsFile, target: Path, staging: Path) -> None:
     except CheckerError:
         raise
     except Exception as error:
-        # The libraries pass on what their HTTP clients raise, which differs between versions.
+        # The libraries pass on the errors of their HTTP clients, which differ between versions.
         if _is_of_the_disk(error):
             raise OutputError(
                 f"cannot write {target}: {getattr(error, 'strerror', None) or error}. Free some "
@@ -131,7 +131,7 @@ def _download(file: WeightsFile, target: Path, staging: Path) -> None:
 
 
 def _from_hub(file: WeightsFile, staging: Path) -> Path:
-    """Download a file of the hub; what an interrupted call left in `staging` is resumed."""
+    """Download a file of the hub; an unfinished download in `staging` is resumed."""
     from huggingface_hub import hf_hub_download
 
     # Or each of its attempts prints a paragraph.
@@ -159,7 +159,7 @@ def _from_hub(file: WeightsFile, staging: Path) -> Path:
 
 
 def _from_address(file: WeightsFile, staging: Path) -> Path:
-    """Download a file that is not on the hub; it appears in `staging` only if it is whole."""
+    """Download a file that is not on the hub; only a whole file appears in `staging`."""
     require_torch()
     from torch.hub import download_url_to_file
 
