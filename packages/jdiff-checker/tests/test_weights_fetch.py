@@ -68,12 +68,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("X-Repo-Commit", REVISION)
         self.send_header("ETag", '"of the file"')
         self.send_header("X-Linked-Size", str(len(CONTENT)))
+        # As the hub does; the storage it offers here could not be resumed.
+        self.send_header("X-Xet-Hash", "cd" * 32)
+        self.send_header("X-Xet-Refresh-Route", f"{server.url}/xet")
         self.send_header("Content-Length", str(len(server.content)))
         self.end_headers()
 
     def do_GET(self) -> None:
         server = self.settings
         if self._begin():
+            return
+        if server.redirect:
+            self.send_response(302)
+            self.send_header("Location", server.redirect)
+            self.end_headers()
             return
         wanted = self.headers.get("Range") if server.ranges else None
         start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
@@ -389,6 +397,7 @@ def test_the_hub_is_reached_by_its_endpoint_and_only_it_gets_the_token(
     assert other_server.asked == [None]
     assert "authorization" not in other_server.requests[0][2]
 
+    server.redirect = None
     folder.path(hub_file).unlink()
     fetch(folder, [plain_file])
     assert server.requests[-1][1] == "/net.bin"

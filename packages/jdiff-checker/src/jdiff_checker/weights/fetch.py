@@ -132,8 +132,9 @@ def _download(file: WeightsFile, target: Path, staging: Path) -> None:
 
 def _from_hub(file: WeightsFile, staging: Path) -> Path:
     """Download a file of the hub; an unfinished download in `staging` is resumed."""
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import constants, hf_hub_download
 
+    constants.HF_HUB_DISABLE_XET = True  # a download through Xet starts over in the next call
     # Or each of its attempts prints a paragraph.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     place = _HUB_FILE.fullmatch(file.url)
