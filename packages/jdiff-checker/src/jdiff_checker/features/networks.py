@@ -9,7 +9,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jdiff_checker.metrics.base import Extractor
+from jdiff_checker.metrics.clip_iqa import ClipRN50
+from jdiff_checker.metrics.clip_r import ClipViT
+from jdiff_checker.metrics.dino import Dinov2
+from jdiff_checker.metrics.fid import InceptionStem
 from jdiff_checker.metrics.histogram import Histograms
+from jdiff_checker.metrics.lpips import SqueezeNetLpips
 from jdiff_checker.result import WeightsRecord
 from jdiff_checker.scoring import Metric
 from jdiff_checker.weights.published import needed
@@ -30,11 +36,11 @@ class Network:
 
     metric: Metric
     key: str
-    load: Callable[[], Any] = field(repr=False)
+    load: Callable[[], Extractor] = field(repr=False)
 
     @cached_property
     def extractor(self) -> Any:
-        """An `Extractor`; of the CLIP networks also `embed_texts`."""
+        """The loaded `Extractor`; those of the CLIP networks have `embed_texts`, too."""
         return self.load()
 
 
@@ -58,7 +64,7 @@ def networks(
         versions = [f"{library} {version(library)}" for library in libraries]
         key = " ".join([metric.value, f"recipe {_RECIPE}", *used, *versions, device.type])
 
-        def load_now() -> Any:
+        def load_now() -> Extractor:
             on_load(f"the network of {metric.label}")
             return load([folder / file for file in files], device)
 
@@ -67,47 +73,17 @@ def networks(
     return {metric: network(metric) for metric in metrics}
 
 
-def _histograms(files: list[Path], device: torch.device) -> Histograms:
-    return Histograms()
-
-
-def _dinov2(files: list[Path], device: torch.device) -> Any:
-    from jdiff_checker.metrics.dino import Dinov2
-
-    return Dinov2(files[0].parent, device)
-
-
-def _inception(files: list[Path], device: torch.device) -> Any:
-    from jdiff_checker.metrics.fid import InceptionStem
-
-    return InceptionStem(files[0], device)
-
-
-def _squeezenet(files: list[Path], device: torch.device) -> Any:
-    from jdiff_checker.metrics.lpips import SqueezeNetLpips
-
-    return SqueezeNetLpips(files[0], device)
-
-
-def _clip_rn50(files: list[Path], device: torch.device) -> Any:
-    from jdiff_checker.metrics.clip_iqa import ClipRN50
-
-    return ClipRN50(files[0], device)
-
-
-def _clip_vit(files: list[Path], device: torch.device) -> Any:
-    from jdiff_checker.metrics.clip_r import ClipViT
-
-    return ClipViT(files[0], device)
-
-
-_Load = Callable[[list[Path], Any], Any]
+_Load = Callable[[list[Path], Any], Extractor]
 _KINDS: dict[Metric, tuple[tuple[str, ...], _Load]] = {
-    Metric.HIST: (("opencv-python-headless",), _histograms),
-    Metric.DINO: (("torch", "transformers", "pillow"), _dinov2),
-    Metric.FID: (("torch",), _inception),
-    Metric.LPIPS: (("torch", "lpips", "pillow"), _squeezenet),
-    Metric.CLIP_IQA: (("torch", "open_clip_torch"), _clip_rn50),
-    Metric.CLIP_R: (("torch", "open_clip_torch", "pillow"), _clip_vit),
+    Metric.HIST: (("opencv-python-headless",), lambda files, device: Histograms()),
+    Metric.DINO: (("torch", "transformers", "pillow"),
+                  lambda files, device: Dinov2(files[0].parent, device)),
+    Metric.FID: (("torch",), lambda files, device: InceptionStem(files[0], device)),
+    Metric.LPIPS: (("torch", "lpips", "pillow"),
+                   lambda files, device: SqueezeNetLpips(files[0], device)),
+    Metric.CLIP_IQA: (("torch", "open_clip_torch"),
+                      lambda files, device: ClipRN50(files[0], device)),
+    Metric.CLIP_R: (("torch", "open_clip_torch", "pillow"),
+                    lambda files, device: ClipViT(files[0], device)),
 }
 """Libraries that affect the numbers of a metric, and the function that loads its network."""
