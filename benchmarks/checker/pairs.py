@@ -25,11 +25,11 @@ from rich.progress import track
 from rich.table import Table
 
 import checker_weights
-from jdiff_checker.backbones.networks import networks
 from jdiff_checker.features.cache import FeatureCache
 from jdiff_checker.features.extraction import Extraction
+from jdiff_checker.features.networks import networks
+from jdiff_checker.inputs.images import Picture, inspect
 from jdiff_checker.metrics.dino import similarities
-from jdiff_checker.reading.pictures import Picture, inspect
 from jdiff_checker.scoring import Metric
 
 Pairs = np.ndarray[Any, np.dtype[np.float64]]

@@ -14,7 +14,7 @@ from jdiff_checker import checking, read_result
 from jdiff_checker.cli import app
 
 HEAVY = ("torch", "torchvision", "transformers", "open_clip", "lpips", "cv2", "numpy", "PIL",
-         "rich.progress", "jinja2", "httpx")
+         "matplotlib", "rich.progress", "jinja2", "huggingface_hub", "requests", "httpx")
 
 HELP = f"""
 import sys

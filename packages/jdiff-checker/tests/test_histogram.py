@@ -10,9 +10,16 @@ import pytest
 from PIL import Image
 
 import checker_references as theirs
-from jdiff_checker.features.histograms import HSV_BINS, RGB_BINS, Histograms, histograms, split
-from jdiff_checker.metrics.histogram import correlation, score
-from jdiff_checker.reading.pictures import decode
+from jdiff_checker.inputs.images import decode
+from jdiff_checker.metrics.histogram import (
+    HSV_BINS,
+    RGB_BINS,
+    Histograms,
+    correlation,
+    histograms,
+    score,
+    split,
+)
 from jdiff_checker.scoring import Scoring
 
 LIMIT = 1e-12

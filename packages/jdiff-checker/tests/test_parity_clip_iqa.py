@@ -5,8 +5,7 @@ import pytest
 import torch
 
 import checker_references as theirs
-from jdiff_checker.backbones.clip_rn50 import ClipRN50
-from jdiff_checker.metrics.clip_iqa import ANCHORS, quality
+from jdiff_checker.metrics.clip_iqa import ANCHORS, ClipRN50, quality
 from jdiff_checker.scoring import Scoring
 
 LIMIT = 1e-5

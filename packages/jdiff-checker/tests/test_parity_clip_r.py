@@ -10,8 +10,7 @@ from PIL import Image
 
 import checker_references as theirs
 import prompt_strings
-from jdiff_checker.backbones.clip_vit import ClipViT
-from jdiff_checker.metrics.clip_r import recall
+from jdiff_checker.metrics.clip_r import ClipViT, recall
 
 LIMIT = 1e-5
 END = 49407

@@ -6,8 +6,7 @@ import torch
 from PIL import Image
 
 import checker_references as theirs
-from jdiff_checker.backbones.dinov2 import Dinov2
-from jdiff_checker.metrics.dino import similarities
+from jdiff_checker.metrics.dino import Dinov2, similarities
 
 LIMIT = 1e-5
 

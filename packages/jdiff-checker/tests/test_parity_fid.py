@@ -5,8 +5,7 @@ import pytest
 import torch
 
 import checker_references as theirs
-from jdiff_checker.backbones.inception import InceptionStem
-from jdiff_checker.metrics.fid import frechet_distance
+from jdiff_checker.metrics.fid import InceptionStem, frechet_distance
 
 RELATIVE = 1e-4
 BATCH = 4

@@ -8,8 +8,7 @@ import torch
 from PIL import Image
 
 import checker_references as theirs
-from jdiff_checker.backbones.squeezenet import SqueezeNetLpips
-from jdiff_checker.metrics.lpips import distances
+from jdiff_checker.metrics.lpips import SqueezeNetLpips, distances
 
 LIMIT = 1e-6
 REFERENCES = 2

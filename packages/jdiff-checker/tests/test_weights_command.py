@@ -3,19 +3,19 @@
 import hashlib
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from jdiff_checker.commands.options import parse_metrics
+from jdiff_checker.commands.common import parse_metrics
 from jdiff_checker.commands.weights import fetch_with_progress, print_states, verify, weights_app
 from jdiff_checker.errors import InputError, WeightsError
 from jdiff_checker.scoring import ALL_METRICS, Metric
 from jdiff_checker.weights import fetch as fetching
-from jdiff_checker.weights.folder import WeightsFolder
-from jdiff_checker.weights.hashes import MEMO
+from jdiff_checker.weights.folder import MEMO, WeightsFolder
 from jdiff_checker.weights.published import PUBLISHED, WeightsFile
 
 
@@ -114,20 +114,24 @@ def test_ctrl_c_ends_with_130(
     folder: WeightsFolder, file: WeightsFile, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def interrupted(*_: object, on_progress: fetching.OnProgress, **__: object) -> None:
-        on_progress(file, 3, 7)
+    def interrupted(
+        *_: object, on_start: Callable[[WeightsFile], None], replace: bool
+    ) -> None:
+        on_start(file)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fetching, "fetch", interrupted)
     with pytest.raises(typer.Exit) as raised:
         fetch_with_progress(folder, [file])
     assert raised.value.exit_code == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "Net (7 bytes)" in told
+    assert "the same command goes on" in told
 
 
 def test_help_needs_no_heavy_import() -> None:
     code = ("import sys; from jdiff_checker.commands.weights import weights_app; "
-            "print([m for m in ('torch', 'httpx', 'rich.progress', 'pydantic') "
+            "print([m for m in ('torch', 'huggingface_hub', 'rich.progress', 'pydantic') "
             "if m in sys.modules])")
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout == "[]\n"

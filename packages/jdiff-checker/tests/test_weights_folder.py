@@ -12,9 +12,8 @@ import pytest
 
 from jdiff_checker.errors import WeightsError
 from jdiff_checker.scoring import ALL_METRICS, Metric
-from jdiff_checker.weights import hashes
-from jdiff_checker.weights.folder import Presence, WeightsFolder
-from jdiff_checker.weights.hashes import MEMO
+from jdiff_checker.weights import folder as folders
+from jdiff_checker.weights.folder import MEMO, Presence, WeightsFolder
 from jdiff_checker.weights.published import PUBLISHED, WeightsFile, needed, size_text
 
 CONTENT = {"a/eye.bin": b"eye" * 1000, "b/ear.bin": b"ear" * 2000}
@@ -42,13 +41,13 @@ def folder(tmp_path: Path) -> WeightsFolder:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that were read in full to hash them."""
     names: list[str] = []
-    original = hashes.sha256_of
+    original = folders.sha256_of
 
     def counted(path: Path) -> str:
         names.append(path.name)
         return original(path)
 
-    monkeypatch.setattr(hashes, "sha256_of", counted)
+    monkeypatch.setattr(folders, "sha256_of", counted)
     return names
 
 
@@ -203,14 +202,14 @@ def test_a_changed_file_is_read_again(
 def test_a_hash_of_a_file_that_changes_meanwhile_is_not_kept(
     folder: WeightsFolder, files: tuple[WeightsFile, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = hashes.sha256_of
+    original = folders.sha256_of
 
     def changing(path: Path) -> str:
         sha256 = original(path)
         path.write_bytes(b"changed")
         return sha256
 
-    monkeypatch.setattr(hashes, "sha256_of", changing)
+    monkeypatch.setattr(folders, "sha256_of", changing)
     assert folder.state(files[0]).presence is Presence.PUBLISHED
     assert folder.state(files[0]).presence is Presence.DIFFERENT
 

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jdiff_checker.checking import check
-    from jdiff_checker.formula import final_score
-    from jdiff_checker.result import CheckResult
-    from jdiff_checker.result_file import read_result, write_result
-    from jdiff_checker.scoring import Metric, Scoring
+    from jdiff_checker.result import CheckResult, read_result, write_result
+    from jdiff_checker.scoring import Metric, Scoring, final_score
 
 __version__ = "0.1.0"
 __all__ = ["CheckResult", "Metric", "Scoring", "__version__", "check", "final_score", "read_result",
@@ -24,9 +22,9 @@ _HOMES = {
     "Metric": "jdiff_checker.scoring",
     "Scoring": "jdiff_checker.scoring",
     "check": "jdiff_checker.checking",
-    "final_score": "jdiff_checker.formula",
-    "read_result": "jdiff_checker.result_file",
-    "write_result": "jdiff_checker.result_file",
+    "final_score": "jdiff_checker.scoring",
+    "read_result": "jdiff_checker.result",
+    "write_result": "jdiff_checker.result",
 }
 
 

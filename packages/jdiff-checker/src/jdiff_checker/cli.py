@@ -1,4 +1,4 @@
-"""The `jdiff-check` command line. What a command needs is imported when it runs, not before."""
+"""The `jdiff-check` command line. A command imports its heavy libraries when it runs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import typer
 
 from jdiff_checker import __version__
 from jdiff_checker.commands.check import run_check
+from jdiff_checker.commands.common import guarded
 from jdiff_checker.commands.compare import compare
-from jdiff_checker.commands.failures import guarded
 from jdiff_checker.commands.weights import weights_app
 from jdiff_checker.scoring import Scoring
 
@@ -19,11 +19,11 @@ app = typer.Typer(
     add_completion=False,
     # Joins the lines of a docstring's paragraph.
     rich_markup_mode="markdown",
-    # A crash is reported by `guarded`: a message for the user, the traceback in a file.
+    # `guarded` reports a crash: a message for the user, and a file with the traceback.
     pretty_exceptions_enable=False,
 )
 
-_WHAT, _HOW, _WHERE = "What is scored", "How it is computed", "What is written"
+_INPUT, _METHOD, _OUTPUT = "Input", "Method", "Output"
 
 
 def _print_version(wanted: bool) -> None:
@@ -37,75 +37,76 @@ def main_command(
     context: typer.Context,
     upload: Annotated[
         Path | None,
-        typer.Option(help="The images to score: NN/Prompt.png.", rich_help_panel=_WHAT),
+        typer.Option(help="Folder of the images to score: NN/Prompt.png.", rich_help_panel=_INPUT),
     ] = None,
     gt: Annotated[
         Path | None,
-        typer.Option(help="The split: NN/images/* and NN/prompt.json.", rich_help_panel=_WHAT),
+        typer.Option(help="Folder of the split: NN/images/* and NN/prompt.json.",
+                     rich_help_panel=_INPUT),
     ] = None,
     styles: Annotated[
         str | None,
         typer.Option(help="Styles to score: 00,04. Default: the scoring's own.",
-                     rich_help_panel=_WHAT),
+                     rich_help_panel=_INPUT),
     ] = None,
     metrics: Annotated[
         str | None,
         typer.Option(help="Some of dino,hist,fid,lpips,clip-iqa,clip-r; a final score needs all.",
-                     rich_help_panel=_WHAT),
+                     rich_help_panel=_INPUT),
     ] = None,
     prompts: Annotated[
         Path | None,
-        typer.Option(help="CLIP-R's list, one a line. Default: every prompt of the split.",
-                     rich_help_panel=_WHAT),
+        typer.Option(help="CLIP-R's list, one prompt per line. Default: all prompts of the split.",
+                     rich_help_panel=_INPUT),
     ] = None,
     allow_missing: Annotated[
         bool,
         typer.Option("--allow-missing/--strict",
-                     help="Score what is there, or refuse an incomplete upload.",
-                     rich_help_panel=_WHAT),
+                     help="Score an incomplete upload, or refuse it.",
+                     rich_help_panel=_INPUT),
     ] = False,
     scoring: Annotated[
         Scoring,
-        typer.Option(help="The challenge's numbers, quirks and all, or the corrected ones.",
-                     rich_help_panel=_HOW),
+        typer.Option(help="The numbers of the challenge with its quirks, or corrected numbers.",
+                     rich_help_panel=_METHOD),
     ] = Scoring.OFFICIAL,
     weights: Annotated[
         Path | None,
-        typer.Option(help="The weights folder. Default: JDIFF_WEIGHTS, or one in your cache.",
-                     rich_help_panel=_HOW),
+        typer.Option(help="Folder of the weights. Default: JDIFF_WEIGHTS, or one in your cache.",
+                     rich_help_panel=_METHOD),
     ] = None,
     unpublished_weights: Annotated[
         bool,
         typer.Option("--unpublished-weights",
-                     help="Accept other weights than the published; the result is marked.",
-                     rich_help_panel=_HOW),
+                     help="Accept weights that are not the published files; the result is marked.",
+                     rich_help_panel=_METHOD),
     ] = False,
     device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_HOW)
+        str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_METHOD)
     ] = "auto",
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Threads that decode images. Default: the CPUs, 8 at most.",
-                     rich_help_panel=_HOW),
+        typer.Option(min=1, help="Threads that decode images. Default: number of CPUs, at most 8.",
+                     rich_help_panel=_METHOD),
     ] = None,
     cache: Annotated[
         Path | None,
-        typer.Option(help="File of features from earlier checks. Default: one in your cache.",
-                     rich_help_panel=_HOW),
+        typer.Option(help="File that keeps features between checks. Default: a file in your cache.",
+                     rich_help_panel=_METHOD),
     ] = None,
     no_cache: Annotated[
         bool,
-        typer.Option("--no-cache", help="Compute everything anew and keep nothing.",
-                     rich_help_panel=_HOW),
+        typer.Option("--no-cache", help="Compute all features again and keep none.",
+                     rich_help_panel=_METHOD),
     ] = False,
     result: Annotated[
         Path,
-        typer.Option(help="Folder for result.json and jdiff-check.log.", rich_help_panel=_WHERE),
+        typer.Option(help="Folder for result.json and jdiff-check.log.", rich_help_panel=_OUTPUT),
     ] = Path(),
     report: Annotated[
         Path | None,
         typer.Option(help="Folder for report.html, a page with contact sheets and charts.",
-                     rich_help_panel=_WHERE),
+                     rich_help_panel=_OUTPUT),
     ] = None,
     version: Annotated[
         bool,
@@ -114,8 +115,8 @@ def main_command(
 ) -> None:
     """Score style-transfer results as track 2 of the 4th Jittor AI challenge does.
 
-    `jdiff-check --upload out/ --gt data/B` prints a table and writes `result.json`. The weights
-    come first, once: `jdiff-check weights fetch`.
+    `jdiff-check --upload out/ --gt data/B` prints a table and writes `result.json`. Download the
+    weights once before: `jdiff-check weights fetch`.
     """
     if context.invoked_subcommand is not None:
         return

@@ -1,4 +1,4 @@
-"""Checks on the Python environment that the networks' libraries need before they are imported."""
+"""Checks of the Python environment, before the libraries of the networks are imported."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _declared: list[Any] = []  # torch forgets operators whose Library object is col
 
 
 def require_torch() -> None:
-    """Make sure that `import torch` brings torch.
+    """Check that `import torch` imports the real torch.
 
-    jtorch, which Jittor's ports of transformers and diffusers bring along, installs a package of
-    that name which is Jittor underneath; its numbers are not torch's.
+    jtorch installs a package of the same name that runs on Jittor and gives other numbers. Jittor's
+    ports of transformers and diffusers depend on jtorch.
 
     Raises:
         BrokenEnvironmentError: torch is missing, or jtorch is in its place.
@@ -39,12 +39,12 @@ def require_torch() -> None:
 
 
 def import_torchvision() -> ModuleType:
-    """Import torchvision, also beside a torch that its compiled operators do not fit.
+    """Import torchvision, even if its compiled operators do not fit the installed torch.
 
-    The registry's torchvision is built for CUDA and cannot load them beside a CPU-only torch; the
-    import then fails on an operator that lpips, open_clip and transformers never call. Declaring
-    the operators without implementing them lets the rest work. Matching builds are left as they
-    are.
+    PyPI's torchvision is built for CUDA and cannot load its operators with a CPU-only torch. The
+    import then fails on an operator that lpips, open_clip and transformers never call. This
+    function declares the operators without implementing them, so that the rest works. Builds that
+    fit are not changed.
 
     Raises:
         BrokenEnvironmentError: torchvision cannot be imported for another reason.

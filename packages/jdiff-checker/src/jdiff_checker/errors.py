@@ -1,17 +1,17 @@
-"""The errors this package raises, each with a message a user can act on.
+"""The errors of this package. Each message names the file, the field and the fix.
 
-A message names the file, the field and the fix. The command line ends with the class's `exit_code`.
+The command line ends with the `exit_code` of the class.
 """
 
 
 class CheckerError(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base class of the errors of this package."""
 
     exit_code = 1
 
 
 class InputError(CheckerError):
-    """What the user gave cannot be used: a file, an option or a combination of them."""
+    """An unusable input: a file, an option, or a combination of options."""
 
     exit_code = 2
 
@@ -30,12 +30,12 @@ class IncompleteUploadError(UploadError):
 
 
 class WeightsError(InputError):
-    """Weights a metric needs are missing, damaged or not the published ones."""
+    """The weights of a metric are missing, damaged, or not the published files."""
 
 
 class BrokenEnvironmentError(InputError):
-    """The Python environment cannot compute scores: jtorch in torch's place, broken installs."""
+    """The Python environment cannot compute scores: jtorch instead of torch, broken installs."""
 
 
 class OutputError(InputError):
-    """A result cannot be written where the user asked for it."""
+    """A file cannot be written at the place that the user chose."""

@@ -1,4 +1,4 @@
-"""Where files go: output appears whole or not at all, caches in one place."""
+"""Output files that appear whole or not at all, and the cache folder of the user."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from jdiff_checker.errors import OutputError
 
 
 def user_cache() -> Path:
-    """The folder of this program in the user's cache folder.
+    """The folder of this program inside the user's cache folder.
 
     Raises:
-        RuntimeError: there is no home folder to put one in.
+        RuntimeError: the user has no home folder.
     """
     # The XDG specification wants relative paths ignored.
     caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
@@ -26,9 +26,10 @@ def user_cache() -> Path:
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends without an error.
+    """A temporary path, renamed to `path` when the block ends without an error.
 
-    Missing parent folders are made.
+    Missing parent folders are made. Written here because the package for this purpose,
+    atomicwrites, is no longer maintained.
 
     Raises:
         OutputError: the folder cannot be written to, or the disk is full.

@@ -1,4 +1,4 @@
-"""The two ways to score, and the seven points in which they differ.
+"""The score: six metrics, the formula of the challenge, and two ways to compute them.
 
 The official checker has quirks that decide leaderboard numbers. `Scoring.OFFICIAL` reproduces them,
 `Scoring.CORRECTED` computes what each metric's name promises.
@@ -12,14 +12,14 @@ OFFICIAL_STYLES = tuple(f"{number:02d}" for number in range(15))
 
 
 class Scoring(StrEnum):
-    """Which computation the numbers come from."""
+    """The two computations of the score."""
 
     OFFICIAL = "official"
     CORRECTED = "corrected"
 
 
 class Metric(StrEnum):
-    """The six components of the score, under the names `--metrics` takes."""
+    """The six components of the score; the values are the names that `--metrics` accepts."""
 
     DINO = "dino"
     HIST = "hist"
@@ -35,7 +35,7 @@ class Metric(StrEnum):
 
     @property
     def label(self) -> str:
-        """How tables and charts call it."""
+        """Name in tables and charts."""
         return {"dino": "DINO", "hist": "Hist", "fid": "FID", "lpips": "LPIPS",
                 "clip-iqa": "CLIP-IQA", "clip-r": "CLIP-R"}[self.value]
 
@@ -50,14 +50,14 @@ ALL_METRICS = tuple(Metric)
 
 @dataclass(frozen=True)
 class Quirk:
-    """One deviation of the official code from what its metric is meant to be."""
+    """A deviation of the official code from the definition of a metric."""
 
     number: int
     subject: str
     official: str
     corrected: str
     metric: Metric | None = None
-    """The metric it belongs to; None for one that concerns all."""
+    """The affected metric; None if all are affected."""
 
 
 QUIRKS = (
@@ -87,4 +87,71 @@ QUIRKS = (
     Quirk(7, "images",
           "every file of a folder counts, and all must have one size",
           "only images of the split's prompts count; each is resized on its own"),
+)
+
+
+def final_score(
+    *, dino: float, hist: float, fid: float, lpips: float, clip_iqa: float, clip_r: float
+) -> float:
+    """The score of track 2 of the 4th Jittor AI challenge: style x (text + quality).
+
+    `(0.2 DINO + 0.4 Hist + 0.4 (1 - LPIPS)) * (0.5 CLIP-R + 0.4 (20 - min(FID, 20)) / 20
+    + 0.1 CLIP-IQA)`
+
+    Args:
+        dino: mean cosine similarity to the references, -1 to 1, higher is better.
+        hist: mean histogram correlation, -1 to 1, higher is better.
+        fid: Fréchet distance, 0 and up, lower is better; 20 and more count alike.
+        lpips: mean perceptual distance, 0 to about 1, lower is better.
+        clip_iqa: mean probability of "Good photo.", 0 to 1, higher is better.
+        clip_r: share of images whose prompt is among the five likeliest, 0 to 1, higher is better.
+
+    Returns:
+        The final score; 1 for a perfect result.
+    """
+    style = style_factor(dino=dino, hist=hist, lpips=lpips)
+    text_and_quality = 0.5 * clip_r + 0.4 * (20 - min(fid, 20)) / 20 + 0.1 * clip_iqa
+    return style * text_and_quality
+
+
+def style_factor(*, dino: float | None, hist: float | None, lpips: float | None) -> float:
+    """The first factor of the formula, 0.2 DINO + 0.4 Hist + 0.4 (1 - LPIPS).
+
+    A metric without a value is left out.
+    """
+    style = 0.0
+    if dino is not None:
+        style += 0.2 * dino
+    if hist is not None:
+        style += 0.4 * hist
+    if lpips is not None:
+        style += 0.4 * (1 - lpips)
+    return style
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """A published result on a split of the challenge: components and final score."""
+
+    name: str
+    split: str
+    dino: float
+    hist: float
+    fid: float
+    lpips: float
+    clip_iqa: float
+    clip_r: float
+    final: float
+    """Final score, with all published digits."""
+
+
+PUBLISHED = (
+    PublishedRow("rank-32 LoRA, mean-image start", "A",
+                 0.120226, 0.779055, 1.674596, 0.428658, 0.757711, 0.930667, 0.512078),
+    PublishedRow("the same before tuning", "A",
+                 0.164997, 0.829148, 2.119416, 0.409496, 0.758036, 0.810667, 0.503971),
+    PublishedRow("packed LoRA, n = 28", "B",
+                 0.1737, 0.7144, 3.272, 0.4154, 0.7463, 0.8586, 0.4648),
+    PublishedRow("packed LoRA, n = 2", "B",
+                 0.2125, 0.747, 2.813, 0.3939, 0.7451, 0.62, 0.4251),
 )

@@ -1,4 +1,4 @@
-"""`jdiff-check --upload out/ --gt data/B`: the score."""
+"""`jdiff-check --upload out/ --gt data/B`: computes the score."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jdiff_checker.commands.options import parse_metrics, parse_styles
+from jdiff_checker.commands.common import parse_metrics, parse_styles
 from jdiff_checker.errors import IncompleteUploadError, InputError, OutputError, UploadError
 from jdiff_checker.scoring import Scoring
 
@@ -54,8 +54,8 @@ def run_check(
 
     from jdiff_checker.checking import check
     from jdiff_checker.commands.progress import shown_progress
-    from jdiff_checker.result_file import write_result
-    from jdiff_checker.showing.tables import print_problems, print_result
+    from jdiff_checker.reports.tables import print_problems, print_result
+    from jdiff_checker.result import write_result
 
     console = Console()
 
@@ -81,7 +81,7 @@ def run_check(
             write_result(result, result_folder / RESULT)
             page = None
             if report is not None:
-                from jdiff_checker.showing.report import write_report
+                from jdiff_checker.reports.page import write_report
 
                 page = write_report(
                     result, report,
@@ -98,7 +98,7 @@ def run_check(
 
 @contextmanager
 def _logged_to(path: Path) -> Iterator[None]:
-    """Append what the package logs to `path` while the block runs, its failure included."""
+    """Append the log messages of the block to `path`, also the error that ends the block."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.FileHandler(path, encoding="utf-8")

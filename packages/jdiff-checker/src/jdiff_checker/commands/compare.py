@@ -1,4 +1,4 @@
-"""`jdiff-check compare`: what changed between two results, or several side by side."""
+"""`jdiff-check compare`: differences of two results, or several results side by side."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ def compare(
     results: Annotated[
         list[Path],
         typer.Argument(metavar="A B ...", show_default=False,
-                       help="Results: each a result.json, or the folder it lies in."),
+                       help="Results: files result.json, or the folders that hold them."),
     ],
 ) -> None:
-    """Show what changed from result A to result B, or several results side by side.
+    """Show the differences from result A to result B, or several results side by side.
 
-    Of two results all differences are shown: overall, by style and by image. Of more, one table
-    has a column for each.
+    For two results, all differences are shown: overall, by style and by image. For more, a table
+    has one column for each result.
     """
     from rich.console import Console
 
-    from jdiff_checker.result_file import read_result
-    from jdiff_checker.showing.comparison import compare_results, print_comparison
-    from jdiff_checker.showing.side_by_side import print_side_by_side
+    from jdiff_checker.reports.changes import compare_results
+    from jdiff_checker.reports.comparison import (
+        print_comparison,
+        print_side_by_side,
+    )
+    from jdiff_checker.result import read_result
 
     if len(results) < 2:
         raise InputError("compare needs two results at least: jdiff-check compare A B")

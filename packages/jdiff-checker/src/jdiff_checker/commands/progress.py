@@ -1,4 +1,4 @@
-"""A progress bar for what is going on at the moment."""
+"""The progress bar of a check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jdiff_checker.checking import OnProgress
 
 @contextmanager
 def shown_progress() -> Iterator[OnProgress]:
-    """A bar on stderr while the block runs; stdout stays clean for the tables."""
+    """Show a bar on stderr during the block; stdout is for the tables alone."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -1,4 +1,4 @@
-"""`jdiff-check weights`: getting the files the metrics are defined with, and looking at them."""
+"""`jdiff-check weights`: downloads, lists and verifies the weights of the metrics."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jdiff_checker.commands.failures import EXIT_STOPPED, guarded
-from jdiff_checker.commands.options import parse_metrics
+from jdiff_checker.commands.common import EXIT_STOPPED, guarded, parse_metrics
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,21 +19,21 @@ if TYPE_CHECKING:
 
 weights_app = typer.Typer(
     name="weights",
-    help="The published weights the metrics need: fetch, list and verify them.",
+    help="Download, list and verify the published weights of the metrics.",
     no_args_is_help=True,
 )
 
 Folder = Annotated[
     Path | None,
     typer.Option("--dir", metavar="DIR", show_default=False,
-                 help="The folder of the weights. Without it JDIFF_WEIGHTS, else "
+                 help="Folder of the weights. Default: JDIFF_WEIGHTS, else "
                       "~/.cache/jdiff-checker/weights."),
 ]
 Metrics = Annotated[
     str | None,
     typer.Option("--metrics", metavar="A,B", show_default=False,
                  help="Only the weights of these metrics: dino, fid, lpips, clip-iqa, clip-r "
-                      "(hist needs none). Without it all."),
+                      "(hist needs none). Default: all."),
 ]
 
 
@@ -42,22 +41,22 @@ def fetch_weights(
     folder: Folder = None,
     metrics: Metrics = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Overwrite files that are not the published ones."),
+        bool, typer.Option("--replace", help="Overwrite files that are not the published files."),
     ] = False,
 ) -> None:
-    """Download the weights that are not there yet; an interrupted download is resumed."""
+    """Download the missing weights; an interrupted download is resumed."""
     place, files = _chosen(folder, metrics)
     fetch_with_progress(place, files, replace=replace)
 
 
 def list_weights(folder: Folder = None, metrics: Metrics = None) -> None:
-    """Show which weights are needed, where they come from, and whether they are there."""
+    """List the needed weights: origin, size, SHA-256, and whether each file is present."""
     place, files = _chosen(folder, metrics)
     print_states(place, files, afresh=False)
 
 
 def verify_weights(folder: Folder = None, metrics: Metrics = None) -> None:
-    """Read all weights anew; exit code 0 if each is the published one, else 2."""
+    """Read all weights again; exit code 0 if each is the published file, else 2."""
     verify(*_chosen(folder, metrics))
 
 
@@ -73,40 +72,21 @@ def fetch_with_progress(
     """Download with a progress bar per file; Ctrl-C ends it with exit code 130.
 
     Raises:
-        WeightsError: a file cannot be had, is not what was published, or is in the way of one.
+        WeightsError: a file cannot be downloaded, is not the published one, or another file is in
+            its place.
         OutputError: the folder cannot be written to, or the disk is too small.
     """
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TaskID,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
     from jdiff_checker.weights.fetch import fetch
+    from jdiff_checker.weights.published import size_text
 
-    progress = Progress(
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
-        TimeRemainingColumn(), console=Console(stderr=True),
-    )
-    bars: dict[str, TaskID] = {}
-
-    def show(file: WeightsFile, done: int, total: int) -> None:
-        if file.path in bars:
-            progress.update(bars[file.path], completed=done, total=total)
-        else:
-            # What was there before must not count as speed.
-            bars[file.path] = progress.add_task(file.name, completed=done, total=total)
+    def announce(file: WeightsFile) -> None:
+        # The bars of the libraries do not name the network.
+        print(f"{file.name} ({size_text(file.size)})", file=sys.stderr)
 
     try:
-        with progress:
-            new = fetch(folder, files, on_progress=show, replace=replace)
+        new = fetch(folder, files, on_start=announce, replace=replace)
     except KeyboardInterrupt:
-        print("stopped; what has arrived is kept, and the same command goes on from there",
+        print("stopped; files that are whole are kept, and the same command goes on",
               file=sys.stderr)
         raise typer.Exit(EXIT_STOPPED) from None
     # Not by Rich, which would wrap the path.
@@ -114,7 +94,7 @@ def fetch_with_progress(
 
 
 def verify(folder: WeightsFolder, files: Sequence[WeightsFile]) -> None:
-    """Show the state of all files, read anew.
+    """Read all files again and show their state.
 
     Raises:
         WeightsError: files are missing or not the published ones.
@@ -128,7 +108,7 @@ def verify(folder: WeightsFolder, files: Sequence[WeightsFile]) -> None:
 def print_states(
     folder: WeightsFolder, files: Sequence[WeightsFile], *, afresh: bool
 ) -> None:
-    """Print a table of the files and what was found of them."""
+    """Print a table of the files and their state; `afresh` reads each file again."""
     from rich.console import Console
 
     states = []
@@ -148,7 +128,7 @@ def _table(states: Sequence[tuple[WeightsFile, FileState]]) -> Table:
     from jdiff_checker.weights.published import size_text
 
     table = Table(box=box.SIMPLE_HEAD)
-    # A path that does not fit is folded: one that is cut could not be copied.
+    # A path that does not fit is folded; a path that is cut could not be copied.
     table.add_column("file, from where", overflow="fold")
     for heading in ("size", "metrics", "sha256", "state"):
         table.add_column(heading, no_wrap=True)

@@ -1,1 +1,1 @@
-"""From image files to what the metrics compare: decoding, embedding, remembering."""
+"""From image files to features: devices, networks, extraction in one pass, and a cache."""

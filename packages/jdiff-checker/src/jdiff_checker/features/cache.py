@@ -1,7 +1,8 @@
-"""Features that are computed once and kept: a table of vectors on disk.
+"""Cache of features: a table of vectors in a SQLite file.
 
-A vector's name is its network's key (weights, preprocessing, library, device) and the SHA-256 of
-the image file, so nothing stale can be met: another file or another network is another name.
+The name of a vector is the key of its network (weights, preprocessing, library, device) and the
+SHA-256 of the image file. So no entry becomes stale: another file or another network has another
+name. Written here because diskcache has had no release since 2023.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from jdiff_checker.errors import OutputError
 Vector = npt.NDArray[np.float32]
 
 _AT_ONCE = 500
-"""Names a query; SQLite limits its parameters."""
+"""Names in one query; SQLite limits the number of parameters."""
 
 
 class FeatureCache:
     """A table of float32 vectors. Several processes may use one file at a time.
 
     Args:
-        file: where to keep it; None keeps it in memory for this process.
+        file: path of the file; None keeps the table in memory for this process.
 
     Raises:
         OutputError: the file cannot be made, written or read as a cache.
@@ -53,7 +54,7 @@ class FeatureCache:
         self._database.close()
 
     def get(self, network: str, contents: Iterable[str]) -> dict[str, Vector]:
-        """The vectors of `network` for those of `contents` that are known."""
+        """The known vectors of `network` for `contents`."""
         wanted = sorted(set(contents))
         found: dict[str, Vector] = {}
         try:
@@ -70,7 +71,7 @@ class FeatureCache:
         return found
 
     def put(self, network: str, vectors: Mapping[str, Vector]) -> None:
-        """Keep vectors of `network` by their image's hash; all of them or, on a failure, none."""
+        """Store vectors of `network` by the hash of the image; on a failure, none of them."""
         rows = [(network, content, vector.astype("<f4").tobytes())
                 for content, vector in vectors.items()]
         try:

@@ -1,1 +1,1 @@
-"""The six metrics, each a few functions over features; one file a metric."""
+"""The six metrics: a module has the network, if there is one, and the formula over its features."""

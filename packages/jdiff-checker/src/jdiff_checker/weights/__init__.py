@@ -1,1 +1,1 @@
-"""The files of weights that metrics need: which ones, where they lie, how they get there."""
+"""The weights of the metrics: the published files, their folder, and their download."""

@@ -1,7 +1,10 @@
-"""The folder the weights lie in, and whether they are the ones the metrics are defined with."""
+"""The folder of the weights, and the check of its files against the published hashes."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import os
 import shlex
 from collections.abc import Iterable, Sequence
@@ -9,34 +12,37 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from jdiff_checker.errors import WeightsError
-from jdiff_checker.files import user_cache
+from jdiff_checker.errors import OutputError, WeightsError
+from jdiff_checker.files import atomic_path, user_cache
 from jdiff_checker.result import WeightsRecord
 from jdiff_checker.scoring import ALL_METRICS, Metric
-from jdiff_checker.weights.hashes import HashMemo
 from jdiff_checker.weights.published import PUBLISHED, WeightsFile, needed, size_text
+
+MEMO = ".hashes.json"
+
+_Entry = dict[str, int | str]
 
 
 class Presence(StrEnum):
-    """What lies at a file's place."""
+    """State of a file in the folder."""
 
     MISSING = "missing"
     PUBLISHED = "published"
     DIFFERENT = "different"
-    """Another file, or a damaged or truncated one."""
+    """Another file, or a damaged or truncated file."""
 
 
 @dataclass(frozen=True)
 class FileState:
-    """What was found at a file's place."""
+    """State and hash of a file in the folder."""
 
     presence: Presence
     sha256: str | None
-    """Of what is there; None where nothing is."""
+    """Hash of the file in the folder; None if the file is missing."""
 
 
 class WeightsFolder:
-    """A folder of weights, which need not exist yet."""
+    """A folder of weights; it may not exist yet."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -44,10 +50,10 @@ class WeightsFolder:
 
     @classmethod
     def locate(cls, given: Path | None) -> WeightsFolder:
-        """The folder given, or `JDIFF_WEIGHTS`, or the place for caches of this user.
+        """The given folder, or `JDIFF_WEIGHTS`, or a folder in the user's cache.
 
         Raises:
-            WeightsError: the path is no folder, or there is no home folder to put one in.
+            WeightsError: the path is not a folder, or the user has no home folder.
         """
         try:
             root = (given or _from_environment()).expanduser().absolute()
@@ -62,14 +68,14 @@ class WeightsFolder:
         return cls(root)
 
     def path(self, file: WeightsFile) -> Path:
-        """Where the file lies, or would."""
+        """Path of the file in the folder."""
         return self.root / file.path
 
     def state(self, file: WeightsFile, *, afresh: bool = False) -> FileState:
-        """What lies at the file's place; `afresh` reads it even if its hash is remembered.
+        """State of the file; `afresh` reads the file even if its hash is remembered.
 
         Raises:
-            WeightsError: something is there but cannot be read.
+            WeightsError: the file exists but cannot be read.
         """
         try:
             sha256 = self._hashes.sha256(file.path, afresh=afresh)
@@ -84,19 +90,19 @@ class WeightsFolder:
         return FileState(Presence.PUBLISHED if same else Presence.DIFFERENT, sha256)
 
     def downloaded(self, file: WeightsFile) -> None:
-        """Note that the file was just put in place and is the published one."""
+        """Remember that the file was just downloaded and is the published one."""
         self._hashes.remember(file.path, file.sha256)
 
     def require(
         self, metrics: Iterable[Metric], *, allow_unpublished: bool,
         published: Sequence[WeightsFile] = PUBLISHED,
     ) -> list[WeightsRecord]:
-        """Make sure that every file these metrics read is there; the records tell which they are.
+        """Check that all files of the metrics are present, and return their records.
 
         Args:
-            metrics: what will be scored.
-            allow_unpublished: accept files other than the published ones; their records say so.
-            published: the files that metrics are defined with.
+            metrics: the metrics to compute.
+            allow_unpublished: accept files other than the published ones; their records are marked.
+            published: the files that define the metrics.
 
         Raises:
             WeightsError: files are missing, or not the published ones; all of them are listed.
@@ -129,7 +135,7 @@ class WeightsFolder:
         return records
 
     def fetch_command(self, *options: str) -> str:
-        """The command that fills this folder, to be copied from a message into a shell."""
+        """The command that downloads into this folder, for a message."""
         return shlex.join(["jdiff-check", "weights", "fetch", "--dir", str(self.root), *options])
 
     def _missing_message(self, missing: list[WeightsFile], left: list[Metric]) -> str:
@@ -155,7 +161,7 @@ class WeightsFolder:
 
 
 def short(sha256: str) -> str:
-    """Enough of a hash to tell files apart."""
+    """The beginning of a hash, enough to distinguish files."""
     return sha256[:12]
 
 
@@ -168,3 +174,74 @@ def _from_environment() -> Path:
     if named:
         return Path(named)
     return user_cache() / "weights"
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a file's content, read in full."""
+    with open(path, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+class HashMemo:
+    """The hashes of a folder's files, kept in `.hashes.json` in the same folder.
+
+    Reading gigabytes for every check would take longer than some of the metrics. A file counts as
+    unchanged while its size, modification time and inode are the same.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        # In a read-only folder, hashes are remembered for this process only.
+        self._own: dict[str, _Entry] = {}
+
+    def sha256(self, path: str, *, afresh: bool = False) -> str:
+        """The hash of the file at `path` inside the folder.
+
+        Args:
+            path: relative to the folder.
+            afresh: read the file even if its hash is known.
+
+        Raises:
+            OSError: the file is missing or cannot be read.
+        """
+        before = self._identity(path)
+        if not afresh:
+            for entries in (self._own, self._stored()):
+                entry = entries.get(path, {})
+                sha256 = entry.get("sha256")
+                if isinstance(sha256, str) and entry == {**before, "sha256": sha256}:
+                    return sha256
+        sha256 = sha256_of(self._root / path)
+        # The hash of a file that changed during reading is never valid.
+        if self._identity(path) == before:
+            self._keep(path, {**before, "sha256": sha256})
+        return sha256
+
+    def remember(self, path: str, sha256: str) -> None:
+        """Store a hash that was computed elsewhere, for the present file.
+
+        Raises:
+            OSError: the file is missing.
+        """
+        self._keep(path, {**self._identity(path), "sha256": sha256})
+
+    def _identity(self, path: str) -> _Entry:
+        status = (self._root / path).stat()
+        return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "inode": status.st_ino}
+
+    def _stored(self) -> dict[str, _Entry]:
+        # The memo only saves time: if it is unreadable, the files are read again.
+        try:
+            stored = json.loads((self._root / MEMO).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        if not isinstance(stored, dict):
+            return {}
+        return {path: entry for path, entry in stored.items() if isinstance(entry, dict)}
+
+    def _keep(self, path: str, entry: _Entry) -> None:
+        self._own[path] = entry
+        # Shared folders are often read-only; there the files are read again, which takes time only.
+        with contextlib.suppress(OutputError), atomic_path(self._root / MEMO) as temporary:
+            text = json.dumps(self._stored() | self._own, indent=1, sort_keys=True)
+            temporary.write_text(text + "\n", encoding="utf-8")

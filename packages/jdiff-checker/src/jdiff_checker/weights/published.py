@@ -1,6 +1,6 @@
-"""Which files of weights the metrics are defined with.
+"""The published weights files that define the metrics.
 
-Two scores compare only if they come from the same weights, so each file is pinned by its hash.
+Scores are comparable only if they come from the same weights, so each file is pinned by its hash.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ class WeightsFile:
 
     name: str
     path: str
-    """Where it lies inside the weights folder."""
+    """Path inside the weights folder."""
     url: str
     size: int
-    """In bytes; for progress and disk space only, the hash is what is checked."""
+    """Size in bytes, for messages and the check of disk space; the hash identifies the file."""
     sha256: str
     metrics: tuple[Metric, ...]
     source: str
-    """Who published it, and its license."""
+    """Publisher and license."""
 
     @property
     def metric_names(self) -> str:
-        """The metrics that need it, as `--metrics` takes them."""
+        """The metrics that need the file, in the form that `--metrics` accepts."""
         return ",".join(metric.value for metric in self.metrics)
 
 
@@ -102,13 +102,13 @@ PUBLISHED = (
 def needed(
     metrics: Iterable[Metric], published: Sequence[WeightsFile] = PUBLISHED
 ) -> tuple[WeightsFile, ...]:
-    """The files that these metrics read, in the order of `published`; Hist reads none."""
+    """The files of these metrics, in the order of `published`; Hist needs none."""
     wanted = set(metrics)
     return tuple(file for file in published if wanted.intersection(file.metrics))
 
 
 def size_text(size: int) -> str:
-    """A number of bytes as people read it, such as `346 MB`."""
+    """A number of bytes in a readable form, such as `346 MB`."""
     for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
         if size >= unit:
             value = size / unit

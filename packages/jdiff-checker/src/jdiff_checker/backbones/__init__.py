@@ -1,1 +1,0 @@
-"""The networks behind the metrics, each loaded from the weights folder; one file a network."""

@@ -1,0 +1,87 @@
+"""Common to the commands: options that are lists, and how a command ends on an error."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from typing import ParamSpec
+
+import typer
+
+from jdiff_checker.errors import CheckerError, InputError
+from jdiff_checker.scoring import ALL_METRICS, Metric
+
+EXIT_FAILED = 1
+EXIT_STOPPED = 130
+"""Exit code that shells report for a program that Ctrl-C ended."""
+
+P = ParamSpec("P")
+
+
+def guarded(command: Callable[P, None]) -> Callable[P, None]:
+    """Wrap a command so that every exception becomes a message on stderr and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except typer.Exit:
+            raise
+        except KeyboardInterrupt:
+            _end("stopped; what was computed is kept, and the same command goes on", EXIT_STOPPED)
+        except CheckerError as error:
+            _end(f"error: {error}", error.exit_code)
+        except Exception as error:
+            _end(f"error: {_crash(error)}", EXIT_FAILED)
+
+    return run
+
+
+def _end(message: str, code: int) -> None:
+    # Not by Rich, which would wrap paths and take brackets in them for markup.
+    print(message, file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def _crash(error: Exception) -> str:
+    with tempfile.NamedTemporaryFile("w", prefix="jdiff-check-", suffix=".log", delete=False,
+                                     encoding="utf-8") as report:
+        report.write("".join(traceback.format_exception(error)))
+    what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    return (f"unexpected {what}\nThis is a fault in jdiff-check. The full report, which helps to "
+            f"find it, is in {report.name}")
+
+
+def parse_metrics(text: str | None) -> tuple[Metric, ...]:
+    """The metrics of a comma-separated list, each once and in their usual order; None means all.
+
+    Raises:
+        InputError: a name is not a metric's, or there is none.
+    """
+    if text is None:
+        return ALL_METRICS
+    names = [name.strip() for name in text.lower().split(",") if name.strip()]
+    valid = [metric.value for metric in ALL_METRICS]
+    unknown = [name for name in names if name not in valid]
+    if unknown or not names:
+        problem = f"no such metric: {', '.join(unknown)}" if unknown else "no metric is named"
+        raise InputError(f"--metrics {text}: {problem}. Choose from {', '.join(valid)}, with "
+                         "commas between them.")
+    return tuple(metric for metric in ALL_METRICS if metric.value in names)
+
+
+def parse_styles(text: str | None) -> tuple[str, ...] | None:
+    """The styles of a comma-separated list; None means the scoring's own choice.
+
+    Raises:
+        InputError: there is none in the list.
+    """
+    if text is None:
+        return None
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names:
+        raise InputError(f"--styles {text!r}: no style is named. Give folders: --styles 00,04")
+    return names

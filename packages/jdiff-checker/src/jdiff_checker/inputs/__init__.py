@@ -1,0 +1,1 @@
+"""Reads and checks the inputs: the upload, the split, the prompt lists."""

@@ -1,0 +1,1 @@
+"""Shows a result: in the terminal, as a page, beside another result."""
