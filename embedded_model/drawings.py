@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from jstyleid_core.drawn_world.captions import caption
+from captions import caption
 from jstyleid_core.drawn_world.objects import KINDS
 from jstyleid_core.drawn_world.plain import draw_plain
 from jstyleid_core.drawn_world.scene import random_scene

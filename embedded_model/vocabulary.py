@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transformers import CLIPTokenizer
 
-from jstyleid_core.drawn_world.captions import FORMS
+from captions import FORMS
 from jstyleid_core.drawn_world.colours import NAMED
 from jstyleid_core.drawn_world.objects import KINDS
 from small_tokenizer import merges_of, write_settings, write_vocabulary

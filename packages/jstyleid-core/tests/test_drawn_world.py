@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jstyleid_core.drawn_world.captions import caption
+from captions import caption
 from jstyleid_core.drawn_world.demo_split import PROMPTS, SAMPLES, draw_split
 from jstyleid_core.drawn_world.looks import LOOKS
 from jstyleid_core.drawn_world.objects import KINDS
