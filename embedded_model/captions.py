@@ -4,7 +4,7 @@ import re
 
 from numpy.random import Generator
 
-from jstyleid_core.drawn_world.scene import Scene
+from jstyleid_core.synthetic.scene import Scene
 
 FORMS = (
     "{kind}",

@@ -7,8 +7,8 @@ from pathlib import Path
 from transformers import CLIPTokenizer
 
 from captions import FORMS
-from jstyleid_core.drawn_world.colours import NAMED
-from jstyleid_core.drawn_world.objects import KINDS
+from jstyleid_core.synthetic.objects import KINDS
+from jstyleid_core.synthetic.scene import NAMED
 from small_tokenizer import merges_of, write_settings, write_vocabulary
 
 

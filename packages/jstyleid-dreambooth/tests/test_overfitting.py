@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jstyleid_core.drawn_world.looks import LOOKS
-from jstyleid_core.drawn_world.scene import random_scene
 from jstyleid_core.images import save_png, to_array
+from jstyleid_core.synthetic.looks import LOOKS
+from jstyleid_core.synthetic.scene import random_scene
 from jstyleid_dreambooth import LoRAs, read_lora
 from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
 from jstyleid_dreambooth.training.settings import TrainingSettings

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from captions import caption
-from jstyleid_core.drawn_world.demo_split import PROMPTS, SAMPLES, draw_split
-from jstyleid_core.drawn_world.looks import LOOKS
-from jstyleid_core.drawn_world.objects import KINDS
-from jstyleid_core.drawn_world.plain import draw_plain, mask_of
-from jstyleid_core.drawn_world.scene import random_scene
+from jstyleid_core.synthetic.demo_split import PROMPTS, SAMPLES, draw_split
+from jstyleid_core.synthetic.looks import LOOKS
+from jstyleid_core.synthetic.objects import KINDS
+from jstyleid_core.synthetic.rendering import draw_plain, mask_of
+from jstyleid_core.synthetic.scene import random_scene
 from likeness import colour_likeness
 
 SIZE = 64

@@ -2,7 +2,7 @@
 
 from numpy.random import Generator
 
-from jstyleid_core.drawn_world.shapes import (
+from jstyleid_core.synthetic.shapes import (
     Drawing,
     blob,
     curve,

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.random import Generator
 
-from jstyleid_core.drawn_world.shapes import (
+from jstyleid_core.synthetic.shapes import (
     Drawing,
     arc,
     blob,

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from jstyleid_core.drawn_world.colours import Colour
-from jstyleid_core.drawn_world.scene import Background, Scene
-from jstyleid_core.drawn_world.shapes import Shape
+from jstyleid_core.synthetic.scene import Background, Colour, Scene
+from jstyleid_core.synthetic.shapes import Shape
 
 _FINER = 3
 """Pictures are drawn so many times larger and shrunk, which smooths the edges."""

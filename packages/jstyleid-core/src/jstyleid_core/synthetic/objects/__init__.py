@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from numpy.random import Generator
 
-from jstyleid_core.drawn_world.objects import (
+from jstyleid_core.synthetic.objects import (
     animals,
     buildings,
     food,
@@ -12,7 +12,7 @@ from jstyleid_core.drawn_world.objects import (
     things,
     vehicles,
 )
-from jstyleid_core.drawn_world.shapes import Drawing
+from jstyleid_core.synthetic.shapes import Drawing
 
 KINDS: Mapping[str, Callable[[Generator], Drawing]] = {
     draw.__name__: draw

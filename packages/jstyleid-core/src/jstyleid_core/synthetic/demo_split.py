@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from jstyleid_core.drawn_world.looks import LOOKS
-from jstyleid_core.drawn_world.objects import KINDS
-from jstyleid_core.drawn_world.scene import random_scene
 from jstyleid_core.files import atomic_path
 from jstyleid_core.images import save_png
+from jstyleid_core.synthetic.looks import LOOKS
+from jstyleid_core.synthetic.objects import KINDS
+from jstyleid_core.synthetic.scene import random_scene
 
 SIZE = 128
 SAMPLES, PROMPTS = 4, 5
