@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "reference"))
 
 import measurement
 from jstyleid_core.backend import jt
-from jstyleid_core.model.config import UNetConfig
+from jstyleid_core.config import UNetConfig
 from jstyleid_core.model.unet import UNet
 from jstyleid_core.weights.layout import find_checkpoint
 from jstyleid_core.weights.loading import load_module

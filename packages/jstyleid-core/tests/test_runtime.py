@@ -14,8 +14,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from jstyleid_core.doctor import run_checks
 from jstyleid_core.runtime import build, compiling, devices, onednn, requirements
-from jstyleid_core.runtime.doctor import run_checks
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
 

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from jstyleid_core import StableDiffusion, Style, StyleID, StyleIDSettings
 from jstyleid_core.errors import InputError, OutputError, StaleStyleError
-from jstyleid_core.networks import plain_attention, processors
+from jstyleid_core.interfaces import plain_attention, processors
 from jstyleid_core.synthetic.looks import LOOKS
 from jstyleid_core.synthetic.rendering import draw_plain
 from jstyleid_core.synthetic.scene import random_scene

@@ -234,7 +234,7 @@ def test_ctrl_c(
 
 @pytest.mark.parametrize("good", [True, False])
 def test_doctor(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, good: bool) -> None:
-    from jstyleid_core.runtime import doctor
+    from jstyleid_core import doctor
 
     checks = [
         doctor.Check("compiler", True, "g++ [12]", None, {}),

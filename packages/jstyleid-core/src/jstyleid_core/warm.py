@@ -16,14 +16,14 @@ from PIL import Image
 
 from jstyleid_core.backend import jt
 from jstyleid_core.backends import Backend, build_networks
-from jstyleid_core.diffusion.schedule import Schedule
-from jstyleid_core.model.config import (
+from jstyleid_core.config import (
     Architecture,
     ScheduleConfig,
     TextConfig,
     UNetConfig,
     VAEConfig,
 )
+from jstyleid_core.diffusion.schedule import Schedule
 from jstyleid_core.pipeline import StableDiffusion
 from jstyleid_core.runtime import BuildProgress, Report, compiling
 from jstyleid_core.runtime.starting import cache_folder

@@ -13,7 +13,7 @@ import pytest
 from backend_choice import predicted
 from jstyleid_core.backend import jt
 from jstyleid_core.errors import InputError
-from jstyleid_core.networks import processors, run_directly
+from jstyleid_core.interfaces import processors, run_directly
 from reference_sets import distance
 
 
@@ -116,7 +116,7 @@ def test_half_precision_is_half_in_every_weight(
         module = importlib.import_module(f"jstyleid_core.kernels.{name}")
         monkeypatch.setattr(module, "runs_on_cpu", lambda: False)
     from jstyleid_core.backends import build_networks
-    from jstyleid_core.model.config import Architecture
+    from jstyleid_core.config import Architecture
     from jstyleid_core.weights.filling import fill
 
     checkpoint = pair["native"].checkpoint

@@ -1,6 +1,6 @@
 """The libraries whose networks can compute: this project's own, and JDiffusion's.
 
-What each must offer is `jstyleid_core.networks.Networks`; everything above that is written once.
+What each must offer is `jstyleid_core.interfaces.Networks`; everything above that is written once.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from jstyleid_core.model.config import Architecture
-    from jstyleid_core.networks import Networks
+    from jstyleid_core.config import Architecture
+    from jstyleid_core.interfaces import Networks
 
 Backend = Literal["native", "jdiffusion"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jstyleid_core.config import ScheduleConfig
 from jstyleid_core.errors import InputError
-from jstyleid_core.model.config import ScheduleConfig
 
 
 @dataclass(frozen=True)

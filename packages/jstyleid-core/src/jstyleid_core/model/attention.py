@@ -6,8 +6,8 @@ from functools import partial
 
 from jstyleid_core import kernels
 from jstyleid_core.backend import Var, nn
+from jstyleid_core.interfaces import AttentionProcessor, plain_attention
 from jstyleid_core.model.layers import GroupNorm, LayerNorm
-from jstyleid_core.networks import AttentionProcessor, plain_attention
 
 
 class Attention(nn.Module):

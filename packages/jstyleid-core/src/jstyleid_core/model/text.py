@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jstyleid_core.backend import Var, jt, nn
-from jstyleid_core.model.config import TextConfig
+from jstyleid_core.config import TextConfig
 from jstyleid_core.model.layers import LayerNorm
 
 

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jstyleid_core.backend import Var, jt, nn
+from jstyleid_core.config import UNetConfig
+from jstyleid_core.interfaces import BlockRunner, run_directly
 from jstyleid_core.model.attention import Attention, Transformer2D
-from jstyleid_core.model.config import UNetConfig
 from jstyleid_core.model.layers import (
     Downsample,
     GroupNorm,
@@ -22,7 +23,6 @@ from jstyleid_core.model.layers import (
     Upsample,
     timestep_sinusoids,
 )
-from jstyleid_core.networks import BlockRunner, run_directly
 
 
 class Level(nn.Module):

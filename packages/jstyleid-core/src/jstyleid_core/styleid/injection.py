@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jstyleid_core.backend import Var
-from jstyleid_core.networks import AttentionLayer
+from jstyleid_core.interfaces import AttentionLayer
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from jstyleid_core.networks import Networks
+from jstyleid_core.interfaces import Networks
 from jstyleid_core.weights.layout import Checkpoint
 from jstyleid_core.weights.loading import Component, load_module
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 
+from jstyleid_core.config import ScheduleConfig, TextConfig, UNetConfig, VAEConfig
 from jstyleid_core.diffusion.schedule import Schedule
-from jstyleid_core.model.config import ScheduleConfig, TextConfig, UNetConfig, VAEConfig
 from jstyleid_core.model.tokenizer import CLIPTokenizer
 from jstyleid_core.weights.layout import Checkpoint
 

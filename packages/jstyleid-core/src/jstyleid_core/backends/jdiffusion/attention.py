@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from jstyleid_core.backend import Var, nn
+from jstyleid_core.interfaces import AttentionProcessor, plain_attention
 from jstyleid_core.model.attention import attend
-from jstyleid_core.networks import AttentionProcessor, plain_attention
 
 _SUFFIX = ".processor"
 

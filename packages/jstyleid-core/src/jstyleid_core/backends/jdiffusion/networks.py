@@ -14,9 +14,9 @@ from jstyleid_core.backends.jdiffusion import NO_CHECKPOINTING
 from jstyleid_core.backends.jdiffusion.attention import JDiffusionAttention, take_attentions
 from jstyleid_core.backends.jdiffusion.importing import contained, jdiffusion
 from jstyleid_core.backends.jdiffusion.layers import put_right
+from jstyleid_core.config import Architecture, UNetConfig, VAEConfig
 from jstyleid_core.errors import InputError
-from jstyleid_core.model.config import Architecture, UNetConfig, VAEConfig
-from jstyleid_core.networks import BlockRunner, run_directly
+from jstyleid_core.interfaces import BlockRunner, run_directly
 
 # Fields that have one value here, which is what JDiffusion builds without being asked.
 _NEWER_THAN_JDIFFUSION = {"mid_block_add_attention", "use_quant_conv", "use_post_quant_conv",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from jstyleid_core.backend import Var, nn
 from jstyleid_core.backends import Backend
-from jstyleid_core.model.config import UNetConfig, VAEConfig
+from jstyleid_core.config import UNetConfig, VAEConfig
 
 
 class AttentionLayer(Protocol):
