@@ -28,7 +28,7 @@ def both(checkpoint: Path) -> dict[str, Any]:
     """Return the models of a checkpoint by backend, the native one first."""
     need_jdiffusion()
     from jstyleid_core import StableDiffusion
-    from jstyleid_core.backends import Backend
+    from jstyleid_core.runtime import Backend
 
     return {name: StableDiffusion.load(checkpoint, backend=name) for name in get_args(Backend)}
 

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jstyleid_core.backends import Backend
 from jstyleid_core.backends.jdiffusion import environment
 from jstyleid_core.errors import CheckpointError
-from jstyleid_core.runtime import build, devices, onednn, requirements, starting
+from jstyleid_core.runtime import Backend, build, devices, onednn, requirements, starting
 from jstyleid_core.runtime.build import Report
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 

@@ -1,7 +1,7 @@
 """What the methods ask of a checkpoint's networks, whichever library computes them.
 
 Sampling, StyleID and LoRA files are written once, above `Networks`. The native networks
-(`jstyleid_core.model.networks`) and JDiffusion's (`jstyleid_core.backends.jdiffusion`) stand below
+(`jstyleid_core.backends.native`) and JDiffusion's (`jstyleid_core.backends.jdiffusion`) stand below
 it; nothing above knows which of them it has.
 """
 
@@ -14,8 +14,8 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from jstyleid_core.backend import Var, nn
-from jstyleid_core.backends import Backend
 from jstyleid_core.config import UNetConfig, VAEConfig
+from jstyleid_core.runtime import Backend
 
 
 class AttentionLayer(Protocol):

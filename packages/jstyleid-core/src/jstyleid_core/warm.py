@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jstyleid_core.backend import jt
-from jstyleid_core.backends import Backend, build_networks
+from jstyleid_core.backends import build_networks
 from jstyleid_core.config import (
     Architecture,
     ScheduleConfig,
@@ -25,7 +25,7 @@ from jstyleid_core.config import (
 )
 from jstyleid_core.diffusion.schedule import Schedule
 from jstyleid_core.pipeline import StableDiffusion
-from jstyleid_core.runtime import BuildProgress, Report, compiling
+from jstyleid_core.runtime import Backend, BuildProgress, Report, compiling
 from jstyleid_core.runtime.starting import cache_folder
 from jstyleid_core.styleid.method import StyleID
 from jstyleid_core.styleid.settings import StyleIDSettings

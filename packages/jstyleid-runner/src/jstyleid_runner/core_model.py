@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jstyleid_core import runtime
-from jstyleid_core.backends import Backend
-from jstyleid_core.runtime import Device, DType
+from jstyleid_core.runtime import Backend, Device, DType
 from jstyleid_core.weights.fingerprint import fingerprint
 from jstyleid_core.weights.layout import (
     DEFAULT_MODEL,

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jstyleid_core import runtime
-from jstyleid_core.backends import Backend
 from jstyleid_core.images import save_png
-from jstyleid_core.runtime import Device, DType
+from jstyleid_core.runtime import Backend, Device, DType
 from jstyleid_core.weights.layout import shown_source
 from jstyleid_runner.core_model import load_model, named_source
 from jstyleid_runner.facts import as_text

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jstyleid_core.backends import Backend
 from jstyleid_core.backends.jdiffusion import NO_CHECKPOINTING
 from jstyleid_core.errors import InputError
+from jstyleid_core.runtime import Backend
 from jstyleid_dreambooth.training.presets import PRESETS, Preset
 from jstyleid_dreambooth.training.settings import TrainingSettings
 

@@ -5,13 +5,12 @@ What each must offer is `jstyleid_core.interfaces.Networks`; everything above th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jstyleid_core.config import Architecture
     from jstyleid_core.interfaces import Networks
-
-Backend = Literal["native", "jdiffusion"]
+    from jstyleid_core.runtime import Backend
 
 
 def build_networks(backend: Backend, architecture: Architecture, dtype: str) -> Networks:
@@ -29,6 +28,6 @@ def build_networks(backend: Backend, architecture: Architecture, dtype: str) -> 
         from jstyleid_core.backends.jdiffusion.networks import JDiffusionNetworks
 
         return JDiffusionNetworks.build(architecture, dtype)
-    from jstyleid_core.model.networks import NativeNetworks
+    from jstyleid_core.backends.native import NativeNetworks
 
     return NativeNetworks.build(architecture, dtype)

@@ -7,13 +7,14 @@ Python process. Nothing here is imported by Jittor code; everything else gets Ji
 """
 
 from jstyleid_core.runtime.build import BuildProgress, Report
-from jstyleid_core.runtime.devices import GPU, Device, DType, visible_gpus
+from jstyleid_core.runtime.devices import GPU, Backend, Device, DType, visible_gpus
 from jstyleid_core.runtime.native_output import redirect_native_output
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 from jstyleid_core.runtime.starting import default_dtype, start
 
 __all__ = [
     "GPU",
+    "Backend",
     "BuildProgress",
     "DType",
     "Device",

@@ -11,6 +11,8 @@ from typing import Literal
 
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
+Backend = Literal["native", "jdiffusion"]
+"""The libraries whose networks can compute, see `jstyleid_core.backends`."""
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["auto", "float32", "float16"]
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from jstyleid_core.backends import Backend
 from jstyleid_core.errors import InputError
+from jstyleid_core.runtime import Backend
 from jstyleid_dreambooth.prompts import fill
 from jstyleid_dreambooth.training.settings import PriorSettings, TrainingSettings
 

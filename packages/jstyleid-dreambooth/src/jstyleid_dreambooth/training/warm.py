@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from jstyleid_core.backend import jt
-from jstyleid_core.backends import Backend
-from jstyleid_core.runtime import BuildProgress, Report, compiling
+from jstyleid_core.runtime import Backend, BuildProgress, Report, compiling
 from jstyleid_core.warm import mark, tiny_model
 from jstyleid_dreambooth.lora.attached import LoRAs
 from jstyleid_dreambooth.training.batch import Batch
