@@ -35,7 +35,7 @@ def both(checkpoint: Path) -> dict[str, Any]:
 
 def predicted(networks: Any) -> NDArray[Any]:
     """Return what the UNet of a backend says to one random input, the same for all."""
-    from jstyleid_core.backend import jt
+    from jstyleid_core.runtime.jittor import jt
 
     rng = np.random.default_rng(0)
     sample = rng.standard_normal((1, 4, 8, 8), dtype=np.float32)

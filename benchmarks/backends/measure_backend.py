@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "full_size"))
 
-from jstyleid_core.backend import jt
 from jstyleid_core.backends import build_networks
 from jstyleid_core.config import Architecture
 from jstyleid_core.runtime import Backend
+from jstyleid_core.runtime.jittor import jt
 from jstyleid_core.weights.filling import fill
 from jstyleid_core.weights.layout import find_checkpoint
 from jstyleid_dreambooth import LoRAs, read_lora

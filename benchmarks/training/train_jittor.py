@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 import training_measurement
 from jstyleid_core import StableDiffusion
-from jstyleid_core.backend import jt
+from jstyleid_core.runtime.jittor import jt
 from jstyleid_dreambooth import LoRAs, LoRAWeights, new_lora
 from jstyleid_dreambooth.lora.weights import as_float32
 from jstyleid_dreambooth.training.batch import Batch

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from jstyleid_core import StyleID, StyleIDSettings
-from jstyleid_core.backend import jt
 from jstyleid_core.diffusion.ddim import ddim_inversion, ddim_sampling
 from jstyleid_core.diffusion.denoiser import guided
 from jstyleid_core.pipeline import Start
+from jstyleid_core.runtime.jittor import jt
 from prompt_strings import NEGATIVE_PROMPT, PROMPT
 from reference_sets import GOLDEN, START_SEED, START_STRENGTH, Reference, distance
 

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from jstyleid_core.doctor import run_checks
-from jstyleid_core.runtime import build, compiling, devices, onednn, requirements
+from jstyleid_core.runtime import build, devices, onednn, requirements
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
 
@@ -42,7 +42,7 @@ _AFTER = """
 import resource, signal, ssl, sys
 before = (ssl._create_default_https_context, sys.getrecursionlimit(), sys.getdlopenflags(),
           resource.getrlimit(resource.RLIMIT_STACK), signal.getsignal(signal.SIGINT))
-from jstyleid_core.backend import jt
+from jstyleid_core.runtime.jittor import jt
 (jt.ones((2, 2)) + 1).sync()
 after = (ssl._create_default_https_context, sys.getrecursionlimit(), sys.getdlopenflags(),
          resource.getrlimit(resource.RLIMIT_STACK), signal.getsignal(signal.SIGINT))
@@ -87,7 +87,7 @@ def test_an_unchecked_jittor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_missing_compiler_is_named() -> None:
-    ran = python("import jstyleid_core.backend", cc_path="/nowhere/g++")
+    ran = python("import jstyleid_core.runtime.jittor", cc_path="/nowhere/g++")
     assert ran.returncode != 0
     assert "RuntimeSetupError: no C++ compiler: /nowhere/g++" in ran.stderr
 
@@ -109,7 +109,7 @@ def test_onednn_links_follow_the_environment(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["gpu", ""])
 def test_a_wrong_device_variable_is_named(value: str) -> None:
-    ran = python("import jstyleid_core.backend", JSTYLEID_DEVICE=value)
+    ran = python("import jstyleid_core.runtime.jittor", JSTYLEID_DEVICE=value)
     assert f"JSTYLEID_DEVICE is {value!r}: it must be auto, cpu or cuda" in ran.stderr
 
 
@@ -254,7 +254,7 @@ def test_the_doctor_finds_this_machine_fit() -> None:
 
 
 def test_warming_up_says_how_far_it_is_and_is_remembered() -> None:
-    from jstyleid_core.backend import jt
+    from jstyleid_core.runtime.jittor import jt
     from jstyleid_core.warm import is_warm, warm_kernels
 
     seen: list[build.BuildProgress] = []
@@ -276,11 +276,11 @@ def test_only_a_warm_machine_compiles_one_by_one_from_the_start(tmp_path: Path) 
     for device in ("cuda", "cpu"):
         jittor = SimpleNamespace(
             flags=SimpleNamespace(use_cuda=device == "cuda", use_parallel_op_compiler=16))
-        compiling.mark(tmp_path, "training", "native", device == "cuda").touch()
-        compiling.settle(jittor, tmp_path)
+        build.mark(tmp_path, "training", "native", device == "cuda").touch()
+        build.settle(jittor, tmp_path)
         assert jittor.flags.use_parallel_op_compiler == 16
-        compiling.mark(tmp_path, "kernels", "native", device == "cuda").touch()
-        compiling.settle(jittor, tmp_path)
+        build.mark(tmp_path, "kernels", "native", device == "cuda").touch()
+        build.settle(jittor, tmp_path)
         assert jittor.flags.use_parallel_op_compiler == 0
 
 

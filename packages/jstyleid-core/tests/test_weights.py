@@ -16,8 +16,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from jstyleid_core import StableDiffusion
-from jstyleid_core.backend import jt
 from jstyleid_core.errors import CheckpointError, InputError
+from jstyleid_core.runtime.jittor import jt
 from jstyleid_core.weights import layout
 from reference_sets import Reference, distance
 from small_checkpoint import build
@@ -277,7 +277,7 @@ def test_of_two_precisions_one_is_downloaded(
 _PEAK = """
 import sys
 from pathlib import Path
-from jstyleid_core.backend import jt, nn
+from jstyleid_core.runtime.jittor import jt, nn
 from jstyleid_core.weights.loading import load_module
 
 def peak():

@@ -59,7 +59,7 @@ def inputs(model: Any) -> dict[str, NDArray[Any]]:
 @pytest.fixture
 def unet_answer(model: Any, inputs: dict[str, NDArray[Any]]) -> Answer:
     """The UNet's output to the inputs, as it is now."""
-    from jstyleid_core.backend import jt
+    from jstyleid_core.runtime.jittor import jt
 
     def answer() -> NDArray[Any]:
         with jt.no_grad():
@@ -72,7 +72,7 @@ def unet_answer(model: Any, inputs: dict[str, NDArray[Any]]) -> Answer:
 @pytest.fixture
 def text_answer(model: Any, inputs: dict[str, NDArray[Any]]) -> Answer:
     """The text encoder's output to the ids, as it is now."""
-    from jstyleid_core.backend import jt
+    from jstyleid_core.runtime.jittor import jt
 
     def answer() -> NDArray[Any]:
         with jt.no_grad():

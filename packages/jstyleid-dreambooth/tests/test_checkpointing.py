@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jstyleid_core.backend import jt
+from jstyleid_core.runtime.jittor import jt
 from jstyleid_dreambooth import LoRAs
 from jstyleid_dreambooth.training.batch import Batch
 from jstyleid_dreambooth.training.learner import Learner

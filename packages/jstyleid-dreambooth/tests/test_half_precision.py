@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jstyleid_core import StableDiffusion
-from jstyleid_core.backend import jt
+from jstyleid_core.runtime.jittor import jt
 from jstyleid_core.weights.layout import EMBEDDED_MODEL
 from jstyleid_dreambooth import LoRAs
 from jstyleid_dreambooth.training.batch import Batch

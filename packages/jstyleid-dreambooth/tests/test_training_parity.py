@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 import jittor_training
 from backend_choice import backend
 from jstyleid_core import StableDiffusion
-from jstyleid_core.backend import jt
+from jstyleid_core.runtime.jittor import jt
 from jstyleid_dreambooth import LoRAs, LoRAWeights, LowRank, read_lora
 from jstyleid_dreambooth.training.batch import Batch
 from jstyleid_dreambooth.training.learner import Learner

@@ -14,7 +14,7 @@ from typing import Any
 
 from jstyleid_core.backends.jdiffusion import environment
 from jstyleid_core.errors import CheckpointError
-from jstyleid_core.runtime import Backend, build, devices, onednn, requirements, starting
+from jstyleid_core.runtime import Backend, build, devices, onednn, requirements, startup
 from jstyleid_core.runtime.build import Report
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
@@ -93,9 +93,9 @@ def _start(device: devices.Device, report: Report | None) -> Check:
     try:
         version = requirements.jittor_version()
         started = time.monotonic()
-        jittor = starting.start(device, report)
+        jittor = startup.start(device, report)
         seconds = time.monotonic() - started
-        cache = starting.cache_folder()
+        cache = startup.cache_folder()
     except RuntimeSetupError as error:
         return Check("Jittor", False, "does not start", str(error))
     where = "CUDA" if jittor.flags.use_cuda else "CPU"
@@ -113,7 +113,7 @@ def _convolution() -> Check:
     """Convolve, compare with the definition, and see which operator did it."""
     import numpy as np
 
-    from jstyleid_core.backend import jt, nn
+    from jstyleid_core.runtime.jittor import jt, nn
 
     rng = np.random.default_rng(0)
     x = rng.standard_normal((1, 8, 16, 16)).astype(np.float32)
@@ -139,7 +139,7 @@ def _convolution() -> Check:
 
 def _cuda(device: devices.Device) -> Iterator[Check]:
     cards = devices.visible_gpus()
-    nvcc = devices.find_nvcc(starting.jittor_home())
+    nvcc = devices.find_nvcc(startup.jittor_home())
     if not cards:
         # Fine on a machine meant for the CPU, a failure where CUDA was asked for.
         yield Check("CUDA", device != "cuda", "no card is visible",
@@ -180,7 +180,7 @@ def _models() -> Check:
 
 
 def _space() -> Iterator[Check]:
-    for name, folder in (("Disk, cache", starting.jittor_home()), ("Disk, here", Path.cwd())):
+    for name, folder in (("Disk, cache", startup.jittor_home()), ("Disk, here", Path.cwd())):
         free = shutil.disk_usage(folder).free
         ok = free >= _LEAST_FREE
         yield Check(name, ok, f"{free / 2**30:.0f} GB free in {folder}",

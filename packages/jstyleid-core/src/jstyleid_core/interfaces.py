@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from jstyleid_core.backend import Var, nn
 from jstyleid_core.config import UNetConfig, VAEConfig
 from jstyleid_core.runtime import Backend
+from jstyleid_core.runtime.jittor import Var, nn
 
 
 class AttentionLayer(Protocol):

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from jstyleid_core.backend import Var, jt, nn
 from jstyleid_core.backends import build_networks
 from jstyleid_core.config import Architecture, ScheduleConfig
 from jstyleid_core.diffusion.ddim import Step, ddim_sampling
@@ -29,6 +28,7 @@ from jstyleid_core.images import Size, to_array, to_images
 from jstyleid_core.interfaces import Networks
 from jstyleid_core.model.tokenizer import CLIPTokenizer
 from jstyleid_core.runtime import Backend, DType
+from jstyleid_core.runtime.jittor import Var, jt, nn
 from jstyleid_core.weights.filling import Report, fill
 from jstyleid_core.weights.fingerprint import fingerprint
 from jstyleid_core.weights.layout import Checkpoint, find_checkpoint, shown_source

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from jstyleid_core.backend import jt
 from jstyleid_core.backends import build_networks
 from jstyleid_core.config import (
     Architecture,
@@ -25,8 +24,9 @@ from jstyleid_core.config import (
 )
 from jstyleid_core.diffusion.schedule import Schedule
 from jstyleid_core.pipeline import StableDiffusion
-from jstyleid_core.runtime import Backend, BuildProgress, Report, compiling
-from jstyleid_core.runtime.starting import cache_folder
+from jstyleid_core.runtime import Backend, BuildProgress, Report, build
+from jstyleid_core.runtime.jittor import jt
+from jstyleid_core.runtime.startup import cache_folder
 from jstyleid_core.styleid.method import StyleID
 from jstyleid_core.styleid.settings import StyleIDSettings
 from jstyleid_core.weights.layout import Checkpoint
@@ -47,7 +47,7 @@ def warm_kernels(report: Report | None = None, backend: Backend = "native") -> N
         report: told how many of the rounds are done.
         backend: whose networks.
     """
-    with compiling.warming(jt):
+    with build.warming(jt):
         for done, _ in enumerate(_rounds(backend)):
             if report:
                 report(BuildProgress("compiling kernels", done, _ROUNDS))
@@ -73,7 +73,7 @@ def _rounds(backend: Backend) -> Iterator[None]:
 
 def mark(what: str, backend: Backend) -> Path:
     """The file that says that `what` is compiled here, for this backend, device and version."""
-    return compiling.mark(cache_folder(), what, backend, bool(jt.flags.use_cuda))
+    return build.mark(cache_folder(), what, backend, bool(jt.flags.use_cuda))
 
 
 def tiny_model(two_one: bool, backend: Backend = "native") -> StableDiffusion:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from backend_choice import predicted
-from jstyleid_core.backend import jt
 from jstyleid_core.errors import InputError
 from jstyleid_core.interfaces import processors, run_directly
+from jstyleid_core.runtime.jittor import jt
 from reference_sets import distance
 
 

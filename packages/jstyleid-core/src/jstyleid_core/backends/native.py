@@ -6,7 +6,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from jstyleid_core.backend import Var
 from jstyleid_core.config import Architecture, UNetConfig, VAEConfig
 from jstyleid_core.interfaces import BlockRunner
 from jstyleid_core.model.attention import Attention
@@ -14,6 +13,7 @@ from jstyleid_core.model.text import CLIPTextEncoder
 from jstyleid_core.model.unet import UNet
 from jstyleid_core.model.vae import AutoencoderKL
 from jstyleid_core.runtime import Backend
+from jstyleid_core.runtime.jittor import Var
 
 
 class NativeNetworks:

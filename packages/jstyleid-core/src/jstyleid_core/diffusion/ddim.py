@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from jstyleid_core.backend import Var
 from jstyleid_core.diffusion.denoiser import Denoiser, Prediction
 from jstyleid_core.diffusion.schedule import Schedule
+from jstyleid_core.runtime.jittor import Var
 
 
 @dataclass(frozen=True)

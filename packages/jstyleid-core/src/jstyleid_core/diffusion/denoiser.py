@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from jstyleid_core.backend import Var, jt
+from jstyleid_core.runtime.jittor import Var, jt
 
 Network = Callable[[Var, int], Var]
 """(latents (B, 4, h, w), timestep) -> what the checkpoint predicts, of the same shape, float32."""

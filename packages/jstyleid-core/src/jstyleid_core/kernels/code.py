@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jstyleid_core.backend import Var, jt
+from jstyleid_core.runtime.jittor import Var, jt
 
 _HEADER = """
 #include <algorithm>

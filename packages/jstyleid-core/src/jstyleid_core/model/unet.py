@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jstyleid_core.backend import Var, jt, nn
 from jstyleid_core.config import UNetConfig
 from jstyleid_core.interfaces import BlockRunner, run_directly
 from jstyleid_core.model.attention import Attention, Transformer2D
@@ -23,6 +22,7 @@ from jstyleid_core.model.layers import (
     Upsample,
     timestep_sinusoids,
 )
+from jstyleid_core.runtime.jittor import Var, jt, nn
 
 
 class Level(nn.Module):

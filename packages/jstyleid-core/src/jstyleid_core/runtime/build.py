@@ -1,10 +1,15 @@
-"""Compile Jittor itself, once, in a process of its own, with progress.
+"""Compilation: of Jittor itself, once, with progress; and records of which kernels are compiled.
 
 The first import of Jittor compiles about 160 files, silently and for minutes. Here a child process
 does that while the parent counts the object files that appear. When Jittor finds its cache out of
 date it recompiles, prints "please rerun your command" and exits with code 0; the child is then
-simply started again. A stamp in the cache says what it was last built for, so a start that needs
-no compilation costs one file comparison.
+simply started again. A stamp in the cache says what it was last built for, so a start that needs no
+compilation costs one file comparison.
+
+Jittor's threads for compiling kernels change its graph at the same time, without a lock. Seldom,
+about once in thousands of processes, that is a segmentation fault, and minutes pass until the
+process ends. Where the kernels lie in the cache, threads gain nothing: they are used only while a
+machine is warmed.
 """
 
 from __future__ import annotations
@@ -19,13 +24,17 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jstyleid_core.runtime.requirements import RuntimeSetupError
+from jstyleid_core.version import __version__
 
 _OBJECTS = 158  # object files of Jittor 1.3.11 for the CPU; CUDA adds some
 _STAMP = "jstyleid-built-for.json"
 _TOKEN = "jittor is built"
 _ATTEMPTS = 3
+
+_THREADS = 16  # Jittor's own default
 
 
 @dataclass(frozen=True)
@@ -127,3 +136,25 @@ def _read(path: Path) -> str | None:
         return path.read_text()
     except FileNotFoundError:
         return None
+
+
+def mark(cache: Path, what: str, backend: str, cuda: bool) -> Path:
+    """The file that says that `what` is compiled for a backend, device and this version."""
+    return cache / f"jstyleid-{__version__}-{backend}-{what}-for-{'cuda' if cuda else 'cpu'}"
+
+
+def settle(jittor: Any, cache: Path) -> None:
+    """Let a Jittor that was just started compile one by one if this machine is warm."""
+    warm = mark(cache, "kernels", "*", bool(jittor.flags.use_cuda))
+    if any(cache.glob(warm.name)):
+        jittor.flags.use_parallel_op_compiler = 0
+
+
+@contextlib.contextmanager
+def warming(jittor: Any) -> Iterator[None]:
+    """Compile with many threads in the block, and one by one after it."""
+    jittor.flags.use_parallel_op_compiler = _THREADS
+    try:
+        yield
+    finally:
+        jittor.flags.use_parallel_op_compiler = 0

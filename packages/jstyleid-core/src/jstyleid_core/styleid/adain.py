@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jstyleid_core.backend import Var, jt
+from jstyleid_core.runtime.jittor import Var, jt
 
 
 def adain(content: Var, style: Var, eps: float) -> Var:

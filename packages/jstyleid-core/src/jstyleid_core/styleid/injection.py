@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jstyleid_core.backend import Var
 from jstyleid_core.interfaces import AttentionLayer
+from jstyleid_core.runtime.jittor import Var
 
 
 @dataclass(frozen=True)

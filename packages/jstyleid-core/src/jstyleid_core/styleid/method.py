@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from jstyleid_core.backend import Var, jt
 from jstyleid_core.diffusion.ddim import Inversion, Step, ddim_inversion, ddim_sampling
 from jstyleid_core.diffusion.denoiser import Denoiser, Network
 from jstyleid_core.errors import InputError
 from jstyleid_core.interfaces import AttentionLayer, processors
+from jstyleid_core.runtime.jittor import Var, jt
 from jstyleid_core.styleid.adain import adain
 from jstyleid_core.styleid.injection import (
     Features,

@@ -14,9 +14,9 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from jstyleid_core.backend import Var, jt
 from jstyleid_core.errors import InputError, StaleStyleError
 from jstyleid_core.files import atomic_path
+from jstyleid_core.runtime.jittor import Var, jt
 from jstyleid_core.styleid.injection import Features, Projections
 from jstyleid_core.styleid.settings import StyleIDSettings
 

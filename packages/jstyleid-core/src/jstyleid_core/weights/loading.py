@@ -9,9 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from jstyleid_core.backend import Var, jt, nn
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.kernels import widen
+from jstyleid_core.runtime.jittor import Var, jt, nn
 from jstyleid_core.weights.tensors import StoredTensor, stored_tensors
 
 Component = Literal["unet", "vae", "text_encoder"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jstyleid_core.backend import Var, jt, nn
+from jstyleid_core.runtime.jittor import Var, jt, nn
 from jstyleid_dreambooth.lora.weights import LowRank, as_float32
 
 

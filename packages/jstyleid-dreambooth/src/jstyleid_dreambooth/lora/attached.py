@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from jstyleid_core.backend import nn
 from jstyleid_core.errors import InputError
+from jstyleid_core.runtime.jittor import nn
 from jstyleid_dreambooth.lora.adapter import AdaptedExecute, Adapter
 from jstyleid_dreambooth.lora.fitting import fit
 from jstyleid_dreambooth.lora.initial import new_lora

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jstyleid_core.backend import nn
+from jstyleid_core.runtime.jittor import nn
 
 
 def adaptable_layers(network: nn.Module) -> dict[str, nn.Module]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from jstyleid_core.backend import Var, jt, nn
+from jstyleid_core.runtime.jittor import Var, jt, nn
 from jstyleid_dreambooth.lora.adapter import Adapter
 
 Terms = Mapping[nn.Module, Sequence[tuple[Adapter, float]]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jstyleid_core.backend import Var, nn
+from jstyleid_core.runtime.jittor import Var, nn
 from jstyleid_dreambooth.lora.adapter import Adapter
 
 

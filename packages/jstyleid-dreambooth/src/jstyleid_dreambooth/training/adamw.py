@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jstyleid_core.backend import Var, jt
+from jstyleid_core.runtime.jittor import Var, jt
 from jstyleid_dreambooth.training.settings import TrainingSettings
 
 

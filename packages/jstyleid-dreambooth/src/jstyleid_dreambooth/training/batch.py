@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jstyleid_core.backend import Var
+from jstyleid_core.runtime.jittor import Var
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jstyleid_core import StableDiffusion
-from jstyleid_core.backend import Var, jt
 from jstyleid_core.interfaces import run_directly
+from jstyleid_core.runtime.jittor import Var, jt
 from jstyleid_dreambooth.lora.attached import LoRAs
 from jstyleid_dreambooth.training.adamw import AdamW
 from jstyleid_dreambooth.training.batch import Batch

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jstyleid_core import StableDiffusion
-from jstyleid_core.backend import Var, jt
+from jstyleid_core.runtime.jittor import Var, jt
 from jstyleid_dreambooth.training.batch import Batch
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from jstyleid_core.backend import jt
-from jstyleid_core.runtime import Backend, BuildProgress, Report, compiling
+from jstyleid_core.runtime import Backend, BuildProgress, Report, build
+from jstyleid_core.runtime.jittor import jt
 from jstyleid_core.warm import mark, tiny_model
 from jstyleid_dreambooth.lora.attached import LoRAs
 from jstyleid_dreambooth.training.batch import Batch
@@ -32,7 +32,7 @@ def warm_training(report: Report | None = None, backend: Backend = "native") -> 
         backend: whose networks.
     """
     rounds = 2 * 2 * len(_CHECKPOINTING[backend])
-    with compiling.warming(jt):
+    with build.warming(jt):
         for done, _ in enumerate(_rounds(backend)):
             if report:
                 report(BuildProgress("compiling kernels of training", done, rounds))

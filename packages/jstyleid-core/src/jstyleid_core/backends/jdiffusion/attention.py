@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jstyleid_core.backend import Var, nn
 from jstyleid_core.interfaces import AttentionProcessor, plain_attention
 from jstyleid_core.model.attention import attend
+from jstyleid_core.runtime.jittor import Var, nn
 
 _SUFFIX = ".processor"
 

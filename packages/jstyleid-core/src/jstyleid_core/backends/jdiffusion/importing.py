@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from jstyleid_core.backend import jt
 from jstyleid_core.backends.jdiffusion.environment import check
-from jstyleid_core.runtime.guard import unchanged_process
+from jstyleid_core.runtime.jittor import jt
+from jstyleid_core.runtime.startup import unchanged_process
 
 # Switched by jtorch's import (amp_reg, th_mode) and by merely naming a `torch.device` (use_cuda).
 _FLAGS = ("use_cuda", "amp_reg", "th_mode")

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jstyleid_core.backend import Var, jt, nn
 from jstyleid_core.backends.jdiffusion import NO_CHECKPOINTING
 from jstyleid_core.backends.jdiffusion.attention import JDiffusionAttention, take_attentions
 from jstyleid_core.backends.jdiffusion.importing import contained, jdiffusion
@@ -17,6 +16,7 @@ from jstyleid_core.config import Architecture, UNetConfig, VAEConfig
 from jstyleid_core.errors import InputError
 from jstyleid_core.interfaces import BlockRunner, run_directly
 from jstyleid_core.runtime import Backend
+from jstyleid_core.runtime.jittor import Var, jt, nn
 
 # Fields that have one value here, which is what JDiffusion builds without being asked.
 _NEWER_THAN_JDIFFUSION = {"mid_block_add_attention", "use_quant_conv", "use_post_quant_conv",

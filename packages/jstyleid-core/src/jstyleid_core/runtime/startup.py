@@ -1,4 +1,14 @@
-"""Start Jittor: prepare the machine and the environment, compile if needed, import, tidy up."""
+"""Starting Jittor: check the machine, set the environment, compile if needed, import, tidy up.
+
+The import of Jittor changes the whole process, and `unchanged_process` restores it: the import
+turns off certificate checks for every HTTPS request, raises the recursion limit to a million and
+the stack limit to 512 MB, and installs signal handlers with which Ctrl-C ends the process before
+Python hears of it and a child's death by a signal ends its parent.
+
+Jittor reports each round of kernel compilation with `std::cerr`, past Python's `sys.stderr`, and
+has no switch for it. A command that draws its own progress sends that stream to a file with
+`redirect_native_output`.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +17,19 @@ import importlib
 import json
 import os
 import platform
+import resource
+import signal
+import ssl
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from jstyleid_core.runtime import compiling, onednn, requirements
+from jstyleid_core.runtime import build, onednn, requirements
 from jstyleid_core.runtime.build import Report, ensure_built, forget
 from jstyleid_core.runtime.devices import NVCC_FIX, Device, choose
-from jstyleid_core.runtime.guard import unchanged_process
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
 _ENVIRONMENT = {
@@ -29,6 +43,9 @@ _ENVIRONMENT = {
     "OMP_WAIT_POLICY": "passive",
     "cache_name": "default",  # otherwise the git branch of the folder Jittor is installed in
 }
+
+_SIGNALS = (signal.SIGINT, signal.SIGCHLD, signal.SIGQUIT, signal.SIGFPE, signal.SIGILL,
+            signal.SIGBUS)
 
 
 def start(device: Device = "auto", report: Report | None = None) -> Any:
@@ -140,5 +157,42 @@ def _import_jittor(cache: Path, cuda: bool) -> Any:
         jittor.flags.use_cuda = 1
     elif jittor.compile_extern.mkl_ops is None:
         raise RuntimeSetupError("Jittor started without oneDNN: unset use_mkl and run again")
-    compiling.settle(jittor, cache)
+    build.settle(jittor, cache)
     return jittor
+
+
+@contextlib.contextmanager
+def unchanged_process() -> Iterator[None]:
+    """Run the block and restore signal handlers, SSL context, recursion and stack limits."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    context = ssl._create_default_https_context
+    recursion = sys.getrecursionlimit()
+    stack = resource.getrlimit(resource.RLIMIT_STACK)
+    flags = sys.getdlopenflags()
+    try:
+        yield
+    finally:
+        # Python can only set handlers from the main thread; elsewhere Jittor's stay.
+        if in_main_thread:
+            for number, handler in handlers.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        ssl._create_default_https_context = context
+        sys.setrecursionlimit(recursion)
+        resource.setrlimit(resource.RLIMIT_STACK, stack)
+        sys.setdlopenflags(flags)
+
+
+def redirect_native_output(path: Path) -> None:
+    """Append what native code writes to stderr to `path`; Python's `sys.stderr` stays as it is.
+
+    A crash report of native code lands in the file too, since the file is written directly.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    sys.stderr = os.fdopen(terminal, "w", buffering=1, encoding=sys.stderr.encoding,
+                           errors="backslashreplace")
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 2)
+    os.close(log)
