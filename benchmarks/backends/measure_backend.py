@@ -24,8 +24,8 @@ from jstyleid_core.backends import build_networks
 from jstyleid_core.config import Architecture
 from jstyleid_core.runtime import Backend
 from jstyleid_core.runtime.jittor import jt
-from jstyleid_core.weights.filling import fill
-from jstyleid_core.weights.layout import find_checkpoint
+from jstyleid_core.weights.checkpoint import find_checkpoint
+from jstyleid_core.weights.loading import fill
 from jstyleid_dreambooth import LoRAs, read_lora
 from measurement import peak_bytes, reset_peak
 

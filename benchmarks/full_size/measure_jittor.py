@@ -22,7 +22,7 @@ import measurement
 from jstyleid_core.config import UNetConfig
 from jstyleid_core.model.unet import UNet
 from jstyleid_core.runtime.jittor import jt
-from jstyleid_core.weights.layout import find_checkpoint
+from jstyleid_core.weights.checkpoint import find_checkpoint
 from jstyleid_core.weights.loading import load_module
 from reference_sets import distance
 

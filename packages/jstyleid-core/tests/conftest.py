@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backend_choice import backend
-from jstyleid_core.weights.layout import EMBEDDED_MODEL
+from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL
 from reference_sets import FRESH, GOLDEN, GOLDEN_VALUES, Reference, read
 from small_checkpoint import build
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from backend_choice import backend
-from jstyleid_core.weights.layout import EMBEDDED_MODEL
+from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL
 from reference_sets import LORA_CHECKPOINT
 from small_checkpoint import build
 

@@ -18,7 +18,7 @@ from safetensors.numpy import save
 from typer.testing import CliRunner
 
 from jstyleid_core import runtime
-from jstyleid_core.weights.layout import EMBEDDED_MODEL, find_checkpoint
+from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL, find_checkpoint
 from jstyleid_dreambooth import LoRAWeights, LowRank, read_lora, write_lora
 from jstyleid_dreambooth.training.class_images import ClassImage
 from jstyleid_dreambooth.training.class_samples import read_latents

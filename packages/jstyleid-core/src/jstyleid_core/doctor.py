@@ -164,7 +164,7 @@ def _cuda(device: devices.Device) -> Iterator[Check]:
 def _models() -> Check:
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    from jstyleid_core.weights.layout import DEFAULT_MODEL, find_downloaded
+    from jstyleid_core.weights.checkpoint import DEFAULT_MODEL, find_downloaded
 
     source = os.environ.get("JSTYLEID_MODEL") or DEFAULT_MODEL
     details = {"source": source, "hub_cache": HF_HUB_CACHE}

@@ -29,9 +29,8 @@ from jstyleid_core.interfaces import Networks
 from jstyleid_core.model.tokenizer import CLIPTokenizer
 from jstyleid_core.runtime import Backend, DType
 from jstyleid_core.runtime.jittor import Var, jt, nn
-from jstyleid_core.weights.filling import Report, fill
-from jstyleid_core.weights.fingerprint import fingerprint
-from jstyleid_core.weights.layout import Checkpoint, find_checkpoint, shown_source
+from jstyleid_core.weights.checkpoint import Checkpoint, find_checkpoint, fingerprint, shown_source
+from jstyleid_core.weights.loading import Report, fill
 
 Tokenizer = Callable[[Sequence[str]], NDArray[Any]]
 """Prompts to token ids (B, 77)."""
@@ -161,7 +160,7 @@ class StableDiffusion:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The checkpoint's, see `jstyleid_core.weights.fingerprint`."""
+        """The checkpoint's, see `jstyleid_core.weights.checkpoint`."""
         return fingerprint(self.checkpoint)
 
     @property

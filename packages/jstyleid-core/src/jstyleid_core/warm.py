@@ -29,7 +29,7 @@ from jstyleid_core.runtime.jittor import jt
 from jstyleid_core.runtime.startup import cache_folder
 from jstyleid_core.styleid.method import StyleID
 from jstyleid_core.styleid.settings import StyleIDSettings
-from jstyleid_core.weights.layout import Checkpoint
+from jstyleid_core.weights.checkpoint import Checkpoint
 
 _SIZE = (64, 64)
 _ROUNDS = 10

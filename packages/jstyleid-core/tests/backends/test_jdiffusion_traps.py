@@ -117,7 +117,7 @@ def test_half_precision_is_half_in_every_weight(
         monkeypatch.setattr(module, "runs_on_cpu", lambda: False)
     from jstyleid_core.backends import build_networks
     from jstyleid_core.config import Architecture
-    from jstyleid_core.weights.filling import fill
+    from jstyleid_core.weights.loading import fill
 
     checkpoint = pair["native"].checkpoint
     networks = build_networks("jdiffusion", Architecture.read(checkpoint.folder), "float16")

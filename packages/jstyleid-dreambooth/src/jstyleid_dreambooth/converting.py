@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from jstyleid_core.errors import InputError, JStyleIDError
 from jstyleid_core.files import atomic_path
-from jstyleid_dreambooth.lora.files.torch_reading import read_torch_file
+from jstyleid_core.weights.torch_files import read_torch_file
 
 _NAMES = {"diffusion_pytorch_model.bin": "diffusion_pytorch_model.safetensors",
           "pytorch_model.bin": "model.safetensors"}

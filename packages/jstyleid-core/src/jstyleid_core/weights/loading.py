@@ -1,17 +1,20 @@
-"""Filling a module with a checkpoint's tensors: all of them, each once, in a stream."""
+"""Loading networks from a checkpoint: each tensor once, in a stream, with nothing left over."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from jstyleid_core.errors import CheckpointError
+from jstyleid_core.interfaces import Networks
 from jstyleid_core.kernels import widen
 from jstyleid_core.runtime.jittor import Var, jt, nn
+from jstyleid_core.weights.checkpoint import Checkpoint
 from jstyleid_core.weights.tensors import StoredTensor, stored_tensors
 
 Component = Literal["unet", "vae", "text_encoder"]
@@ -21,6 +24,9 @@ _LISTED = 8
 # Until diffusers 0.13 the VAE's attention had names of its own; most published files still do.
 _OLD_VAE_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 _OLD_VAE = re.compile(r"(mid_block\.attentions\.0)\.(query|key|value|proj_attn)\.")
+
+Report = Callable[[str, int, int], None]
+"""(what is loaded, tensors done, tensors in all)"""
 
 
 def module_name(component: Component, name: str) -> str | None:
@@ -119,3 +125,26 @@ def _problems(
         # Attention weights of converted VAEs may be 1x1 convolutions.
         if got != wanted and got != [*wanted, 1, 1]:
             yield f"wrong shape: {name} is {got}, expected {wanted}"
+
+
+def fill(networks: Networks, checkpoint: Checkpoint, dtype: str, report: Report | None) -> None:
+    """Stream a checkpoint's tensors into its networks.
+
+    Args:
+        networks: built from this checkpoint's configuration.
+        checkpoint: whose files are read.
+        dtype: of UNet and text encoder.
+        report: told how far the loading is.
+
+    Raises:
+        CheckpointError: a file is missing, damaged or does not fit; the message says which.
+    """
+    components: tuple[tuple[Component, object, str], ...] = (
+        ("text_encoder", networks.text_encoder, dtype),
+        # The VAE overflows float16 on some pictures; it is small, so it stays wide.
+        ("vae", networks.vae, "float32"),
+        ("unet", networks.unet, dtype),
+    )
+    for component, module, number in components:
+        on_tensor = partial(report, component) if report else None
+        load_module(module, component, checkpoint.weights(component), number, on_tensor)

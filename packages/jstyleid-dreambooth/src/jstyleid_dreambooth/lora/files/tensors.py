@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.weights.tensors import stored_tensors
-from jstyleid_dreambooth.lora.files.torch_reading import read_torch_file
+from jstyleid_core.weights.torch_files import read_torch_file
 from jstyleid_dreambooth.lora.weights import as_float32
 
 _NAMES = tuple(f"{stem}.{suffix}" for stem in ("pytorch_lora_weights", "adapter_model")
