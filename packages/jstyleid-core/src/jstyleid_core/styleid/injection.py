@@ -1,4 +1,4 @@
-"""The attention processors of StyleID: one that listens, one that replaces.
+"""The attention processors of StyleID, a recorder and an injector, and the initial latent AdaIN.
 
 What is mixed with what is an `InjectionRule`; other rules for query, key and value can take the
 place of the paper's without touching the processors.
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jstyleid_core.interfaces import AttentionLayer
-from jstyleid_core.runtime.jittor import Var
+from jstyleid_core.runtime.jittor import Var, jt
 
 
 @dataclass(frozen=True)
@@ -72,3 +72,27 @@ class Injector:
         own = Projections(attention.to_q(hidden), attention.to_k(hidden), attention.to_v(hidden))
         mixed = self.rule(own, self.content, self.style)
         return attention.project_out(attention.attend(mixed.query, mixed.key, mixed.value))
+
+
+def adain(content: Var, style: Var, eps: float) -> Var:
+    """Give `content` the per-channel mean and deviation of `style` (StyleID equation 7).
+
+    Args:
+        content: (B, 4, h, w) inverted latents.
+        style: (1, 4, h', w') or (B, 4, h', w') inverted latents; its size is its own.
+        eps: added to the content's deviation.
+
+    Returns:
+        (B, 4, h, w). Deviations are the unbiased ones, over each sample's and channel's pixels.
+    """
+    content_mean, content_std = _moments(content)
+    style_mean, style_std = _moments(style)
+    return (content - content_mean) / (content_std + eps) * style_std + style_mean
+
+
+def _moments(x: Var) -> tuple[Var, Var]:
+    # jt.std would floor its result at 1e-3 and reduces one dimension only.
+    mean = x.mean(dims=(2, 3), keepdims=True)
+    centred = x - mean
+    pixels = x.shape[2] * x.shape[3]
+    return mean, jt.sqrt((centred * centred).sum(dims=(2, 3), keepdims=True) / (pixels - 1))

@@ -12,17 +12,16 @@ from jstyleid_core.diffusion.denoiser import Denoiser, Network
 from jstyleid_core.errors import InputError
 from jstyleid_core.interfaces import AttentionLayer, processors
 from jstyleid_core.runtime.jittor import Var, jt
-from jstyleid_core.styleid.adain import adain
 from jstyleid_core.styleid.injection import (
     Features,
     InjectionRule,
     Injector,
     Projections,
     Recorder,
+    adain,
     styleid_rule,
 )
-from jstyleid_core.styleid.layers import attention_name
-from jstyleid_core.styleid.settings import StyleIDSettings
+from jstyleid_core.styleid.settings import StyleIDSettings, attention_name
 from jstyleid_core.styleid.style import Recipe, Style, hash_image
 
 if TYPE_CHECKING:

@@ -1,4 +1,8 @@
-"""Every constant of the method, named."""
+"""The settings of StyleID, and the paper's numbers for the self-attention layers of the decoder.
+
+Layer n is `up_blocks[n // 3].attentions[n % 3]`; `up_blocks[0]` has no attention, so n runs from 3
+to 11. This module is free of Jittor: command lines check their arguments with it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,36 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from jstyleid_core.errors import InputError
-from jstyleid_core.styleid.layers import DECODER_LAYERS
+
+DECODER_LAYERS = range(3, 12)
+
+
+def attention_name(layer: int) -> str:
+    """The path of a decoder layer's self-attention in the UNet."""
+    block, index = divmod(layer, 3)
+    return f"up_blocks.{block}.attentions.{index}.transformer_blocks.0.attn1"
+
+
+def parse_layers(text: str) -> tuple[int, ...]:
+    """Layers written as `7-11`, `7,9,11` or `6,9-11`.
+
+    Raises:
+        InputError: not of that form, or a layer outside 3 to 11.
+    """
+    layers: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        try:
+            start, end = int(first), int(last) if dash else int(first)
+        except ValueError as error:
+            raise InputError(f"layers {text!r}: write them as 7-11 or 7,9,11") from error
+        if start > end:
+            raise InputError(f"layers {text!r}: {part.strip()} runs backwards")
+        layers.update(range(start, end + 1))
+    unknown = sorted(layers - set(DECODER_LAYERS))
+    if unknown:
+        raise InputError(f"layers {text!r}: {unknown} unknown; the decoder has layers 3 to 11")
+    return tuple(sorted(layers))
 
 
 class StyleIDSettings(BaseModel):
