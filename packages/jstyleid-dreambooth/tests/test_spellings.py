@@ -11,8 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from jstyleid_dreambooth import LoRAWeights, read_lora
-from jstyleid_dreambooth.lora.files.kohya import diffusers_path, dotted
-from jstyleid_dreambooth.lora.files.spellings import Meaning, meaning
+from jstyleid_dreambooth.lora.files.names import Meaning, diffusers_path, dotted, meaning
 
 UNET = "down_blocks.0.attentions.1.transformer_blocks.0.attn1"
 TEXT = "text_model.encoder.layers.0.self_attn"
