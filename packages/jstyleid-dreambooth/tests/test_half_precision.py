@@ -12,7 +12,7 @@ from jstyleid_core import StableDiffusion
 from jstyleid_core.runtime.jittor import jt
 from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL
 from jstyleid_dreambooth import LoRAs
-from jstyleid_dreambooth.training.batch import Batch
+from jstyleid_dreambooth.training.batches import Batch
 from jstyleid_dreambooth.training.learner import Learner
 from jstyleid_dreambooth.training.settings import TrainingSettings
 

@@ -11,13 +11,11 @@ import pytest
 from PIL import Image
 
 from jstyleid_core.errors import InputError
-from jstyleid_dreambooth.training.class_images import class_prompts
-from jstyleid_dreambooth.training.crops import crops
-from jstyleid_dreambooth.training.job import StyleImages, TrainingJob, objects_of
-from jstyleid_dreambooth.training.learning_rate import learning_rate
-from jstyleid_dreambooth.training.loss_scale import LossScale
+from jstyleid_dreambooth.training.dataset import crops
+from jstyleid_dreambooth.training.job import StyleImages, TrainingJob, digest, objects_of, obstacles
+from jstyleid_dreambooth.training.optimizer import LossScale, learning_rate
 from jstyleid_dreambooth.training.presets import PRESETS
-from jstyleid_dreambooth.training.recipe import digest, obstacles
+from jstyleid_dreambooth.training.prior import class_prompts
 from jstyleid_dreambooth.training.settings import PriorSettings, TrainingSettings
 
 

@@ -20,11 +20,8 @@ from typer.testing import CliRunner
 from jstyleid_core import runtime
 from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL, find_checkpoint
 from jstyleid_dreambooth import LoRAWeights, LowRank, read_lora, write_lora
-from jstyleid_dreambooth.training.class_images import ClassImage
-from jstyleid_dreambooth.training.class_samples import read_latents
-from jstyleid_dreambooth.training.job import TrainingJob
-from jstyleid_dreambooth.training.recipe import digest
-from jstyleid_dreambooth.training.watching import Watcher
+from jstyleid_dreambooth.training.job import TrainingJob, Watcher, digest
+from jstyleid_dreambooth.training.prior import ClassImage, read_latents
 from jstyleid_runner import core_model
 from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app

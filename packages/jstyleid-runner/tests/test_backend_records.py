@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from jstyleid_core import runtime
 from jstyleid_core.errors import InputError
-from jstyleid_dreambooth.training.class_images import class_images
+from jstyleid_dreambooth.training.prior import class_images
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner import core_bench
 from jstyleid_runner.carry_out import RunRequest

@@ -6,9 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from jstyleid_dreambooth.training.class_images import ClassImage
-from jstyleid_dreambooth.training.class_samples import draw_class_image, encode_class_images
-from jstyleid_dreambooth.training.watching import Watcher
+from jstyleid_dreambooth.training.job import Watcher
+from jstyleid_dreambooth.training.prior import ClassImage, draw_class_image, encode_class_images
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.trainer import CoreTrainer, Trainer
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from jstyleid_core.differences import differences
 from jstyleid_core.errors import InputError
-from jstyleid_dreambooth.training.resuming import find_training
+from jstyleid_dreambooth.training.checkpoints import find_training
 from jstyleid_runner.carry_out import RunRequest, carry_out
 from jstyleid_runner.digests import Reference, describe_reference
 from jstyleid_runner.ingredients import check_pictures

@@ -9,9 +9,8 @@ from typing import Protocol
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import open_image
 from jstyleid_core.runtime import DType
-from jstyleid_dreambooth.training.finished import finished_lora
+from jstyleid_dreambooth.training.checkpoints import find_training, finished_lora
 from jstyleid_dreambooth.training.job import TrainingJob
-from jstyleid_dreambooth.training.resuming import find_training
 from jstyleid_runner.lora_folder import LoRAFolder
 from jstyleid_runner.progress import Reporter
 from jstyleid_runner.record import ModelRecord, TrainRecord, known_fingerprint, versions

@@ -1,15 +1,24 @@
-"""One LoRA to train: from which pictures, with which settings, into which folder."""
+"""Training jobs: one LoRA to train, from which pictures, with which settings, into which folder.
+
+The recipe of a job is all that decides the LoRA, as JSON: two jobs with one recipe train the same
+LoRA.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from jstyleid_core.differences import differences
 from jstyleid_dreambooth.prompts import fill, object_of
 from jstyleid_dreambooth.training.settings import TrainingSettings
+
+Recipe = Mapping[str, Any]
+"""As `TrainingJob.recipe` gives it."""
 
 
 @dataclass(frozen=True)
@@ -108,3 +117,43 @@ def objects_of(styles: Mapping[str, tuple[Path, ...]]) -> tuple[str, ...]:
 
 def _digest(image: Path) -> str:
     return hashlib.sha256(image.read_bytes()).hexdigest()
+
+
+def digest(recipe: Recipe) -> str:
+    """SHA-256 of a recipe."""
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+
+
+def obstacles(there: Recipe, now: Recipe) -> list[str]:
+    """Why the training that is there cannot be continued by another; none if it can.
+
+    Only the number of steps may differ, and only where the learning rate does not depend on it.
+    """
+    if now["settings"]["schedule"] == "constant":
+        steps = {"steps": now["settings"]["steps"]}
+        there = {**there, "settings": {**there["settings"], **steps}}
+    return differences(there, now)
+
+
+class Watcher(Protocol):
+    """A display; any progress display of a command line will do."""
+
+    def note(self, text: str) -> None:
+        """Say something once."""
+        ...
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Something before the steps: encoding samples."""
+        ...
+
+    def stage(self, name: str, steps: int, evaluations: int) -> None:
+        """A stage of so many steps begins; a UNet evaluation forward and back counts as three."""
+        ...
+
+    def step(self, detail: str = "") -> None:
+        """A step of the stage is done; the detail is its loss and rate."""
+        ...
+
+    def validated(self, step: int, pictures: Sequence[Path]) -> None:
+        """Validation pictures of this step have been written."""
+        ...

@@ -1,37 +1,39 @@
-"""A training from beginning to end, or from its last checkpoint on."""
+"""A training from the beginning, or from its last checkpoint, to the end."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
+import signal
+import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 
 from jstyleid_core import StableDiffusion
-from jstyleid_core.errors import InputError
+from jstyleid_core.errors import InputError, JStyleIDError
 from jstyleid_core.files import remove_leftovers
 from jstyleid_core.images import open_image
 from jstyleid_dreambooth.lora.attached import LoRAs
 from jstyleid_dreambooth.lora.files import write_lora
-from jstyleid_dreambooth.training.class_samples import class_samples
-from jstyleid_dreambooth.training.crops import crops
-from jstyleid_dreambooth.training.curve import write_curve
-from jstyleid_dreambooth.training.draws import Draws
-from jstyleid_dreambooth.training.errors import TrainingError
-from jstyleid_dreambooth.training.events import Events
-from jstyleid_dreambooth.training.finished import finished_lora, lora_file
-from jstyleid_dreambooth.training.job import TrainingJob
+from jstyleid_dreambooth.training.batches import Draws
+from jstyleid_dreambooth.training.checkpoints import (
+    TrainingState,
+    checkpoints,
+    find_training,
+    finished_lora,
+    lora_file,
+)
+from jstyleid_dreambooth.training.dataset import Samples, crops, encode
+from jstyleid_dreambooth.training.job import Recipe, TrainingJob, Watcher, digest
 from jstyleid_dreambooth.training.learner import Learner, StepResult
-from jstyleid_dreambooth.training.recipe import Recipe, digest
-from jstyleid_dreambooth.training.resuming import find_training
-from jstyleid_dreambooth.training.samples import Samples, encode
-from jstyleid_dreambooth.training.state import TrainingState, checkpoints
-from jstyleid_dreambooth.training.stopping import interrupts_wait
-from jstyleid_dreambooth.training.validating import Validator
-from jstyleid_dreambooth.training.watching import Watcher
+from jstyleid_dreambooth.training.monitoring import Events, Validator, write_curve
+from jstyleid_dreambooth.training.prior import class_samples
 
 log = logging.getLogger(__name__)
 
@@ -198,3 +200,38 @@ def _samples(job: TrainingJob, model: StableDiffusion, watch: Watcher) -> Sample
         posteriors.append(encode(model, cut_outs))
         prompts.append(prompt)
     return Samples(tuple(posteriors), tuple(prompts), 1.0)
+
+
+@contextlib.contextmanager
+def interrupts_wait(watch: Watcher) -> Iterator[Callable[[], None]]:
+    """Within the block the first Ctrl-C only raises where the function given is called.
+
+    A second one raises at once. Outside the main thread, which alone gets signals, nothing changes.
+    """
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        watch.note("stopping after this step; press Ctrl-C again to lose it")
+
+    def stop_if_asked() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    # Ignored by a parent, or somebody else's business: leave it so.
+    ours = (threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+    if ours:
+        signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop_if_asked
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class TrainingError(JStyleIDError):
+    """A training cannot go on; its last good checkpoint is kept."""

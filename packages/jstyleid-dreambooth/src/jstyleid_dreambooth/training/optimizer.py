@@ -1,16 +1,23 @@
-"""AdamW (Loshchilov and Hutter 2019, algorithm 2).
+"""The optimizer: AdamW (Loshchilov and Hutter 2019, algorithm 2), its learning rate, the loss
+scale.
 
-Jittor's own class counts two steps for each, which spoils the bias correction.
+Jittor's own AdamW counts two steps for each, which spoils the bias correction. The loss is scaled
+(Micikevicius et al. 2018, section 3.2) because float16 loses gradients below 6e-8.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from jstyleid_core.runtime.jittor import Var, jt
 from jstyleid_dreambooth.training.settings import TrainingSettings
+
+_LARGEST, _SMALLEST = 2.0**16, 1.0
+_PATIENCE = 200
 
 
 class AdamW:
@@ -56,3 +63,44 @@ class AdamW:
             jt.sync([*self.variables, *self.first, *self.second])
         for var in self.variables:
             var.start_grad()
+
+
+def learning_rate(step: int, settings: TrainingSettings) -> float:
+    """That of A at a step; the first step is 1.
+
+    It rises over the first `warmup_steps` in a line and then stays, or falls along half a cosine
+    to zero after the last step.
+    """
+    rate, warmup = settings.learning_rate, settings.warmup_steps
+    if step <= warmup:
+        return rate * step / (warmup + 1)
+    if settings.schedule == "constant":
+        return rate
+    share = (step - 1 - warmup) / max(1, settings.steps - warmup)
+    return rate * 0.5 * (1 + math.cos(math.pi * share))
+
+
+@dataclass
+class LossScale:
+    """A factor that is halved when a gradient overflows and doubled after a calm while.
+
+    Attributes:
+        value: what the loss is multiplied by, a power of two, so that dividing is exact.
+        calm: steps since it last changed.
+    """
+
+    value: float = 2.0**12
+    calm: int = 0
+
+    def too_large(self, loss: float, norm: float) -> bool:
+        """Learn from a step; True asks to repeat it with the smaller scale.
+
+        A loss that is itself not finite is no fault of the scale.
+        """
+        if math.isfinite(loss) and not math.isfinite(norm) and self.value > _SMALLEST:
+            self.value, self.calm = self.value / 2, 0
+            return True
+        self.calm += 1
+        if self.calm >= _PATIENCE and self.value < _LARGEST:
+            self.value, self.calm = self.value * 2, 0
+        return False

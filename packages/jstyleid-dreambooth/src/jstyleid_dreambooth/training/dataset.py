@@ -1,4 +1,7 @@
-"""Training pictures as latents: each goes through the VAE once, not at every step."""
+"""Training pictures: scaled and cropped, and encoded as latents.
+
+Each goes through the VAE once, not at every step.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+from jstyleid_core.images import Size
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -54,3 +60,28 @@ def encode(model: StableDiffusion, cut_outs: Sequence[Image.Image]) -> Posterior
     means, deviations = zip(*((mean.numpy(), spread.numpy()) for mean, spread in pairs),
                             strict=True)
     return Posterior(np.concatenate(means), np.concatenate(deviations))
+
+
+def crops(
+    image: Image.Image, size: Size, *, enlarge: float, count: int, seed: tuple[int, ...]
+) -> list[Image.Image]:
+    """Cut-outs of `size`, at places drawn without repetition from all there are.
+
+    The proportions are kept: the shorter side is scaled to fit, the longer one is cropped.
+
+    Args:
+        image: RGB.
+        size: width and height of the cut-outs.
+        enlarge: 1 scales until `size` just fits; 1.04 leaves 4 % to crop on both axes.
+        count: how many at most; where there are fewer places, each is taken once.
+        seed: of the places.
+    """
+    width, height = size
+    factor = enlarge * max(width / image.width, height / image.height)
+    scaled = (max(width, round(image.width * factor)), max(height, round(image.height * factor)))
+    large = image if scaled == image.size else image.resize(scaled, Image.Resampling.LANCZOS)
+    across, down = scaled[0] - width + 1, scaled[1] - height + 1
+    places = across * down
+    chosen = np.random.default_rng(seed).choice(places, min(count, places), replace=False)
+    return [large.crop((x, y, x + width, y + height))
+            for y, x in (divmod(int(place), across) for place in chosen)]

@@ -1,4 +1,4 @@
-"""What each step sees, drawn from the seed and the step's number alone.
+"""Training batches, drawn at random from the seed and the step's number alone.
 
 So a training that is resumed needs no memory of what was drawn before, and sees the same.
 """
@@ -6,16 +6,38 @@ So a training that is resumed needs no memory of what was drawn before, and sees
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jstyleid_core import StableDiffusion
 from jstyleid_core.runtime.jittor import Var, jt
-from jstyleid_dreambooth.training.batch import Batch
-from jstyleid_dreambooth.training.samples import Samples
+from jstyleid_dreambooth.training.dataset import Samples
 from jstyleid_dreambooth.training.settings import TrainingSettings
 
 _ORDER, _STEP = 0, 1  # what a seed is for
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Latents with the noise, the timesteps and the texts that are drawn for them.
+
+    Attributes:
+        latents: (B, 4, h, w) float32, clean and scaled.
+        noise: (B, 4, h, w) float32, standard normal.
+        timesteps: (B,) integers in [0, 1000).
+        context: (B, 77, C) text embeddings; None where the text encoder is trained too.
+        weights: (B,) of each example in the loss: 1 / B for samples alone.
+        tokens: (B, 77) token ids, for a text encoder that is trained.
+    """
+
+    latents: NDArray[np.float32]
+    noise: NDArray[np.float32]
+    timesteps: NDArray[np.int64]
+    context: Var | None
+    weights: NDArray[np.float32]
+    tokens: NDArray[np.int32] | None = None
 
 
 class Draws:

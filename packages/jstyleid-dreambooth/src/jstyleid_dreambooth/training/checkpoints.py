@@ -1,10 +1,14 @@
-"""Checkpoints of a training: with one, it goes on as if it had never stopped, bit for bit."""
+"""Checkpoints of a training, and the state of a job's folder: finished, to be resumed, or in the
+way.
+
+With a checkpoint a training goes on as if it had never stopped, bit for bit.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +17,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from jstyleid_core.errors import InputError
+from jstyleid_core.errors import CheckpointError, InputError
 from jstyleid_core.files import atomic_path
-from jstyleid_dreambooth.training.recipe import Recipe
+from jstyleid_dreambooth.lora.files import read_lora
+from jstyleid_dreambooth.lora.files.writing import FILE_NAME
+from jstyleid_dreambooth.training.job import Recipe, TrainingJob, digest, obstacles
 
 KEPT = 2
 """Checkpoints that are kept; older ones are removed."""
@@ -77,3 +83,59 @@ def load_state(path: Path) -> TrainingState:
             f"{path}: not a checkpoint of a training, or damaged ({error}). Remove the file: the "
             "training then goes on from the one before."
         ) from error
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is there of a training that is not finished.
+
+    Attributes:
+        state: its last checkpoint, if there is one.
+        obstacles: why the job cannot go on from it, if it cannot.
+    """
+
+    state: TrainingState | None = None
+    obstacles: list[str] = field(default_factory=list)
+
+
+def find_training(job: TrainingJob, model: str) -> Found:
+    """Look into the folder of a job that is not finished.
+
+    Args:
+        job: the training.
+        model: the checkpoint's fingerprint.
+
+    Raises:
+        InputError: the last checkpoint there is damaged.
+    """
+    paths = checkpoints(job.folder / "checkpoints")
+    if not paths:
+        lora = lora_file(job)
+        return Found(obstacles=[f"{lora.name} is from another training"] if lora.exists() else [])
+    state = load_state(paths[-1])
+    changes = obstacles(state.recipe, job.recipe(model))
+    if state.step > job.settings.steps:
+        changes.append(f"steps: {state.step} done there, {job.settings.steps} now")
+    return Found(state, changes)
+
+
+def lora_file(job: TrainingJob) -> Path:
+    """Where a job's LoRA is written when it is finished."""
+    return job.folder / FILE_NAME
+
+
+def finished_lora(job: TrainingJob, model: str) -> Path | None:
+    """The job's LoRA, if it is finished and made by this very recipe.
+
+    Args:
+        job: the training.
+        model: the checkpoint's fingerprint.
+    """
+    path = lora_file(job)
+    if not path.exists():
+        return None
+    try:
+        about = read_lora(path).about
+    except CheckpointError:
+        return None  # damaged: it is written again, from the last checkpoint
+    return path if about.get("recipe") == digest(job.recipe(model)) else None

@@ -1,0 +1,224 @@
+"""Class images for prior preservation: pictures that the model draws without the style.
+
+They are made once and shared by all styles, by a training itself or beforehand by another worker.
+Importing this module starts no Jittor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from jstyleid_core.errors import InputError
+from jstyleid_core.files import write_whole
+from jstyleid_core.images import open_image, save_png
+from jstyleid_core.runtime import Backend
+from jstyleid_dreambooth.prompts import fill
+from jstyleid_dreambooth.training.dataset import Posterior, Samples, encode
+from jstyleid_dreambooth.training.job import TrainingJob, Watcher
+from jstyleid_dreambooth.training.settings import PriorSettings, TrainingSettings
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from jstyleid_core import StableDiffusion
+
+_KEY = "jstyleid"
+
+
+@dataclass(frozen=True)
+class ClassImage:
+    """One of them, and all that decides it.
+
+    Attributes:
+        prompt: what it shows.
+        seed: of the noise it starts from.
+        steps, guidance: of drawing it.
+        size: width and height in pixels.
+        facts: what is recorded in it, as JSON.
+    """
+
+    prompt: str
+    seed: int
+    steps: int
+    guidance: float
+    size: tuple[int, int]
+    facts: Mapping[str, Any]
+
+    @property
+    def text(self) -> dict[str, str]:
+        """The text chunks of its PNG."""
+        return {_KEY: json.dumps(self.facts)}
+
+
+@dataclass(frozen=True)
+class ClassImages:
+    """All that a training takes.
+
+    Attributes:
+        images: in order.
+        folder: where they are kept, under a digest of everything that decides them, so that
+            trainings with the same ones share them.
+    """
+
+    images: tuple[ClassImage, ...]
+    folder: Path
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The file of each."""
+        return tuple(self.folder / f"{number:04}.png" for number in range(len(self.images)))
+
+    @property
+    def latents(self) -> Path:
+        """The file of what the VAE makes of them, which is all that a training reads."""
+        return self.folder / "latents.safetensors"
+
+
+def class_images(
+    settings: TrainingSettings, objects: Sequence[str], class_folder: Path, model: str, dtype: str,
+    backend: Backend,
+) -> ClassImages:
+    """The class images of trainings with these settings.
+
+    Args:
+        settings: with prior preservation.
+        objects: what they show.
+        class_folder: where the folders of all class images are.
+        model: the checkpoint's fingerprint.
+        dtype: what the networks compute in.
+        backend: whose networks.
+
+    Raises:
+        InputError: the prompt names objects, and there are none.
+        ValueError: these settings are without prior preservation.
+    """
+    prior = settings.prior
+    if prior is None:
+        raise ValueError("these settings take no class images")
+    prompts = class_prompts(prior, objects)
+    facts = {"model": model, "prompts": prompts, "seed": settings.seed, "steps": prior.steps,
+             "guidance": prior.guidance, "size": list(settings.size), "dtype": dtype}
+    # Not said of the native one, so that class images from before there was a choice are found.
+    deciding = facts if backend == "native" else {**facts, "backend": backend}
+    folder = class_folder / hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:16]
+    images = []
+    for number, prompt in enumerate(prompts):
+        seed = int(np.random.default_rng([settings.seed, number]).integers(2**32))
+        own = {**facts, "backend": backend, "prompts": [prompt], "seed": seed}
+        images.append(
+            ClassImage(prompt, seed, prior.steps, prior.guidance, settings.size, own)
+        )
+    return ClassImages(tuple(images), folder)
+
+
+def class_prompts(prior: PriorSettings, objects: Sequence[str]) -> list[str]:
+    """What each class image shows.
+
+    Raises:
+        InputError: the prompt names objects, and there are none.
+    """
+    if "{object}" not in prior.prompt:
+        return [prior.prompt] * prior.images
+    if not objects:
+        raise InputError(
+            f"--prior-prompt {prior.prompt!r}: there are no objects to fill in. Give a prompt "
+            "without {object}."
+        )
+    return [fill(prior.prompt, object=objects[i % len(objects)]) for i in range(prior.images)]
+
+
+def class_samples(
+    job: TrainingJob, prior: PriorSettings, model: StableDiffusion, watch: Watcher
+) -> Samples:
+    """Class images as latents: read, or drawn and kept in a folder of `job.class_folder`.
+
+    A stopped drawing goes on where it was. No LoRA may be active.
+
+    Raises:
+        InputError: the latents that were made beforehand are not there, or damaged.
+    """
+    images = class_images(job.settings, job.objects, job.class_folder, model.fingerprint,
+                          model.dtype, model.backend)
+    latents = job.class_latents or images.latents
+    if job.class_latents is None and not latents.exists():
+        _draw_missing(images, prior, model, watch)
+        data = encode_class_images(
+            images.paths, model,
+            lambda done, total: watch.preparing("encoding class images", done, total))
+        write_whole(latents, data)
+    return Samples(read_latents(latents, len(images.images)),
+                   tuple(image.prompt for image in images.images), prior.weight)
+
+
+def draw_class_image(
+    image: ClassImage, model: StableDiffusion, on_step: Callable[[], None]
+) -> Image:
+    """Draw one, alone, so that it is the same whoever draws the others; no LoRA may be active."""
+    [picture] = model.generate([image.prompt], [image.seed], steps=image.steps,
+                               guidance_scale=image.guidance, size=image.size, on_step=on_step)
+    return picture
+
+
+def encode_class_images(
+    paths: Sequence[Path], model: StableDiffusion, on_picture: Callable[[int, int], None]
+) -> bytes:
+    """The content of the file of their latents.
+
+    Args:
+        paths: all class images, in order.
+        model: whose VAE encodes them.
+        on_picture: told before each how many are encoded, and of how many.
+    """
+    found = []
+    for number, path in enumerate(paths):
+        on_picture(number, len(paths))
+        found.append(encode(model, [open_image(path)]))
+    return save({
+        "mean": np.concatenate([posterior.mean for posterior in found]),
+        "deviation": np.concatenate([posterior.deviation for posterior in found]),
+    })
+
+
+def read_latents(path: Path, count: int) -> tuple[Posterior, ...]:
+    """The latents of so many class images.
+
+    Raises:
+        InputError: the file is not there, damaged, or holds another number of them.
+    """
+    try:
+        tensors = load_file(path)
+        means, deviations = tensors["mean"], tensors["deviation"]
+    except (SafetensorError, OSError, KeyError) as error:
+        raise _unreadable(path, str(error)) from error
+    if not len(means) == len(deviations) == count:
+        raise _unreadable(path, f"{len(means)} class images where there should be {count}")
+    return tuple(Posterior(means[i : i + 1], deviations[i : i + 1]) for i in range(count))
+
+
+def _unreadable(path: Path, reason: str) -> InputError:
+    return InputError(
+        f"{path}: damaged ({reason}). Remove the file: it is made again from the pictures beside "
+        "it."
+    )
+
+
+def _draw_missing(
+    images: ClassImages, prior: PriorSettings, model: StableDiffusion, watch: Watcher
+) -> None:
+    missing = [(image, path) for image, path in zip(images.images, images.paths, strict=True)
+               if not path.exists()]
+    if not missing:
+        return
+    watch.stage(f"drawing {len(missing)} class images", prior.steps * len(missing),
+                prior.evaluations * len(missing))
+    for image, path in missing:
+        save_png(draw_class_image(image, model, watch.step), path, image.text)
