@@ -10,8 +10,7 @@ from pydantic import ValidationError
 
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth import LoRASettings, new_lora
-from jstyleid_dreambooth.lora.settings import TEXT_ATTENTION
-from jstyleid_dreambooth.lora.targets import choose
+from jstyleid_dreambooth.lora.initial import TEXT_ATTENTION, choose
 
 LAYOUTS: Any = {"unet": {"a.to_q": (64, 48), "a.to_out.0": (64, 64), "b.conv1": (8, 64, 3, 3)}}
 

@@ -93,7 +93,7 @@ class CoreEngine:
     def check_lora(self, lora: Path) -> None:
         """Raise a CheckpointError unless the LoRA in the file belongs to this model."""
         from jstyleid_dreambooth import read_lora
-        from jstyleid_dreambooth.lora.fitting import fit
+        from jstyleid_dreambooth.lora.weights import fit
 
         fit(read_lora(lora), self._loras.layouts)
 

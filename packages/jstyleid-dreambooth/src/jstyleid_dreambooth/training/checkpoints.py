@@ -1,5 +1,4 @@
-"""Checkpoints of a training, and the state of a job's folder: finished, to be resumed, or in the
-way.
+"""Checkpoints of a training, and the search for one, or a finished LoRA, in a job's folder.
 
 With a checkpoint a training goes on as if it had never stopped, bit for bit.
 """

@@ -16,8 +16,6 @@ from PIL import Image
 from jstyleid_core.images import Size
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from jstyleid_core import StableDiffusion
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from jstyleid_core.runtime.jittor import Var, jt, nn
-from jstyleid_dreambooth.lora.adapter import Adapter
-from jstyleid_dreambooth.lora.trainables import Trainables
+from jstyleid_dreambooth.lora.layers import Adapter, Trainables
 
 Block = Callable[..., Var]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from jstyleid_core import StableDiffusion
 from jstyleid_core.interfaces import run_directly
 from jstyleid_core.runtime.jittor import Var, jt
-from jstyleid_dreambooth.lora.attached import LoRAs
+from jstyleid_dreambooth.lora.loras import LoRAs
 from jstyleid_dreambooth.training.batches import Batch
 from jstyleid_dreambooth.training.gradient_checkpointing import Checkpointing
 from jstyleid_dreambooth.training.optimizer import AdamW, LossScale, learning_rate

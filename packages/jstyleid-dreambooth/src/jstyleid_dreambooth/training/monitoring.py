@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,6 @@ from jstyleid_core.files import atomic_path
 from jstyleid_core.images import open_image, save_png
 from jstyleid_dreambooth.training.job import TrainingJob, Watcher
 from jstyleid_dreambooth.training.learner import Learner, StepResult
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _WINDOW = 25
 
@@ -55,8 +52,6 @@ class Events:
 
     def pictures(self, step: int, paths: Sequence[Path]) -> None:
         """Write validation pictures."""
-        import numpy as np
-
         for path in paths:
             self._writer.add_image(f"validation/{path.stem}", np.asarray(open_image(path)), step,
                                    dataformats="HWC")

@@ -1,5 +1,4 @@
-"""The optimizer: AdamW (Loshchilov and Hutter 2019, algorithm 2), its learning rate, the loss
-scale.
+"""AdamW (Loshchilov and Hutter 2019, algorithm 2), the learning rate and the loss scale.
 
 Jittor's own AdamW counts two steps for each, which spoils the bias correction. The loss is scaled
 (Micikevicius et al. 2018, section 3.2) because float16 loses gradients below 6e-8.

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from jstyleid_core.errors import InputError
-from jstyleid_dreambooth.lora.settings import UNET_ATTENTION, LoRASettings
+from jstyleid_dreambooth.lora.initial import UNET_ATTENTION, LoRASettings
 from jstyleid_dreambooth.prompts import TRAINING_FIELDS, check_template
 
 

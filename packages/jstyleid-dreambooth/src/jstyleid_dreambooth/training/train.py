@@ -19,8 +19,8 @@ from jstyleid_core import StableDiffusion
 from jstyleid_core.errors import InputError, JStyleIDError
 from jstyleid_core.files import remove_leftovers
 from jstyleid_core.images import open_image
-from jstyleid_dreambooth.lora.attached import LoRAs
 from jstyleid_dreambooth.lora.files import write_lora
+from jstyleid_dreambooth.lora.loras import LoRAs
 from jstyleid_dreambooth.training.batches import Draws
 from jstyleid_dreambooth.training.checkpoints import (
     TrainingState,
@@ -38,7 +38,7 @@ from jstyleid_dreambooth.training.prior import class_samples
 log = logging.getLogger(__name__)
 
 _NAME = "training"
-_CROPS = 2  # what a seed is for; see `draws`
+_CROPS = 2  # what a seed is for; see `batches`
 
 
 def train_lora(

@@ -9,7 +9,7 @@ import numpy as np
 from jstyleid_core.runtime import Backend, BuildProgress, Report, build
 from jstyleid_core.runtime.jittor import jt
 from jstyleid_core.warm import mark, tiny_model
-from jstyleid_dreambooth.lora.attached import LoRAs
+from jstyleid_dreambooth.lora.loras import LoRAs
 from jstyleid_dreambooth.training.batches import Batch
 from jstyleid_dreambooth.training.learner import Learner
 from jstyleid_dreambooth.training.settings import TrainingSettings

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 from jstyleid_core.errors import InputError
 from jstyleid_core.runtime.jittor import nn
-from jstyleid_dreambooth.lora.adapter import AdaptedExecute, Adapter
-from jstyleid_dreambooth.lora.fitting import fit
-from jstyleid_dreambooth.lora.initial import new_lora
-from jstyleid_dreambooth.lora.layout import adaptable_layers
-from jstyleid_dreambooth.lora.merging import Merge
-from jstyleid_dreambooth.lora.settings import LoRASettings
-from jstyleid_dreambooth.lora.trainables import Trainables, freeze_for_good
-from jstyleid_dreambooth.lora.weights import Layout, LoRAWeights, LowRank, Part
+from jstyleid_dreambooth.lora.initial import LoRASettings, new_lora
+from jstyleid_dreambooth.lora.layers import (
+    AdaptedExecute,
+    Adapter,
+    Merge,
+    Trainables,
+    adaptable_layers,
+    freeze_for_good,
+)
+from jstyleid_dreambooth.lora.weights import Layout, LoRAWeights, LowRank, Part, fit
 
 if TYPE_CHECKING:
     from jstyleid_core import StableDiffusion

@@ -1,9 +1,9 @@
-"""A LoRA's A and B as Jittor variables, and what a layer computes with them."""
+"""Adapted layers: a LoRA's A and B as Jittor variables, applied, merged or trained."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,3 +105,79 @@ class AdaptedExecute:
         for adapter, weight in self.terms:
             total = total + adapter.update(x, weight)
         return total if y.dtype == "float32" else total.cast(y.dtype)
+
+Terms = Mapping[nn.Module, Sequence[tuple[Adapter, float]]]
+"""What acts on each layer: adapters and their weights in the mix."""
+
+
+class Merge:
+    """W + sum of weight * scale * B A in place of W, until `undo`.
+
+    The original variables are kept, not recomputed by subtraction, so undoing is exact; a merged
+    layer therefore takes twice the memory.
+    """
+
+    def __init__(self, terms: Terms) -> None:
+        self._originals: dict[nn.Module, Var] = {}
+        with jt.no_grad():
+            for layer, adapters in terms.items():
+                original = layer.weight
+                merged = original.float32()
+                for adapter, weight in adapters:
+                    merged = merged + adapter.weight_update() * weight
+                merged = merged.cast(original.dtype)
+                merged.sync()  # one layer in flight at a time
+                self._originals[layer] = original
+                layer.weight = merged.stop_grad()
+
+    def undo(self) -> None:
+        """Put every layer's own weight back."""
+        for layer, original in self._originals.items():
+            layer.weight = original
+        self._originals.clear()
+
+
+class Trainables:
+    """The variables of the LoRA in training: every A, every B.
+
+    Attributes:
+        names: of the layers, `unet.….to_q`.
+        down, up: A and B of each layer, in the LoRA's order.
+    """
+
+    def __init__(self, adapters: Sequence[Adapter]) -> None:
+        self.names = [adapter.name for adapter in adapters]
+        self.down: list[Var] = [adapter.down for adapter in adapters]
+        self.up: list[Var] = [adapter.up for adapter in adapters]
+        self._by_layer = {adapter.base: adapter for adapter in adapters}
+        self._within: dict[tuple[nn.Module, ...], list[Adapter]] = {}
+
+    @property
+    def all(self) -> list[Var]:
+        """A and B of each layer in turn, for an optimizer with one learning rate."""
+        return [var for pair in zip(self.down, self.up, strict=True) for var in pair]
+
+    def within(self, modules: Sequence[nn.Module]) -> list[Adapter]:
+        """The adapters on layers inside these modules."""
+        key = tuple(modules)
+        if key not in self._within:
+            layers = [layer for module in modules for layer in module.modules()]
+            self._within[key] = [self._by_layer[layer] for layer in layers
+                                 if layer in self._by_layer]
+        return self._within[key]
+
+
+def freeze_for_good(network: nn.Module) -> None:
+    """Stop the gradients of all parameters, so that the network's `train()` restarts none."""
+    network.eval()
+    # What eval() noted for train() to bring back.
+    network.backup_grad_state = dict.fromkeys(network.backup_grad_state, False)
+
+
+def adaptable_layers(network: nn.Module) -> dict[str, nn.Module]:
+    """Every Linear and ungrouped Conv of a network by its path, which is diffusers' name for it."""
+    return {
+        path: module for path, module in network.named_modules()
+        if isinstance(module, nn.Linear)
+        or (isinstance(module, nn.Conv) and module.groups == 1)
+    }
