@@ -141,7 +141,7 @@ class Networks(Protocol):
         """
         ...
 
-    def run_blocks_by(self, runner: BlockRunner) -> None:
+    def set_block_runner(self, runner: BlockRunner) -> None:
         """Compute every block of the UNet by `runner` from now on; `run_directly` is what it was.
 
         Raises:

@@ -64,9 +64,9 @@ class NativeNetworks:
         """States of token ids; see `Networks.embed`."""
         return self.text_encoder(ids)
 
-    def run_blocks_by(self, runner: BlockRunner) -> None:
-        """Compute every block by `runner` from now on; see `Networks.run_blocks_by`."""
-        self.unet.run_blocks_by(runner)
+    def set_block_runner(self, runner: BlockRunner) -> None:
+        """Compute every block by `runner` from now on; see `Networks.set_block_runner`."""
+        self.unet.set_block_runner(runner)
 
     def attentions(self) -> dict[str, Attention]:
         """Every attention of the UNet by its path."""

@@ -180,7 +180,7 @@ class UNet(nn.Module):
             x = level(x, time, context, kept)
         return self.conv_out(self.conv_norm_out(x))
 
-    def run_blocks_by(self, runner: BlockRunner) -> None:
+    def set_block_runner(self, runner: BlockRunner) -> None:
         """Compute every block by `runner` from now on; `run_directly` is what it was."""
         for level in (*self.down_blocks, self.mid_block, *self.up_blocks):
             level.run_block = runner

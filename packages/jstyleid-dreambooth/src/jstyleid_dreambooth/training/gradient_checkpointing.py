@@ -16,7 +16,7 @@ Block = Callable[..., Var]
 
 
 class Checkpointing:
-    """The `BlockRunner` that does it, for `Networks.run_blocks_by`.
+    """The `BlockRunner` that does it, for `Networks.set_block_runner`.
 
     Args:
         trainables: the LoRA in training; gradients reach nothing else inside a block.

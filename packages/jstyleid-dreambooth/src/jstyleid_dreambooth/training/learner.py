@@ -76,11 +76,11 @@ class Learner:
         self.optimizer = AdamW(self.trainables.all, factors, settings)
         self.scale = LossScale() if model.dtype == "float16" else None
         if settings.gradient_checkpointing:
-            model.networks.run_blocks_by(Checkpointing(self.trainables))
+            model.networks.set_block_runner(Checkpointing(self.trainables))
 
     def close(self) -> None:
         """Leave the model as it was before, but for the trained LoRA."""
-        self._model.networks.run_blocks_by(run_directly)
+        self._model.networks.set_block_runner(run_directly)
         self._loras.stop_training()
 
     @contextlib.contextmanager

@@ -99,7 +99,7 @@ class JDiffusionNetworks:
         with contained():
             return self.text_encoder(ids).last_hidden_state
 
-    def run_blocks_by(self, runner: BlockRunner) -> None:
+    def set_block_runner(self, runner: BlockRunner) -> None:
         """Only `run_directly` is possible: JDiffusion's own checkpointing is an empty function.
 
         Raises:
