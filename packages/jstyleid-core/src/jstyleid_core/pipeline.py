@@ -30,14 +30,14 @@ from jstyleid_core.model.tokenizer import CLIPTokenizer
 from jstyleid_core.runtime import Backend, DType
 from jstyleid_core.runtime.jittor import Var, jt, nn
 from jstyleid_core.weights.checkpoint import Checkpoint, find_checkpoint, fingerprint, shown_source
-from jstyleid_core.weights.loading import Report, fill
+from jstyleid_core.weights.loading import Report, load_networks
 
 Tokenizer = Callable[[Sequence[str]], NDArray[Any]]
 """Prompts to token ids (B, 77)."""
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialLatents:
     """A picture that drawing begins at, instead of pure noise (SDEdit, Meng et al. 2022).
 
     Attributes:
@@ -117,7 +117,7 @@ class StableDiffusion:
             prediction_type=scheduler.prediction_type,
             checkpoint=checkpoint,
         )
-        fill(model.networks, checkpoint, number, report)
+        load_networks(model.networks, checkpoint, number, report)
         return model
 
     @property
@@ -271,7 +271,7 @@ class StableDiffusion:
         guidance_scale: float = 7.5,
         negative_prompt: str = "",
         size: Size = (512, 512),
-        start: Start | None = None,
+        start: InitialLatents | None = None,
     ) -> Iterator[Step]:
         """Text to latents by DDIM with classifier-free guidance, step by step.
 
@@ -316,7 +316,7 @@ class StableDiffusion:
         guidance_scale: float = 7.5,
         negative_prompt: str = "",
         size: Size = (512, 512),
-        start: Start | None = None,
+        start: InitialLatents | None = None,
         on_step: Callable[[], None] | None = None,
     ) -> list[Image.Image]:
         """Pictures of prompts: `sample`, decoded.

@@ -117,11 +117,11 @@ def test_half_precision_is_half_in_every_weight(
         monkeypatch.setattr(module, "runs_on_cpu", lambda: False)
     from jstyleid_core.backends import build_networks
     from jstyleid_core.config import Architecture
-    from jstyleid_core.weights.loading import fill
+    from jstyleid_core.weights.loading import load_networks
 
     checkpoint = pair["native"].checkpoint
     networks = build_networks("jdiffusion", Architecture.read(checkpoint.folder), "float16")
-    fill(networks, checkpoint, "float16", None)
+    load_networks(networks, checkpoint, "float16", None)
     for network, dtype in ((networks.unet, "float16"), (networks.vae, "float32"),
                            (networks.text_encoder, "float16")):
         found = {str(var.dtype) for var in network.parameters()} - {"int32", "int64"}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from jstyleid_core import StableDiffusion, Style, StyleID
-    from jstyleid_core.pipeline import Start
+    from jstyleid_core.pipeline import InitialLatents
     from jstyleid_dreambooth.training.job import TrainingJob
 
 OnStep = Callable[[], None]
@@ -84,7 +84,7 @@ class CoreEngine:
         self._settings = settings
         self._loras = LoRAs.of(model)
         self._trainer = CoreTrainer(model, self._loras)
-        self._start: Start | None = None
+        self._start: InitialLatents | None = None
 
     def train(self, job: "TrainingJob", watch: Watcher) -> Path:
         """Train a LoRA, or what is left of it."""
@@ -100,14 +100,14 @@ class CoreEngine:
     @contextmanager
     def drawing(self, lora: Path | None, start: "Image | None") -> Iterator[None]:
         """Within the block `generate` draws with this LoRA, and from this picture on."""
-        from jstyleid_core.pipeline import Start
+        from jstyleid_core.pipeline import InitialLatents
         from jstyleid_dreambooth import read_lora
 
         try:
             if lora is not None:
                 self._loras.add(str(lora), read_lora(lora))
             if start is not None:
-                self._start = Start(self.model.encode([start]), self._settings.strength)
+                self._start = InitialLatents(self.model.encode([start]), self._settings.strength)
             yield
         finally:
             self._start = None

@@ -127,7 +127,9 @@ def _problems(
             yield f"wrong shape: {name} is {got}, expected {wanted}"
 
 
-def fill(networks: Networks, checkpoint: Checkpoint, dtype: str, report: Report | None) -> None:
+def load_networks(
+    networks: Networks, checkpoint: Checkpoint, dtype: str, report: Report | None
+) -> None:
     """Stream a checkpoint's tensors into its networks.
 
     Args:
