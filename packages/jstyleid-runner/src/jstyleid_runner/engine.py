@@ -93,9 +93,9 @@ class CoreEngine:
     def check_lora(self, lora: Path) -> None:
         """Raise a CheckpointError unless the LoRA in the file belongs to this model."""
         from jstyleid_dreambooth import read_lora
-        from jstyleid_dreambooth.lora.weights import fit
+        from jstyleid_dreambooth.lora.weights import fit_layers
 
-        fit(read_lora(lora), self._loras.layouts)
+        fit_layers(read_lora(lora), self._loras.layouts)
 
     @contextmanager
     def drawing(self, lora: Path | None, start: "Image | None") -> Iterator[None]:

@@ -68,7 +68,7 @@ def new_lora(layouts: Mapping[Part, Layout], settings: LoRASettings) -> LoRAWeig
         if part not in layouts:
             raise InputError(f"LoRA targets {', '.join(wanted)}: there is no {part} to adapt")
         layers[part] = {path: _layer(part, path, layouts[part][path], settings)
-                        for path in choose(layouts[part], wanted)}
+                        for path in match_target_modules(layouts[part], wanted)}
     if not layers:
         raise InputError("a LoRA without targets: name layers in targets or text_targets")
     return LoRAWeights(layers, source="a new LoRA")
@@ -83,7 +83,7 @@ def _layer(part: Part, path: str, shape: Shape, settings: LoRASettings) -> LowRa
     return LowRank(down.astype(np.float32), up, settings.alpha or float(rank))
 
 
-def choose(paths: Iterable[str], patterns: Sequence[str]) -> list[str]:
+def match_target_modules(paths: Iterable[str], patterns: Sequence[str]) -> list[str]:
     """The paths that one of the patterns names, in their own order.
 
     Args:

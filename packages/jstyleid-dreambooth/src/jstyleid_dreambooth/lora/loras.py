@@ -17,7 +17,7 @@ from jstyleid_dreambooth.lora.layers import (
     adaptable_layers,
     freeze_for_good,
 )
-from jstyleid_dreambooth.lora.weights import Layout, LoRAWeights, LowRank, Part, fit
+from jstyleid_dreambooth.lora.weights import Layout, LoRAWeights, LowRank, Part, fit_layers
 
 if TYPE_CHECKING:
     from jstyleid_core import StableDiffusion
@@ -109,7 +109,7 @@ class LoRAs:
         Raises:
             CheckpointError: it is for another architecture; nothing is attached then.
         """
-        fitted = fit(weights, self.layouts)
+        fitted = fit_layers(weights, self.layouts)
         self._loras[name] = {
             part: {path: Adapter(f"{part}.{path}", layer, self._layers[part][path], dropout)
                    for path, layer in layers.items()}

@@ -83,7 +83,7 @@ def as_float32(values: NDArray[Any]) -> NDArray[np.float32]:
     return np.array(values, dtype=np.float32, order="C")
 
 
-def fit(weights: LoRAWeights, layouts: Mapping[Part, Layout]) -> LoRAWeights:
+def fit_layers(weights: LoRAWeights, layouts: Mapping[Part, Layout]) -> LoRAWeights:
     """The same LoRA with A and B in the shapes of the network's layers.
 
     A linear layer and a 1x1 convolution are the same thing, and files write one for the other.

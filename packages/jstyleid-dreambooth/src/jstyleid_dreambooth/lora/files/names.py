@@ -54,7 +54,7 @@ _MIDDLE = re.compile(r"middle_block\.(\d)\.(.+)")
 
 
 @dataclass(frozen=True)
-class Meaning:
+class TensorName:
     """One tensor's place: `unet`, `mid_block.attentions.0.proj_in`, `down`."""
 
     part: Part
@@ -62,13 +62,13 @@ class Meaning:
     role: Role
 
 
-def meaning(name: str) -> Meaning | None:
+def parse_name(name: str) -> TensorName | None:
     """The meaning of a tensor's name in any of the spellings; None if it is in none."""
     if found := _KOHYA.fullmatch(name):
         role = _ROLES[found[3]] if found[3] else "alpha"
         if found[1] == "unet":
-            return Meaning("unet", diffusers_path(dotted(found[2])), role)
-        return Meaning("text_encoder", dotted(found[2]), role)
+            return TensorName("unet", diffusers_path(dotted(found[2])), role)
+        return TensorName("text_encoder", dotted(found[2]), role)
     if name.startswith("lora_"):
         return None  # kohya's name for a network that is not there, such as SDXL's second encoder
     part: Part | None = None
@@ -89,8 +89,8 @@ def meaning(name: str) -> Meaning | None:
     text = _TEXT_LAYER.fullmatch(path)
     if text and part != "unet":
         # Files of transformers 5 leave `text_model.` out.
-        return Meaning("text_encoder", f"text_model.{text[1]}", role)
-    return Meaning(part or "unet", path, role)
+        return TensorName("text_encoder", f"text_model.{text[1]}", role)
+    return TensorName(part or "unet", path, role)
 
 
 def _projection(attention: str, letter: str) -> str:

@@ -24,7 +24,7 @@ from safetensors import safe_open
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.weights.tensors import stored_tensors
 from jstyleid_core.weights.torch_files import read_torch_file
-from jstyleid_dreambooth.lora.files.names import Role, meaning
+from jstyleid_dreambooth.lora.files.names import Role, parse_name
 from jstyleid_dreambooth.lora.weights import LoRAWeights, LowRank, Part, as_float32
 
 _SHOWN = 3
@@ -59,7 +59,7 @@ def read_lora(path: str | os.PathLike[str]) -> LoRAWeights:
     found: dict[Part, dict[str, Tensors]] = {}
     unknown = []
     for name, values in file.tensors.items():
-        place = meaning(name)
+        place = parse_name(name)
         if place is None:
             unknown.append(name)
         else:

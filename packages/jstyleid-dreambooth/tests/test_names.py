@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from jstyleid_dreambooth import LoRAWeights, read_lora
-from jstyleid_dreambooth.lora.files.names import Meaning, diffusers_path, dotted, meaning
+from jstyleid_dreambooth.lora.files.names import TensorName, diffusers_path, dotted, parse_name
 
 UNET = "down_blocks.0.attentions.1.transformer_blocks.0.attn1"
 TEXT = "text_model.encoder.layers.0.self_attn"
@@ -46,7 +46,7 @@ TEXT = "text_model.encoder.layers.0.self_attn"
      "text_model.encoder.layers.11.mlp.fc1", "up"),
 ])
 def test_names(name: str, part: Any, path: str, role: Any) -> None:
-    assert meaning(name) == Meaning(part, path, role)
+    assert parse_name(name) == TensorName(part, path, role)
 
 
 @pytest.mark.parametrize("name", [
@@ -55,7 +55,7 @@ def test_names(name: str, part: Any, path: str, role: Any) -> None:
     f"base_model.model.{UNET}.to_q.lora_B.bias",
 ])
 def test_names_that_are_not_understood(name: str) -> None:
-    assert meaning(name) is None
+    assert parse_name(name) is None
 
 
 def test_kohya_names_of_every_layer(loras: Any) -> None:
