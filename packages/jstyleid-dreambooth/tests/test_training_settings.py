@@ -12,7 +12,13 @@ from PIL import Image
 
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.dataset import crops
-from jstyleid_dreambooth.training.job import StyleImages, TrainingJob, digest, objects_of, obstacles
+from jstyleid_dreambooth.training.job import (
+    StyleImages,
+    TrainingJob,
+    objects_of,
+    recipe_changes,
+    recipe_digest,
+)
 from jstyleid_dreambooth.training.optimizer import LossScale, learning_rate
 from jstyleid_dreambooth.training.presets import PRESETS
 from jstyleid_dreambooth.training.prior import class_prompts
@@ -132,15 +138,15 @@ def test_objects_and_class_prompts(tmp_path: Path) -> None:
 
 def test_a_recipe_is_the_pictures_and_the_settings(tmp_path: Path) -> None:
     first = job(tmp_path).recipe("model")
-    assert digest(first) == digest(job(tmp_path).recipe("model"))
-    assert obstacles(first, job(tmp_path, steps=900).recipe("model")) == []
-    assert obstacles(first, job(tmp_path, rank=8).recipe("model")) == [
+    assert recipe_digest(first) == recipe_digest(job(tmp_path).recipe("model"))
+    assert recipe_changes(first, job(tmp_path, steps=900).recipe("model")) == []
+    assert recipe_changes(first, job(tmp_path, rank=8).recipe("model")) == [
         "settings.rank: 4 there, 8 now"]
     cosine = {"schedule": "cosine"}
-    assert obstacles(job(tmp_path, **cosine).recipe("m"),
+    assert recipe_changes(job(tmp_path, **cosine).recipe("m"),
                      job(tmp_path, steps=900, **cosine).recipe("m")) == [
         "settings.steps: 500 there, 900 now"]
     changed = job(tmp_path)
     gradient_picture(65, 64).save(tmp_path / "ball.png")
-    [difference] = obstacles(first, changed.recipe("model"))
+    [difference] = recipe_changes(first, changed.recipe("model"))
     assert difference.startswith("samples.00.ball.png: ")

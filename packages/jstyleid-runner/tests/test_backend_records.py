@@ -110,7 +110,7 @@ def test_class_images_are_the_backends_own(tmp_path: Path) -> None:
     assert native.folder != other.folder
     # As versions named it that knew one backend only: hours of drawing stay of use.
     assert native.folder.name == "b9494194b87aa3ec"
-    assert [image.facts["backend"] for image in other.images] == ["jdiffusion"] * 2
+    assert [image.provenance["backend"] for image in other.images] == ["jdiffusion"] * 2
 
 
 @pytest.mark.parametrize("words", [

@@ -60,7 +60,7 @@ def survey_class_images(
         for job, image, path in zip(
             plan.class_images.draws, images.images, images.paths, strict=True
         )
-        if not carries(path, image.facts)
+        if not carries(path, image.provenance)
     )
     return ClassWork(images, undrawn, plan.class_images.encode)
 

@@ -109,7 +109,7 @@ def _make_room(jobs: Sequence[TrainingJob], model: str, force: bool) -> None:
     Raises:
         InputError: it is not.
     """
-    found = [(job, find_training(job, model).obstacles) for job in jobs]
+    found = [(job, find_training(job, model).changes) for job in jobs]
     others = [(job, changes) for job, changes in found if changes]
     if others and not force:
         listed = "\n".join(

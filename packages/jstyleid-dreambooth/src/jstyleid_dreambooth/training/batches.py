@@ -40,7 +40,7 @@ class Batch:
     tokens: NDArray[np.int32] | None = None
 
 
-class Draws:
+class BatchSampler:
     """Batches of a training: samples in a new order each epoch, noise, timesteps, texts.
 
     Args:

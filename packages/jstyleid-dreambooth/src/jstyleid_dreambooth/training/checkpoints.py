@@ -20,7 +20,12 @@ from jstyleid_core.errors import CheckpointError, InputError
 from jstyleid_core.files import atomic_path
 from jstyleid_dreambooth.lora.files import read_lora
 from jstyleid_dreambooth.lora.files.writing import FILE_NAME
-from jstyleid_dreambooth.training.job import Recipe, TrainingJob, digest, obstacles
+from jstyleid_dreambooth.training.job import (
+    TrainingJob,
+    TrainingRecipe,
+    recipe_changes,
+    recipe_digest,
+)
 
 KEPT = 2
 """Checkpoints that are kept; older ones are removed."""
@@ -40,7 +45,7 @@ class TrainingState:
         history: (step, 3) loss, gradient norm and learning rate of each step.
     """
 
-    recipe: Recipe
+    recipe: TrainingRecipe
     step: int
     tensors: Mapping[str, NDArray[np.float32]]
     scale: tuple[float, int] | None
@@ -85,19 +90,19 @@ def load_state(path: Path) -> TrainingState:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What is there of a training that is not finished.
+class FoundTraining:
+    """An unfinished training in a job's folder.
 
     Attributes:
-        state: its last checkpoint, if there is one.
-        obstacles: why the job cannot go on from it, if it cannot.
+        state: the last checkpoint, if there is one.
+        changes: differences of the recipe for which the job cannot be continued; none if it can.
     """
 
     state: TrainingState | None = None
-    obstacles: list[str] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)
 
 
-def find_training(job: TrainingJob, model: str) -> Found:
+def find_training(job: TrainingJob, model: str) -> FoundTraining:
     """Look into the folder of a job that is not finished.
 
     Args:
@@ -110,12 +115,13 @@ def find_training(job: TrainingJob, model: str) -> Found:
     paths = checkpoints(job.folder / "checkpoints")
     if not paths:
         lora = lora_file(job)
-        return Found(obstacles=[f"{lora.name} is from another training"] if lora.exists() else [])
+        other = [f"{lora.name} is from another training"] if lora.exists() else []
+        return FoundTraining(changes=other)
     state = load_state(paths[-1])
-    changes = obstacles(state.recipe, job.recipe(model))
+    changes = recipe_changes(state.recipe, job.recipe(model))
     if state.step > job.settings.steps:
         changes.append(f"steps: {state.step} done there, {job.settings.steps} now")
-    return Found(state, changes)
+    return FoundTraining(state, changes)
 
 
 def lora_file(job: TrainingJob) -> Path:
@@ -137,4 +143,4 @@ def finished_lora(job: TrainingJob, model: str) -> Path | None:
         about = read_lora(path).about
     except CheckpointError:
         return None  # damaged: it is written again, from the last checkpoint
-    return path if about.get("recipe") == digest(job.recipe(model)) else None
+    return path if about.get("recipe") == recipe_digest(job.recipe(model)) else None

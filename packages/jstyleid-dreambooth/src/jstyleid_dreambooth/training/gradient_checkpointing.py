@@ -15,7 +15,7 @@ from jstyleid_dreambooth.lora.layers import Adapter, Trainables
 Block = Callable[..., Var]
 
 
-class Checkpointing:
+class GradientCheckpointing:
     """The `BlockRunner` that does it, for `Networks.set_block_runner`.
 
     Args:

@@ -17,7 +17,7 @@ from jstyleid_core.differences import differences
 from jstyleid_dreambooth.prompts import fill, object_of
 from jstyleid_dreambooth.training.settings import TrainingSettings
 
-Recipe = Mapping[str, Any]
+TrainingRecipe = Mapping[str, Any]
 """As `TrainingJob.recipe` gives it."""
 
 
@@ -119,12 +119,12 @@ def _digest(image: Path) -> str:
     return hashlib.sha256(image.read_bytes()).hexdigest()
 
 
-def digest(recipe: Recipe) -> str:
+def recipe_digest(recipe: TrainingRecipe) -> str:
     """SHA-256 of a recipe."""
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
 
-def obstacles(there: Recipe, now: Recipe) -> list[str]:
+def recipe_changes(there: TrainingRecipe, now: TrainingRecipe) -> list[str]:
     """Why the training that is there cannot be continued by another; none if it can.
 
     Only the number of steps may differ, and only where the learning rate does not depend on it.

@@ -15,7 +15,7 @@ from jstyleid_core.interfaces import run_directly
 from jstyleid_core.runtime.jittor import Var, jt
 from jstyleid_dreambooth.lora.loras import LoRAs
 from jstyleid_dreambooth.training.batches import Batch
-from jstyleid_dreambooth.training.gradient_checkpointing import Checkpointing
+from jstyleid_dreambooth.training.gradient_checkpointing import GradientCheckpointing
 from jstyleid_dreambooth.training.optimizer import AdamW, LossScale, learning_rate
 from jstyleid_dreambooth.training.settings import TrainingSettings
 
@@ -76,7 +76,7 @@ class Learner:
         self.optimizer = AdamW(self.trainables.all, factors, settings)
         self.scale = LossScale() if model.dtype == "float16" else None
         if settings.gradient_checkpointing:
-            model.networks.set_block_runner(Checkpointing(self.trainables))
+            model.networks.set_block_runner(GradientCheckpointing(self.trainables))
 
     def close(self) -> None:
         """Leave the model as it was before, but for the trained LoRA."""
@@ -84,7 +84,7 @@ class Learner:
         self._loras.stop_training()
 
     @contextlib.contextmanager
-    def resting(self) -> Iterator[None]:
+    def eval_mode(self) -> Iterator[None]:
         """Within the block the LoRA acts as it does after training: no gradients, no dropout."""
         self._loras.stop_training()
         try:

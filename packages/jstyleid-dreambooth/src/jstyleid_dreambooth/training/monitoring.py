@@ -105,7 +105,7 @@ class Validator:
             return
         folder = self._job.folder / "validation" / f"step-{step:06}"
         paths = []
-        with self._learner.resting():
+        with self._learner.eval_mode():
             for number, (stem, prompt) in enumerate(wanted.prompts):
                 self._watch.preparing(f"drawing after step {step}", number, len(wanted.prompts))
                 [picture] = self._model.generate(

@@ -43,7 +43,7 @@ class ClassImage:
         seed: of the noise it starts from.
         steps, guidance: of drawing it.
         size: width and height in pixels.
-        facts: what is recorded in it, as JSON.
+        provenance: recorded in the PNG, as JSON.
     """
 
     prompt: str
@@ -51,12 +51,12 @@ class ClassImage:
     steps: int
     guidance: float
     size: tuple[int, int]
-    facts: Mapping[str, Any]
+    provenance: Mapping[str, Any]
 
     @property
-    def text(self) -> dict[str, str]:
+    def png_text(self) -> dict[str, str]:
         """The text chunks of its PNG."""
-        return {_KEY: json.dumps(self.facts)}
+        return {_KEY: json.dumps(self.provenance)}
 
 
 @dataclass(frozen=True)
@@ -221,4 +221,4 @@ def _draw_missing(
     watch.stage(f"drawing {len(missing)} class images", prior.steps * len(missing),
                 prior.evaluations * len(missing))
     for image, path in missing:
-        save_png(draw_class_image(image, model, watch.step), path, image.text)
+        save_png(draw_class_image(image, model, watch.step), path, image.png_text)

@@ -21,7 +21,7 @@ from jstyleid_core.files import remove_leftovers
 from jstyleid_core.images import open_image
 from jstyleid_dreambooth.lora.files import write_lora
 from jstyleid_dreambooth.lora.loras import LoRAs
-from jstyleid_dreambooth.training.batches import Draws
+from jstyleid_dreambooth.training.batches import BatchSampler
 from jstyleid_dreambooth.training.checkpoints import (
     TrainingState,
     checkpoints,
@@ -30,7 +30,7 @@ from jstyleid_dreambooth.training.checkpoints import (
     lora_file,
 )
 from jstyleid_dreambooth.training.dataset import Samples, crops, encode
-from jstyleid_dreambooth.training.job import Recipe, TrainingJob, Watcher, digest
+from jstyleid_dreambooth.training.job import TrainingJob, TrainingRecipe, Watcher, recipe_digest
 from jstyleid_dreambooth.training.learner import Learner, StepResult
 from jstyleid_dreambooth.training.monitoring import Events, Validator, write_curve
 from jstyleid_dreambooth.training.prior import class_samples
@@ -76,7 +76,7 @@ def train_lora(
         loras.create(_NAME, job.settings.lora)
         training = _Training(job, model, loras, recipe, state, watch)
         try:
-            training.run(Draws(model, groups, job.settings))
+            training.run(BatchSampler(model, groups, job.settings))
         finally:
             training.learner.close()
         return training.finish()
@@ -90,7 +90,7 @@ class _Training:
     """The state of one training while it runs."""
 
     def __init__(
-        self, job: TrainingJob, model: StableDiffusion, loras: LoRAs, recipe: Recipe,
+        self, job: TrainingJob, model: StableDiffusion, loras: LoRAs, recipe: TrainingRecipe,
         state: TrainingState | None, watch: Watcher,
     ) -> None:
         self.job, self.model, self.loras, self.recipe, self.watch = job, model, loras, recipe, watch
@@ -102,7 +102,7 @@ class _Training:
             self.learner.restore(state.step, state.tensors, state.scale)
             self.history = [tuple(row) for row in state.history.tolist()]
 
-    def run(self, draws: Draws) -> None:
+    def run(self, sampler: BatchSampler) -> None:
         """Take the steps that are left."""
         settings, done = self.job.settings, len(self.history)
         self.watch.stage(f"training {self.job.name}", settings.steps - done,
@@ -113,7 +113,7 @@ class _Training:
             validator = Validator(self.job, self.model, self.learner, events, self.watch)
             try:
                 for step in range(done + 1, settings.steps + 1):
-                    result = self.learner.step(draws.batches(step))
+                    result = self.learner.step(sampler.batches(step))
                     self._check(result)
                     self.history.append((result.loss, result.grad_norm, result.learning_rate))
                     events.step(result)
@@ -155,7 +155,7 @@ class _Training:
             "steps": settings.steps,
             "seed": settings.seed,
             "training": json.dumps(settings.model_dump(mode="json"), sort_keys=True),
-            "recipe": digest(self.recipe),
+            "recipe": recipe_digest(self.recipe),
         })
 
     def _check(self, result: StepResult) -> None:
@@ -180,8 +180,8 @@ def _last_state(job: TrainingJob, model: str) -> TrainingState | None:
     remove_leftovers(job.folder)
     remove_leftovers(job.folder / "checkpoints")
     found = find_training(job, model)
-    if found.obstacles:
-        listed = "\n".join(f"  {change}" for change in found.obstacles)
+    if found.changes:
+        listed = "\n".join(f"  {change}" for change in found.changes)
         raise InputError(
             f"{job.folder}: holds a training with other settings:\n{listed}\n"
             "Give these settings, choose another folder, or remove this one."
