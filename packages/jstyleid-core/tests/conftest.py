@@ -13,6 +13,12 @@ from reference_sets import FRESH, GOLDEN, GOLDEN_VALUES, Reference, read
 from small_checkpoint import build
 
 
+@pytest.fixture(autouse=True)
+def settings_as_in_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages name settings as in Python, though tests of a command line may share the process."""
+    monkeypatch.setattr("jstyleid_core.errors._spelling", str)
+
+
 @pytest.fixture(scope="session")
 def references(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Reference sets by name, each read once."""

@@ -241,7 +241,7 @@ def test_offline_a_downloaded_checkpoint_is_found(small: Reference, tmp_path: Pa
 
 def test_offline_without_a_download(tmp_path: Path) -> None:
     assert "cannot be downloaded" in from_hub(tmp_path)
-    assert "give its folder with --model" in from_hub(tmp_path)
+    assert "give its folder with model" in from_hub(tmp_path)
 
 
 def test_a_hub_that_does_not_answer(tmp_path: Path) -> None:

@@ -17,6 +17,12 @@ from small_checkpoint import build
 Answer = Callable[[], NDArray[Any]]
 
 
+@pytest.fixture(autouse=True)
+def settings_as_in_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages name settings as in Python, though tests of a command line may share the process."""
+    monkeypatch.setattr("jstyleid_core.errors._spelling", str)
+
+
 @pytest.fixture(scope="session")
 def model() -> Any:
     """The embedded model; modules of committed files and values have `small_model` in its place."""

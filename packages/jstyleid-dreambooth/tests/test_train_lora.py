@@ -269,7 +269,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
     checkpoint = job.folder / "checkpoints" / "step-000004.safetensors"
     assert str(caught.value) == (
         f"training 00, step 5: the loss is nan. The last good checkpoint is {checkpoint}; try a "
-        "lower --lr, a smaller --max-grad-norm, or --dtype float32, in another folder.")
+        "lower lr, a smaller max_grad_norm, or dtype float32, in another folder.")
     assert checkpoint.exists()
     assert not (job.folder / NAME).exists()
     assert loras.mix == {}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jstyleid_core.errors import InputError
+from jstyleid_core.errors import InputError, spell_settings
 from jstyleid_dreambooth.training.dataset import crops
 from jstyleid_dreambooth.training.job import (
     StyleImages,
@@ -43,16 +43,23 @@ def test_the_tuned_preset() -> None:
 
 
 @pytest.mark.parametrize(("values", "said"), [
-    ({"steps": 0}, "--steps 0: Input should be greater than 0"),
-    ({"learning_rate": math.inf}, "--learning-rate inf: Input should be a finite number"),
-    ({"prior": {"weight": -1}}, "--prior-weight -1: Input should be greater than 0"),
-    ({"prompt": "{x}"}, r"--prompt '\{x\}': \{x\} is nothing it can name"),
-    ({"prior": {"prompt": "{style}"}}, r"--prior-prompt '\{style\}'"),
-    ({"rnk": 4}, "--rnk 4: Extra inputs are not permitted"),
+    ({"steps": 0}, "steps 0: Input should be greater than 0"),
+    ({"learning_rate": math.inf}, "learning_rate inf: Input should be a finite number"),
+    ({"prior": {"weight": -1}}, "prior.weight -1: Input should be greater than 0"),
+    ({"prompt": "{x}"}, r"prompt '\{x\}': \{x\} is nothing it can name"),
+    ({"prior": {"prompt": "{style}"}}, r"prior.prompt '\{style\}'"),
+    ({"rnk": 4}, "rnk 4: Extra inputs are not permitted"),
 ])
 def test_values_that_are_not_allowed(values: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=said) as caught:
         TrainingSettings.create(values)
+    assert caught.value.fields == (said.split()[0],)
+
+
+def test_a_command_line_names_the_settings_its_own_way() -> None:
+    spell_settings(lambda name: f"<{name}>")
+    with pytest.raises(InputError, match="<prior.weight> -1: Input should be greater than 0"):
+        TrainingSettings.create({"prior": {"weight": -1}})
 
 
 def test_the_learning_rate_rises_stays_and_falls() -> None:
@@ -132,7 +139,7 @@ def test_objects_and_class_prompts(tmp_path: Path) -> None:
     prior = PriorSettings(images=3)
     assert class_prompts(prior, objects) == ["an image of a", "an image of b", "an image of a"]
     assert class_prompts(PriorSettings(images=2, prompt="an image"), ()) == ["an image"] * 2
-    with pytest.raises(InputError, match=r"--prior-prompt 'an image of \{object\}': there are no"):
+    with pytest.raises(InputError, match=r"prior.prompt 'an image of \{object\}': there are no"):
         class_prompts(prior, ())
 
 

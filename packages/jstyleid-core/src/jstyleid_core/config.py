@@ -15,6 +15,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from jstyleid_core.errors import CheckpointError
+from jstyleid_core.validation import problems_of
 
 C = TypeVar("C", bound="CheckpointConfig")
 
@@ -43,10 +44,10 @@ class CheckpointConfig(BaseModel):
         try:
             return cls.model_validate(raw)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "the file"
+            first = problems_of(error)[0]
             raise CheckpointError(
-                f"{path}: {field} = {first['input']!r} is not supported ({first['msg']})."
+                f"{path}: {first.field or 'the file'} = {first.value!r} is not supported "
+                f"({first.reason})."
             ) from error
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jstyleid_core.backends.jdiffusion import environment
-from jstyleid_core.errors import CheckpointError
+from jstyleid_core.errors import CheckpointError, setting
 from jstyleid_core.runtime import Backend, build, devices, onednn, requirements, startup
 from jstyleid_core.runtime.build import Report
 from jstyleid_core.runtime.requirements import RuntimeSetupError
@@ -144,7 +144,8 @@ def _cuda(device: devices.Device) -> Iterator[Check]:
         # Fine on a machine meant for the CPU, a failure where CUDA was asked for.
         yield Check("CUDA", device != "cuda", "no card is visible",
                     None if device != "cuda" else
-                    "install NVIDIA's driver, or unset CUDA_VISIBLE_DEVICES, or use --device cpu")
+                    "install NVIDIA's driver, or unset CUDA_VISIBLE_DEVICES, or use "
+                    f"{setting('device')} cpu")
         return
     usable = nvcc is not None or device == "cpu"
     yield Check("CUDA", usable, f"compiler {nvcc or 'not found'}",
@@ -164,9 +165,9 @@ def _cuda(device: devices.Device) -> Iterator[Check]:
 def _models() -> Check:
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    from jstyleid_core.weights.checkpoint import DEFAULT_MODEL, find_downloaded
+    from jstyleid_core.weights.checkpoint import find_downloaded, model_source
 
-    source = os.environ.get("JSTYLEID_MODEL") or DEFAULT_MODEL
+    source = model_source()
     details = {"source": source, "hub_cache": HF_HUB_CACHE}
     try:
         checkpoint = find_downloaded(source)

@@ -23,7 +23,7 @@ from jstyleid_core.diffusion.denoiser import (
     guided,
 )
 from jstyleid_core.diffusion.schedule import Schedule, taken_steps
-from jstyleid_core.errors import InputError
+from jstyleid_core.errors import InputError, setting
 from jstyleid_core.images import Size, to_array, to_images
 from jstyleid_core.interfaces import Networks
 from jstyleid_core.model.tokenizer import CLIPTokenizer
@@ -102,7 +102,11 @@ class StableDiffusion:
         """
         on_cuda = bool(jt.flags.use_cuda)
         if dtype == "float16" and not on_cuda:
-            raise InputError("--dtype float16 needs --device cuda; the CPU computes in float32")
+            raise InputError(
+                f"{setting('dtype')} float16 needs {setting('device')} cuda; the CPU computes in "
+                "float32",
+                fields=["dtype", "device"],
+            )
         number = ("float16" if on_cuda else "float32") if dtype == "auto" else dtype
         checkpoint = (source if isinstance(source, Checkpoint)
                       else find_checkpoint(source, half=number == "float16"))
@@ -172,12 +176,6 @@ class StableDiffusion:
     def size_multiple(self) -> int:
         """Width and height must be multiples of this: 8 pixels a latent, halved at each level."""
         return self.scale_factor * int(2 ** (len(self.networks.unet_config.block_out_channels) - 1))
-
-    @property
-    def default_size(self) -> Size:
-        """Width and height the checkpoint was trained at."""
-        side = self.networks.unet_config.sample_size * self.scale_factor
-        return side, side
 
     def check_size(self, size: Size) -> None:
         """Raise an InputError that names the nearest possible sizes unless `size` is one."""
@@ -343,7 +341,7 @@ class StableDiffusion:
     def _noise(self, seed: int, size: Size) -> NDArray[Any]:
         # numpy's generator gives the same numbers on every device and in every batch.
         if seed < 0:
-            raise InputError(f"seed = {seed}: must be 0 or more")
+            raise InputError(f"seed = {seed}: must be 0 or more", fields=["seed"])
         shape = (1, self.networks.unet_config.in_channels, size[1] // self.scale_factor,
                  size[0] // self.scale_factor)
         return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)

@@ -140,5 +140,5 @@ def test_half_precision_is_half_in_every_weight(
 
 def test_gradient_checkpointing_is_refused(networks: Any) -> None:
     networks.set_block_runner(run_directly)
-    with pytest.raises(InputError, match="gradient checkpointing is not possible with --backend"):
+    with pytest.raises(InputError, match="gradient checkpointing is not possible with backend"):
         networks.set_block_runner(lambda block, layers, *inputs: block(*inputs))

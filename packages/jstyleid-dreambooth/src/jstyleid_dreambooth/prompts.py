@@ -18,30 +18,37 @@ _COUNTER = re.compile(r"[\s_-]*\(?\d+\)?$")
 _WORD_BREAK = re.compile(r"[\s_-]+")
 
 
-def check_template(template: str, fields: Sequence[str], where: str) -> str:
+def check_template(
+    template: str, fields: Sequence[str], where: str, setting: str | None = None
+) -> str:
     """The template, if it can be filled in.
 
     Args:
         template: text with `{field}` for what is filled in; `{{` stands for a brace.
         fields: what it may name.
-        where: the option or file and key it comes from, for the message.
+        where: the option, or the file and key, that the template comes from, for the message.
+        setting: name of the setting that holds the template, for the error's `fields`.
 
     Raises:
         InputError: it is empty, its braces do not match, or it names another field.
     """
+    settings = [setting] if setting else []
     allowed = " and ".join(f"{{{field}}}" for field in fields)
     if not template.strip():
-        raise InputError(f"{where}: the template is empty. Write one; it may name {allowed}.")
+        raise InputError(f"{where}: the template is empty. Write one; it may name {allowed}.",
+                         fields=settings)
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:
         raise InputError(
-            f"{where} {template!r}: {error}. Write a brace that is meant as such twice, as {{{{."
+            f"{where} {template!r}: {error}. Write a brace that is meant as such twice, as {{{{.",
+            fields=settings,
         ) from error
     for _, field, form, conversion in parts:
         if field is not None and (field not in fields or form or conversion):
             raise InputError(
-                f"{where} {template!r}: {{{field}}} is nothing it can name. It may name {allowed}."
+                f"{where} {template!r}: {{{field}}} is nothing it can name. It may name {allowed}.",
+                fields=settings,
             )
     return template
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from jstyleid_core.errors import setting
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
 Backend = Literal["native", "jdiffusion"]
@@ -96,10 +97,11 @@ def choose(device: Device, jittor_home: Path) -> Choice:
     if device == "cuda":
         if not cards:
             raise RuntimeSetupError(
-                "--device cuda: no CUDA card is visible (nvidia-smi lists none, or "
-                "CUDA_VISIBLE_DEVICES hides them). Use --device cpu."
+                f"{setting('device')} cuda: no CUDA card is visible (nvidia-smi lists none, or "
+                f"CUDA_VISIBLE_DEVICES hides them). Use {setting('device')} cpu."
             )
-        raise RuntimeSetupError(f"--device cuda: no CUDA compiler (nvcc) is found. {NVCC_FIX}")
+        raise RuntimeSetupError(
+            f"{setting('device')} cuda: no CUDA compiler (nvcc) is found. {NVCC_FIX}")
     if cards:
         return Choice(None, f"{cards[0].name} is not used: no CUDA compiler (nvcc). {NVCC_FIX}")
     return Choice(None)

@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from jstyleid_core.errors import setting
 from jstyleid_core.runtime import build, onednn, requirements
 from jstyleid_core.runtime.build import Report, ensure_built, forget
 from jstyleid_core.runtime.devices import NVCC_FIX, Device, choose
@@ -69,7 +70,7 @@ def start(device: Device = "auto", report: Report | None = None) -> Any:
         jittor = _first_start(device, report)
     if device == "cuda" and not jittor.has_cuda:
         raise RuntimeSetupError(
-            "--device cuda: Jittor was started without CUDA in this process. "
+            f"{setting('device')} cuda: Jittor was started without CUDA in this process. "
             "Ask for CUDA before anything computes."
         )
     if device == "cpu":

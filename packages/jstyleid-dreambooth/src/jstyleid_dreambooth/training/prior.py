@@ -17,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from jstyleid_core.errors import InputError
+from jstyleid_core.errors import InputError, setting
 from jstyleid_core.files import write_whole
 from jstyleid_core.images import open_image, save_png
 from jstyleid_core.runtime import Backend
@@ -130,8 +130,9 @@ def class_prompts(prior: PriorSettings, objects: Sequence[str]) -> list[str]:
         return [prior.prompt] * prior.images
     if not objects:
         raise InputError(
-            f"--prior-prompt {prior.prompt!r}: there are no objects to fill in. Give a prompt "
-            "without {object}."
+            f"{setting('prior.prompt')} {prior.prompt!r}: there are no objects to fill in. Give a "
+            "prompt without {object}.",
+            fields=["prior.prompt"],
         )
     return [fill(prior.prompt, object=objects[i % len(objects)]) for i in range(prior.images)]
 

@@ -16,7 +16,8 @@ from pydantic import (
     field_validator,
 )
 
-from jstyleid_core.errors import InputError
+from jstyleid_core.errors import InputError, setting
+from jstyleid_core.validation import problems_of
 from jstyleid_dreambooth.lora.initial import UNET_ATTENTION, LoRASettings
 from jstyleid_dreambooth.prompts import TRAINING_FIELDS, check_template
 
@@ -42,7 +43,7 @@ class PriorSettings(BaseModel):
     @field_validator("prompt")
     @classmethod
     def _can_be_filled_in(cls, prompt: str) -> str:
-        return check_template(prompt, ("object",), "--prior-prompt")
+        return check_template(prompt, ("object",), setting("prior.prompt"), "prior.prompt")
 
     @property
     def evaluations(self) -> int:
@@ -103,19 +104,22 @@ class TrainingSettings(BaseModel):
     @field_validator("prompt")
     @classmethod
     def _can_be_filled_in(cls, prompt: str) -> str:
-        return check_template(prompt, TRAINING_FIELDS, "--prompt")
+        return check_template(prompt, TRAINING_FIELDS, setting("prompt"), "prompt")
 
     @classmethod
     def create(cls, values: Mapping[str, Any]) -> Self:
         """Settings from what a user gave.
 
         Raises:
-            InputError: a value is not allowed; the message names the field as an option.
+            InputError: a value is not allowed; the message and `fields` name the setting.
         """
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise InputError("\n".join(map(_explain, error.errors()))) from error
+            problems = problems_of(error)
+            lines = [f"{setting(each.field)} {each.value}: {each.reason}." for each in problems]
+            raise InputError("\n".join(lines),
+                             fields=[each.field for each in problems]) from error
 
     @property
     def lora(self) -> LoRASettings:
@@ -129,8 +133,3 @@ class TrainingSettings(BaseModel):
         pictures = self.batch * (1 if self.prior is None else 2)
         passes = 4 if self.gradient_checkpointing else 3
         return self.steps * self.accumulation * pictures * passes
-
-
-def _explain(problem: Any) -> str:
-    option = "--" + "-".join(str(part) for part in problem["loc"]).replace("_", "-")
-    return f"{option} {problem['input']}: {problem['msg']}."

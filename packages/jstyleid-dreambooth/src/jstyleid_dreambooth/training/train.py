@@ -16,7 +16,7 @@ from types import FrameType
 import numpy as np
 
 from jstyleid_core import StableDiffusion
-from jstyleid_core.errors import InputError, JStyleIDError
+from jstyleid_core.errors import InputError, JStyleIDError, setting
 from jstyleid_core.files import remove_leftovers
 from jstyleid_core.images import open_image
 from jstyleid_dreambooth.lora.files import write_lora
@@ -166,8 +166,9 @@ class _Training:
         kept = checkpoints(self.job.folder / "checkpoints")
         last = f"The last good checkpoint is {kept[-1]}" if kept else "There is no checkpoint yet"
         raise TrainingError(
-            f"training {self.job.name}, step {result.step}: {what}. {last}; try a lower --lr, a "
-            "smaller --max-grad-norm, or --dtype float32, in another folder."
+            f"training {self.job.name}, step {result.step}: {what}. {last}; try a lower "
+            f"{setting('lr')}, a smaller {setting('max_grad_norm')}, or {setting('dtype')} "
+            "float32, in another folder."
         )
 
 

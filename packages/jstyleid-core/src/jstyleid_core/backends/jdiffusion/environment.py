@@ -6,6 +6,7 @@ import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
 
+from jstyleid_core.errors import setting
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
 INSTALL = Path(__file__).resolve().parent / "install"
@@ -82,4 +83,5 @@ def check() -> None:
     wrong = [str(each) for each in requirements() if not each.met]
     if wrong:
         raise RuntimeSetupError(
-            f"--backend jdiffusion cannot run in this environment: {', '.join(wrong)}. {HOW}")
+            f"{setting('backend')} jdiffusion cannot run in this environment: {', '.join(wrong)}. "
+            f"{HOW}")

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jstyleid_core.backends.jdiffusion import NO_CHECKPOINTING
+from jstyleid_core.backends.jdiffusion import no_checkpointing
 from jstyleid_core.backends.jdiffusion.attention import JDiffusionAttention, take_attentions
 from jstyleid_core.backends.jdiffusion.importing import contained, jdiffusion
 from jstyleid_core.backends.jdiffusion.layers import put_right
 from jstyleid_core.config import Architecture, UNetConfig, VAEConfig
-from jstyleid_core.errors import InputError
 from jstyleid_core.interfaces import BlockRunner, run_directly
 from jstyleid_core.runtime import Backend
 from jstyleid_core.runtime.jittor import Var, jt, nn
@@ -106,7 +105,7 @@ class JDiffusionNetworks:
             InputError: another runner.
         """
         if runner is not run_directly:
-            raise InputError(NO_CHECKPOINTING)
+            raise no_checkpointing()
 
     def attentions(self) -> dict[str, JDiffusionAttention]:
         """Every attention of the UNet by its path."""
