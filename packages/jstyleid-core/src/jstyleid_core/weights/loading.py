@@ -8,14 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.interfaces import Networks
 from jstyleid_core.kernels import widen
 from jstyleid_core.runtime.jittor import Var, jt, nn
 from jstyleid_core.weights.checkpoint import Checkpoint
-from jstyleid_core.weights.tensors import StoredTensor, stored_tensors
+from jstyleid_core.weights.tensors import StoredTensor, stored_tensors, widen_bfloat16
 
 Component = Literal["unet", "vae", "text_encoder"]
 
@@ -87,8 +85,7 @@ def load_module(
 def _as_var(tensor: StoredTensor, dtype: str) -> Var:
     stored = tensor.map()
     if tensor.dtype == "BF16":
-        # bfloat16 is the upper half of a float32.
-        values = (stored.astype(np.uint32) << 16).view(np.float32).astype(dtype, copy=False)
+        values = widen_bfloat16(stored).astype(dtype, copy=False)
     elif tensor.dtype == "F16" and dtype == "float32":
         return widen(stored)
     else:

@@ -38,6 +38,11 @@ class StoredTensor:
         return np.asarray(np.memmap(self.file, _DTYPES[self.dtype], "r", self.offset, self.shape))
 
 
+def widen_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """The float32 values of bfloat16 stored as uint16, which is the upper half of a float32."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
 def stored_tensors(files: list[Path]) -> dict[str, StoredTensor]:
     """Every tensor of the given files by name; only headers are read.
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jstyleid_core.errors import CheckpointError
+from jstyleid_core.weights.tensors import widen_bfloat16
 
 _STORAGES = {
     "DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2",
@@ -129,7 +130,7 @@ class _Tensors(pickle.Unpickler):
             raise ValueError("unknown kind of record")
         record, number = self.archive.read(f"data/{key}"), _STORAGES[storage]
         if number == "bfloat16":
-            values = (np.frombuffer(record, "<u2").astype(np.uint32) << 16).view(np.float32)
+            values = widen_bfloat16(np.frombuffer(record, "<u2"))
         else:
             values = np.frombuffer(record, number).astype(np.float32)
         if len(values) != count:

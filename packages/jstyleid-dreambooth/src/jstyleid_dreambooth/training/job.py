@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from jstyleid_core.differences import differences
+from jstyleid_core.files import hash_file
 from jstyleid_dreambooth.prompts import fill, object_of
 from jstyleid_dreambooth.training.settings import TrainingSettings
 
@@ -100,7 +101,7 @@ class TrainingJob:
         return {
             "model": model,
             "settings": self.settings.model_dump(mode="json"),
-            "samples": {style.style: {image.name: _digest(image) for image in style.images}
+            "samples": {style.style: {image.name: hash_file(image) for image in style.images}
                         for style in self.styles},
             "objects": list(self.objects) if prior else [],
         }
@@ -113,10 +114,6 @@ def objects_of(styles: Mapping[str, tuple[Path, ...]]) -> tuple[str, ...]:
         InputError: a file's name does not say it.
     """
     return tuple(sorted({object_of(image) for images in styles.values() for image in images}))
-
-
-def _digest(image: Path) -> str:
-    return hashlib.sha256(image.read_bytes()).hexdigest()
 
 
 def recipe_digest(recipe: TrainingRecipe) -> str:

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ValidationError
 from safetensors import safe_open
 
 from jstyleid_core.errors import CheckpointError
-from jstyleid_core.weights.tensors import stored_tensors
+from jstyleid_core.weights.tensors import stored_tensors, widen_bfloat16
 from jstyleid_core.weights.torch_files import read_torch_file
 from jstyleid_dreambooth.lora.files.names import Role, parse_name
 from jstyleid_dreambooth.lora.weights import LoRAWeights, LowRank, Part, as_float32
@@ -261,8 +261,3 @@ def read_tensors(path: Path) -> TensorFile:
         return TensorFile(path, read_torch_file(path))
     raise CheckpointError(
         f"{path}: a LoRA file ends in .safetensors or .bin, not in {path.suffix or 'nothing'}.")
-
-
-def widen_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """float32 of bfloat16 stored as uint16: it is the upper half of a float32."""
-    return as_float32((bits.astype(np.uint32) << 16).view(np.float32))
