@@ -1,6 +1,6 @@
-"""What a checkpoint's `config.json` files say about the architecture.
+"""The configuration files of a checkpoint: architecture and schedule.
 
-Each model reads the fields that change the computation. A field whose value asks for something this
+Each model reads the fields that change the computation. A field that asks for something this
 project does not build (class embeddings, SDXL's extra conditioning, …) is refused by name instead
 of being ignored; fields that only matter elsewhere (training, safety checker) are left unread.
 """
@@ -142,7 +142,7 @@ class TextConfig(CheckpointConfig):
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a checkpoint says about its three networks."""
+    """The configurations of a checkpoint's three networks."""
 
     unet: UNetConfig
     vae: VAEConfig

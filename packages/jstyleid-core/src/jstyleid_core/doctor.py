@@ -1,4 +1,4 @@
-"""What `jstyleid doctor` looks at: all that must be right before a run, each with its fix."""
+"""The checks of `jstyleid doctor`: the requirements of a run, each with a fix."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Check:
     ok: bool
     value: str
     fix: str | None = None
-    """What to do; only where `ok` is false."""
+    """Remedy; only where `ok` is false."""
     details: dict[str, Any] = field(default_factory=dict)
-    """The same for machines."""
+    """The value as data, for `--json`."""
 
 
 def run_checks(
@@ -39,8 +39,8 @@ def run_checks(
 ) -> list[Check]:
     """Check compiler, headers, numpy, Jittor, oneDNN, CUDA, models and disk space.
 
-    Starts Jittor, and so compiles it on first use; `report` is told how far that is. For
-    JDiffusion what its environment must hold is checked, too, and that it can be imported.
+    Starts Jittor, and so compiles it on first use; `report` receives the progress. For JDiffusion
+    the requirements of its environment and its import are checked, too.
     """
     checks = [
         Check("Python", True, f"{platform.python_version()} at {sys.executable}"),
@@ -68,7 +68,7 @@ def _attempt(name: str, find: Callable[[], str]) -> Check:
 
 
 def _jdiffusion_environment() -> Check:
-    """What is missing; where nothing is, what has another version than was checked with."""
+    """The missing distributions; if none, those of another version than the checked one."""
     wanted = environment.requirements()
     missing = [str(each) for each in wanted if not each.met]
     if missing:
@@ -110,7 +110,7 @@ def _start(device: devices.Device, report: Report | None) -> Check:
 
 
 def _convolution() -> Check:
-    """Convolve, compare with the definition, and see which operator did it."""
+    """Convolve, compare with the definition, and find the operator that was used."""
     import numpy as np
 
     from jstyleid_core.runtime.jittor import jt, nn

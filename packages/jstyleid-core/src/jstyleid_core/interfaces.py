@@ -1,8 +1,8 @@
-"""What the methods ask of a checkpoint's networks, whichever library computes them.
+"""The interface between the methods and a checkpoint's networks, for every backend.
 
 Sampling, StyleID and LoRA files are written once, above `Networks`. The native networks
-(`jstyleid_core.backends.native`) and JDiffusion's (`jstyleid_core.backends.jdiffusion`) stand below
-it; nothing above knows which of them it has.
+(`jstyleid_core.backends.native`) and JDiffusion's (`jstyleid_core.backends.jdiffusion`) implement
+it; no code above depends on the backend.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from jstyleid_core.runtime.jittor import Var, nn
 
 
 class AttentionLayer(Protocol):
-    """One attention of a UNet, as a processor sees it. Layers are hashable by identity."""
+    """One attention layer of a UNet, for a processor. Layers are hashable by identity."""
 
     processor: AttentionProcessor
-    """What happens between the projections; `processors` puts another in its place."""
+    """The computation between the projections; `processors` replaces it."""
 
     def to_q(self, hidden: Var) -> Var:
         """The query projection, LoRAs included: (B, N, C) to (B, N, C)."""
@@ -46,7 +46,7 @@ class AttentionLayer(Protocol):
 
 
 class AttentionProcessor(Protocol):
-    """What an attention does with its projections; the way methods get into the network."""
+    """The computation of an attention layer; methods replace it to change the network."""
 
     def __call__(self, attention: AttentionLayer, hidden: Var, context: Var | None) -> Var:
         """Compute the attention's output.
@@ -66,28 +66,28 @@ class Networks(Protocol):
     """UNet, autoencoder and text encoder of one loaded checkpoint.
 
     Attributes:
-        backend: whose they are, for records; nothing is decided by it.
-        unet_config, vae_config: what the checkpoint says about its architecture.
-        dtype: what UNet and text encoder compute in, `float32` or (on CUDA) `float16`.
-        unet, vae, text_encoder: the modules; linear and convolution layers lie in them under
-            diffusers' names, which is what LoRAs go by. Their calls are each library's own.
+        backend: name of the backend, recorded in metadata only.
+        unet_config, vae_config: configurations from the checkpoint.
+        dtype: number format of UNet and text encoder, `float32` or (on CUDA) `float16`.
+        unet, vae, text_encoder: the modules; linear and convolution layers have diffusers'
+            names, which LoRAs refer to. The modules' calls differ between backends.
     """
 
     dtype: str
 
     @property
     def backend(self) -> Backend:
-        """Whose they are."""
+        """Name of the backend that built these networks."""
         ...
 
     @property
     def unet_config(self) -> UNetConfig:
-        """Of the UNet."""
+        """Configuration of the UNet."""
         ...
 
     @property
     def vae_config(self) -> VAEConfig:
-        """Of the autoencoder."""
+        """Configuration of the autoencoder."""
         ...
 
     @property
@@ -110,7 +110,7 @@ class Networks(Protocol):
 
         Args:
             latents: (B, 4, h, w), scaled; of any float type.
-            timestep: one for the batch, or (B,) of them, in [0, 1000).
+            timestep: one for the batch, or one for each example, (B,), in [0, 1000).
             context: (B, 77, C) text embeddings; of any float type.
 
         Returns:
@@ -135,14 +135,14 @@ class Networks(Protocol):
         ...
 
     def attentions(self) -> Mapping[str, AttentionLayer]:
-        """Every attention of the UNet by its path, in the order they are evaluated.
+        """All attentions of the UNet by path, in the order of evaluation.
 
         A path is `up_blocks.1.attentions.0.transformer_blocks.0.attn1`, ….
         """
         ...
 
     def set_block_runner(self, runner: BlockRunner) -> None:
-        """Compute every block of the UNet by `runner` from now on; `run_directly` is what it was.
+        """Compute every block of the UNet with `runner`; the default is `run_directly`.
 
         Raises:
             InputError: this backend's blocks cannot be computed one by one.
@@ -151,22 +151,22 @@ class Networks(Protocol):
 
 
 class BlockRunner(Protocol):
-    """How the UNet's blocks are computed; the way gradient checkpointing gets into the network."""
+    """The computation of the UNet's blocks; gradient checkpointing replaces it."""
 
     def __call__(
         self, block: Callable[..., Var], layers: Sequence[nn.Module], *inputs: Var
     ) -> Var:
-        """Compute `block(*inputs)`, whose weights are those of `layers`."""
+        """Compute `block(*inputs)`; `layers` are the modules with the block's weights."""
         ...
 
 
 def run_directly(block: Callable[..., Var], layers: Sequence[nn.Module], *inputs: Var) -> Var:
-    """The runner every block starts with: just compute it."""
+    """The default runner: compute the block."""
     return block(*inputs)
 
 
 def plain_attention(attention: AttentionLayer, hidden: Var, context: Var | None) -> Var:
-    """The processor every attention starts with: ordinary attention."""
+    """The default processor: ordinary attention."""
     source = hidden if context is None else context
     query, key, value = attention.to_q(hidden), attention.to_k(source), attention.to_v(source)
     return attention.project_out(attention.attend(query, key, value))
@@ -174,7 +174,7 @@ def plain_attention(attention: AttentionLayer, hidden: Var, context: Var | None)
 
 @contextlib.contextmanager
 def processors(replacements: Mapping[AttentionLayer, AttentionProcessor]) -> Iterator[None]:
-    """Within the block each attention named uses its replacement; then it gets its own back."""
+    """Replace the processors of some attentions within the block."""
     originals = {attention: attention.processor for attention in replacements}
     try:
         for attention, processor in replacements.items():

@@ -1,4 +1,4 @@
-"""Stable Diffusion: a checkpoint's networks together, and text to image."""
+"""Stable Diffusion: the loaded checkpoint and text to image."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ Tokenizer = Callable[[Sequence[str]], NDArray[Any]]
 
 @dataclass(frozen=True)
 class InitialLatents:
-    """A picture that drawing begins at, instead of pure noise (SDEdit, Meng et al. 2022).
+    """A picture that sampling starts from, instead of pure noise (SDEdit, Meng et al. 2022).
 
     Attributes:
-        latents: (1, 4, h, w), scaled, as `StableDiffusion.encode` gives them.
-        strength: in (0, 1]; this share of the steps is taken, from the noise that belongs to it.
+        latents: (1, 4, h, w), scaled, from `StableDiffusion.encode`.
+        strength: share of the steps that is taken, in (0, 1].
     """
 
     latents: Var
@@ -58,7 +58,7 @@ class StableDiffusion:
         >>> picture.save("boat.png")
 
     Attributes:
-        networks: what computes; of one backend or the other.
+        networks: UNet, autoencoder and text encoder, of one of the backends.
         tokenizer, schedule, prediction_type: the other parts of the checkpoint.
         evaluations: UNet evaluations so far, one per latent of a batch; guidance costs two.
     """
@@ -88,17 +88,17 @@ class StableDiffusion:
         """Load a checkpoint in diffusers layout, from a folder or the hub.
 
         Args:
-            source: a folder, a hub id, or what `find_checkpoint` found; by default
+            source: a folder, a hub id, or a result of `find_checkpoint`; by default
                 `JSTYLEID_MODEL` or SD 2.1 from the hub.
             dtype: `auto` is float16 on CUDA and float32 on the CPU, where float16 would be both
                 slow and wrong.
-            report: told how far the loading is.
-            backend: whose networks compute, see `jstyleid_core.backends`.
+            report: called with the progress of the loading.
+            backend: library of the networks, see `jstyleid_core.backends`.
 
         Raises:
             CheckpointError: a file is missing, damaged or does not fit; the message says which.
             InputError: float16 on the CPU.
-            RuntimeSetupError: this environment lacks what the backend needs.
+            RuntimeSetupError: this environment lacks a requirement of the backend.
         """
         on_cuda = bool(jt.flags.use_cuda)
         if dtype == "float16" and not on_cuda:
@@ -126,7 +126,7 @@ class StableDiffusion:
 
     @property
     def dtype(self) -> str:
-        """What UNet and text encoder compute in, `float32` or (on CUDA) `float16`.
+        """Number format of UNet and text encoder, `float32` or (on CUDA) `float16`.
 
         Latents and the arithmetic of the samplers are always float32.
         """
@@ -134,7 +134,7 @@ class StableDiffusion:
 
     @property
     def backend(self) -> Backend:
-        """Whose networks compute; for records."""
+        """Name of the networks' backend, for metadata."""
         return self.networks.backend
 
     @property
@@ -154,17 +154,17 @@ class StableDiffusion:
 
     @property
     def source(self) -> str:
-        """The folder or hub id the checkpoint was named by."""
+        """The folder or hub id that the user gave."""
         return self.checkpoint.source
 
     @property
     def name(self) -> str:
-        """The checkpoint as files should name it: a hub id, or a folder without the path to it."""
+        """The checkpoint's name for files: a hub id, or the folder's name without its path."""
         return shown_source(self.source)
 
     @cached_property
     def fingerprint(self) -> str:
-        """The checkpoint's, see `jstyleid_core.weights.checkpoint`."""
+        """Fingerprint of the checkpoint, see `jstyleid_core.weights.checkpoint`."""
         return fingerprint(self.checkpoint)
 
     @property
@@ -273,16 +273,16 @@ class StableDiffusion:
     ) -> Iterator[Step]:
         """Text to latents by DDIM with classifier-free guidance, step by step.
 
-        A picture depends on its own prompt and seed only, not on what else is in the batch.
+        A picture depends on its own prompt and seed only, not on the rest of the batch.
 
         Args:
-            prompts: one a picture.
-            seeds: one a picture, each at least 0.
+            prompts: one for each picture.
+            seeds: one for each picture, each at least 0.
             steps: DDIM steps.
             guidance_scale: strength of the prompt; 1 is no guidance and half the work.
-            negative_prompt: what to steer away from.
+            negative_prompt: text to steer away from.
             size: width and height of the pictures.
-            start: where all of them begin; pure noise when not given.
+            start: start of all pictures; pure noise by default.
 
         Yields:
             A `Step` for each timestep; the last one's `latents` (B, 4, h, w) are the result.
@@ -320,7 +320,7 @@ class StableDiffusion:
         """Pictures of prompts: `sample`, decoded.
 
         Args:
-            on_step: called after each step taken; everything else as in `sample`.
+            on_step: called after each step; all other arguments are those of `sample`.
 
         Raises:
             InputError: as `sample`.

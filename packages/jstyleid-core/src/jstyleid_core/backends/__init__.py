@@ -1,6 +1,6 @@
-"""The libraries whose networks can compute: this project's own, and JDiffusion's.
+"""Backends: the networks of this project and those of JDiffusion, behind one interface.
 
-What each must offer is `jstyleid_core.interfaces.Networks`; everything above that is written once.
+Each backend offers `jstyleid_core.interfaces.Networks`; all code above that is written once.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ def build_networks(backend: Backend, architecture: Architecture, dtype: str) -> 
     """Networks of random float32 weights, to be filled from a checkpoint.
 
     Args:
-        backend: whose.
-        architecture: as the checkpoint describes it.
-        dtype: what UNet and text encoder are to compute in, `float32` or `float16`.
+        backend: name of the backend.
+        architecture: configurations from the checkpoint.
+        dtype: number format of UNet and text encoder, `float32` or `float16`.
 
     Raises:
-        RuntimeSetupError: this environment lacks what the backend needs.
+        RuntimeSetupError: this environment lacks a requirement of the backend.
     """
     if backend == "jdiffusion":
         from jstyleid_core.backends.jdiffusion.networks import JDiffusionNetworks

@@ -1,4 +1,4 @@
-"""The networks of this project itself, as the methods ask for them."""
+"""The networks of this project behind the interface `Networks`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class NativeNetworks:
 
     Attributes:
         unet, vae, text_encoder: the modules.
-        dtype: what UNet and text encoder compute in, `float32` or (on CUDA) `float16`.
+        dtype: number format of UNet and text encoder, `float32` or (on CUDA) `float16`.
     """
 
     backend: Backend = "native"
@@ -39,12 +39,12 @@ class NativeNetworks:
 
     @property
     def unet_config(self) -> UNetConfig:
-        """Of the UNet."""
+        """Configuration of the UNet."""
         return self.unet.config
 
     @property
     def vae_config(self) -> VAEConfig:
-        """Of the autoencoder."""
+        """Configuration of the autoencoder."""
         return self.vae.config
 
     def predict(self, latents: Var, timestep: int | NDArray[Any], context: Var) -> Var:
@@ -69,5 +69,5 @@ class NativeNetworks:
         self.unet.set_block_runner(runner)
 
     def attentions(self) -> dict[str, Attention]:
-        """Every attention of the UNet by its path."""
+        """All attentions of the UNet, by path."""
         return self.unet.attentions()

@@ -19,7 +19,7 @@ class Schedule:
     alphas_cumprod: NDArray[Any]
     """(T,) float64, the product of 1 - beta up to each timestep (Ho et al. 2020, equation 4)."""
     final_alpha_cumprod: float
-    """alpha-bar of the step below the first: 1, or that of timestep 0, as the checkpoint says."""
+    """alpha-bar of the step below the first: 1 or that of timestep 0, by the checkpoint."""
     steps_offset: int
 
     @classmethod
@@ -57,7 +57,7 @@ class Schedule:
 
 
 def taken_steps(steps: int, strength: float) -> int:
-    """Of so many DDIM steps, those that a start of this strength leaves (see `InitialLatents`).
+    """The number of DDIM steps that a strength leaves to take (see `InitialLatents`).
 
     Raises:
         InputError: none would be left, or the strength is not in (0, 1].

@@ -1,9 +1,8 @@
-"""Everything around Jittor's import: the one place that knows how to start it.
+"""The start of Jittor, and the devices it can use.
 
 `start` checks the compiler and numpy, puts oneDNN where Jittor looks for it, compiles Jittor on
 first use with progress, decides between CPU and CUDA, and puts back what the import changes in the
-Python process. Nothing here is imported by Jittor code; everything else gets Jittor through
-`jstyleid_core.runtime.jittor`.
+Python process. All other code gets Jittor through `jstyleid_core.runtime.jittor`.
 """
 
 from jstyleid_core.runtime.build import BuildProgress, Report

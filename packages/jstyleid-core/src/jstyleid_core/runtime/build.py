@@ -1,9 +1,9 @@
-"""Compilation: of Jittor itself, once, with progress; and records of which kernels are compiled.
+"""The compilation of Jittor, once, with progress, and the record of compiled kernels.
 
 The first import of Jittor compiles about 160 files, silently and for minutes. Here a child process
 does that while the parent counts the object files that appear. When Jittor finds its cache out of
 date it recompiles, prints "please rerun your command" and exits with code 0; the child is then
-simply started again. A stamp in the cache says what it was last built for, so a start that needs no
+simply started again. A stamp in the cache records what Jittor was built for, so a start without a
 compilation costs one file comparison.
 
 Jittor's threads for compiling kernels change its graph at the same time, without a lock. Seldom,
@@ -39,7 +39,7 @@ _THREADS = 16  # Jittor's own default
 
 @dataclass(frozen=True)
 class BuildProgress:
-    """How far a compilation is: what is being done, and files done of about how many."""
+    """Progress of a compilation: a message, and the numbers of files done and in all."""
 
     message: str
     done: int
@@ -50,7 +50,7 @@ Report = Callable[[BuildProgress], None]
 
 
 def ensure_built(cache: Path, stamp: str, report: Report | None) -> None:
-    """Compile Jittor into `cache` unless the stamp there says it already is.
+    """Compile Jittor into `cache` unless its stamp shows that this was done.
 
     Processes that start together wait for one of them to compile.
 
@@ -107,7 +107,7 @@ def _build_in_child(cache: Path, log: Path, say: Report) -> bool:
 
 
 def _say_on_stderr() -> Report:
-    """Without a caller who draws progress: one line at the start, then one every half minute."""
+    """Progress without a display: one line at the start, then one every half minute."""
     last = -30.0
 
     def say(progress: BuildProgress) -> None:
@@ -139,7 +139,7 @@ def _read(path: Path) -> str | None:
 
 
 def mark(cache: Path, what: str, backend: str, cuda: bool) -> Path:
-    """The file that says that `what` is compiled for a backend, device and this version."""
+    """The file that marks `what` as compiled for a backend, a device and this version."""
     return cache / f"jstyleid-{__version__}-{backend}-{what}-for-{'cuda' if cuda else 'cpu'}"
 
 

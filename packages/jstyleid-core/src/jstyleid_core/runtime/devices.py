@@ -1,4 +1,4 @@
-"""Which devices there are, found out without starting Jittor."""
+"""Devices, backends and number formats; CUDA cards and compilers, found without Jittor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jstyleid_core.errors import setting
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
 Backend = Literal["native", "jdiffusion"]
-"""The libraries whose networks can compute, see `jstyleid_core.backends`."""
+"""Libraries of networks, see `jstyleid_core.backends`."""
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["auto", "float32", "float16"]
 
@@ -84,7 +84,7 @@ class Choice:
 
 
 def choose(device: Device, jittor_home: Path) -> Choice:
-    """Decide what Jittor is started on.
+    """Choose the device that Jittor is started on.
 
     Raises:
         RuntimeSetupError: `cuda` is asked for and there is no card or no CUDA compiler.

@@ -1,4 +1,4 @@
-"""Jittor, started: every module that computes takes `jt`, `nn` and `Var` from here.
+"""Jittor, started: the names `jt`, `nn` and `Var` for all modules that compute.
 
 Importing this module starts Jittor (see `jstyleid_core.runtime`), on the device already asked for
 or on the one the environment variable `JSTYLEID_DEVICE` names.

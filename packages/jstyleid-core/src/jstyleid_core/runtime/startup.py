@@ -53,15 +53,16 @@ def start(device: Device = "auto", report: Report | None = None) -> Any:
     """Import Jittor, ready to compute, and return the module; later calls return it at once.
 
     Nothing is downloaded and nothing is written outside Jittor's cache folder. On first use Jittor
-    is compiled, which takes minutes; `report` is told how far it is (without it, stderr is).
+    is compiled, which takes minutes; `report` receives the progress
+    (printed to stderr by default).
 
     Args:
         device: `auto` takes CUDA where a card and a CUDA compiler are found. The environment
-            variable `JSTYLEID_DEVICE` says what `auto` means.
+            variable `JSTYLEID_DEVICE` replaces `auto`.
         report: called with a `BuildProgress` about twice a second while Jittor compiles.
 
     Raises:
-        RuntimeSetupError: something the machine needs is missing; the message says what to do.
+        RuntimeSetupError: a requirement is missing; the message names the fix.
     """
     if device == "auto":
         device = _device_from_environment()
@@ -79,7 +80,7 @@ def start(device: Device = "auto", report: Report | None = None) -> Any:
 
 
 def default_dtype(device: Device = "auto") -> Literal["float32", "float16"]:
-    """What a model computes in on a device unless told otherwise; Jittor is not started.
+    """The default number format on a device; Jittor is not started.
 
     Raises:
         RuntimeSetupError: the device cannot be had.
@@ -185,7 +186,7 @@ def unchanged_process() -> Iterator[None]:
 
 
 def redirect_native_output(path: Path) -> None:
-    """Append what native code writes to stderr to `path`; Python's `sys.stderr` stays as it is.
+    """Append native code's output on stderr to `path`; Python's `sys.stderr` does not change.
 
     A crash report of native code lands in the file too, since the file is written directly.
     """

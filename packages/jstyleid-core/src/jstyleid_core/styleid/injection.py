@@ -1,7 +1,7 @@
 """The attention processors of StyleID, a recorder and an injector, and the initial latent AdaIN.
 
-What is mixed with what is an `InjectionRule`; other rules for query, key and value can take the
-place of the paper's without touching the processors.
+An `InjectionRule` mixes query, key and value; other rules can replace the paper's without a change
+of the processors.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from jstyleid_core.runtime.jittor import Var, jt
 
 @dataclass(frozen=True)
 class Projections:
-    """What one self-attention computed at one timestep; None where nobody needs it.
+    """The projections of one self-attention at one timestep; None where not needed.
 
     The query is (B, N, C), key and value are (B, M, C).
     """
@@ -26,12 +26,12 @@ class Projections:
 
 
 Features = dict[int, dict[int, Projections]]
-"""What was recorded: by timestep, then by decoder layer."""
+"""Recorded projections by timestep and decoder layer."""
 
 InjectionRule = Callable[[Projections, Projections, Projections], Projections]
-"""(own, content, style) -> the query, key and value that are attended with.
+"""(own, content, style) -> query, key and value of the attention.
 
-`own` are those of the picture in the making; all are (B, N, C), the style's (1, M, C).
+`own` are the projections of the current picture; all are (B, N, C), the style's (1, M, C).
 """
 
 
@@ -50,7 +50,7 @@ def styleid_rule(gamma: float, temperature: float) -> InjectionRule:
 
 
 class Recorder:
-    """Ordinary self-attention that hands its projections to `keep` as it computes."""
+    """Ordinary self-attention that passes its projections to `keep`."""
 
     def __init__(self, keep: Callable[[Projections], None]) -> None:
         self.keep = keep
@@ -79,7 +79,7 @@ def adain(content: Var, style: Var, eps: float) -> Var:
 
     Args:
         content: (B, 4, h, w) inverted latents.
-        style: (1, 4, h', w') or (B, 4, h', w') inverted latents; its size is its own.
+        style: (1, 4, h', w') or (B, 4, h', w') inverted latents; the size may differ.
         eps: added to the content's deviation.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The whole method: invert, record, adapt, reverse under injection."""
+"""The method StyleID: invert, record, adapt, reverse under injection."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OnStep = Callable[[], None]
 
 
 class StyleID:
-    """Paints contents in the look of a style, without training (Chung et al., CVPR 2024).
+    """Style transfer without training (Chung et al., CVPR 2024).
 
     A content costs 2 n UNet evaluations, n for its inversion and n for the reversal; a style costs
     n, once.
@@ -53,10 +53,10 @@ class StyleID:
         """Prepare the method on a model.
 
         Args:
-            model: whose UNet is listened to and injected into.
+            model: the model; its UNet is recorded and injected into.
             settings: the constants; the reference's by default.
-            inversion: how latents are brought to t = T.
-            rule: what is attended with; the paper's rule with the settings' constants by default.
+            inversion: method that brings latents to t = T.
+            rule: rule for query, key and value; the paper's by default.
 
         Raises:
             InputError: the checkpoint's UNet lacks one of the layers.
@@ -78,7 +78,7 @@ class StyleID:
         """Invert a style picture and record its keys and values: n UNet evaluations.
 
         Args:
-            image: of any size the UNet works on; it need not be the contents'.
+            image: of any size the UNet works on, which may differ from the contents'.
             on_step: called after each of the n steps.
 
         Raises:
@@ -95,9 +95,9 @@ class StyleID:
     def transfer(
         self, contents: Sequence[Image.Image], style: Style, on_step: OnStep | None = None
     ) -> list[Image.Image]:
-        """Paint content pictures of one size in the look of `style`, as one batch.
+        """Transfer a style to content pictures of one size, as one batch.
 
-        The result of each is that of painting it alone.
+        Each result is the same as that of a batch of one.
 
         Args:
             contents: RGB pictures of one size the UNet works on.
@@ -121,7 +121,7 @@ class StyleID:
         latents after it.
 
         Raises:
-            InputError: as `transfer`.
+            InputError: see `transfer`.
         """
         if style.recipe != self.recipe or style.model is not self.model:
             raise InputError(

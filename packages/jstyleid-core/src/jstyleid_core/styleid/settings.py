@@ -69,7 +69,7 @@ class StyleIDSettings(BaseModel):
     adain_eps: float = Field(1e-4, gt=0)
     """Added to the content's standard deviation in AdaIN."""
     feature_dtype: Literal["auto", "float32", "float16"] = "auto"
-    """How keys, values and queries are kept; `auto` is what the model computes in."""
+    """Number format of recorded queries, keys and values; `auto` is the model's."""
 
     @field_validator("layers")
     @classmethod
@@ -84,7 +84,7 @@ class StyleIDSettings(BaseModel):
         """Settings from named values, with errors meant for a user.
 
         Raises:
-            InputError: a value is out of its range; the message names the field and the range.
+            InputError: a value is out of its range; the message and `fields` name the setting.
         """
         try:
             return cls(**values)

@@ -1,4 +1,4 @@
-"""The demo split: six looks in the challenge's layout, and prompts that no sample shows."""
+"""The demo split: six styles in the challenge's layout, with prompts that no sample shows."""
 
 from __future__ import annotations
 

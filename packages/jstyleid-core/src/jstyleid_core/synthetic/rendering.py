@@ -1,4 +1,4 @@
-"""The plain look, which the embedded model is trained on: filled shapes on a background."""
+"""Plain rendering of scenes, as filled shapes on a background, to train the embedded model."""
 
 from __future__ import annotations
 

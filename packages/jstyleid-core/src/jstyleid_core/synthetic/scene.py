@@ -67,12 +67,12 @@ def _distance(one: tuple[float, ...], other: tuple[float, ...]) -> float:
 
 @dataclass(frozen=True)
 class Background:
-    """What is behind the object.
+    """The background of a scene.
 
     Attributes:
-        colours: the first covers most of it; the patterns and the ground have the second.
+        colours: main colour, and the colour of pattern or ground.
         measure: the pattern's period, or the horizon's height, as a share of the picture.
-        angle: of stripes, in radians.
+        angle: direction of stripes, in radians.
     """
 
     pattern: Pattern
@@ -83,15 +83,15 @@ class Background:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that a look needs to draw a picture.
+    """The description of a picture, for renderings.
 
     Attributes:
-        kind: of the object, a key of `KINDS`.
-        drawing: its shapes in the picture, whose corners are (0, 0) and (1, 1).
-        colours: of the shapes.
-        names: of the object's first colour and of the background's.
-        outline: the width of a line around each shape; 0 for none.
-        shading: how much darker the object is below than above, from 0 to 1.
+        kind: kind of the object, a key of `KINDS`.
+        drawing: shapes of the object, in a picture from (0, 0) to (1, 1).
+        colours: colours of the shapes.
+        names: names of the object's first colour and of the background's.
+        outline: width of a line around each shape; 0 for none.
+        shading: darkening of the object from top to bottom, from 0 to 1.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""The shapes that objects are made of, in a square from -1 to 1, with y pointing down."""
+"""Shapes of objects, in a square from -1 to 1, with y pointing down."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Shape:
     """A filled polygon, or a line.
 
     Attributes:
-        points: its corners, (number, 2).
-        tone: its colour.
-        width: of the line; 0 for a filled polygon.
+        points: corners, (number, 2).
+        tone: colour.
+        width: width of the line; 0 for a filled polygon.
     """
 
     points: Points
@@ -37,7 +37,7 @@ class Shape:
         return self.points if self.width else np.concatenate([self.points, self.points[:1]])
 
     def moved(self, matrix: NDArray[np.float64], shift: Pair, scale: float) -> Shape:
-        """The shape after `matrix`, (2, 2), and a shift; `scale` is what happens to widths."""
+        """The shape after `matrix`, (2, 2), and a shift; `scale` is the factor of widths."""
         return replace(
             self, points=self.points @ matrix.T + np.asarray(shift), width=self.width * scale
         )

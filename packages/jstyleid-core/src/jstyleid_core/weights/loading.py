@@ -24,7 +24,7 @@ _OLD_VAE_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": 
 _OLD_VAE = re.compile(r"(mid_block\.attentions\.0)\.(query|key|value|proj_attn)\.")
 
 Report = Callable[[str, int, int], None]
-"""(what is loaded, tensors done, tensors in all)"""
+"""(component, tensors done, tensors in all)"""
 
 
 def module_name(component: Component, name: str) -> str | None:
@@ -51,11 +51,11 @@ def load_module(
     tensor.
 
     Args:
-        module: built from the checkpoint's configuration; its own initial values are never made.
-        component: whose names the files use.
+        module: module built from the checkpoint's configuration; initial values are never made.
+        component: component that the files hold.
         files: the safetensors files that together hold the module.
         dtype: `float32` or `float16`.
-        on_tensor: told after each tensor how many are done and how many there are.
+        on_tensor: called after each tensor with the numbers of tensors done and in all.
 
     Raises:
         CheckpointError: a file is damaged, or tensors are missing, unexpected or misshapen; all of
@@ -131,12 +131,12 @@ def load_networks(
 
     Args:
         networks: built from this checkpoint's configuration.
-        checkpoint: whose files are read.
-        dtype: of UNet and text encoder.
-        report: told how far the loading is.
+        checkpoint: checkpoint with the files.
+        dtype: number format of UNet and text encoder.
+        report: called with the progress.
 
     Raises:
-        CheckpointError: a file is missing, damaged or does not fit; the message says which.
+        CheckpointError: a file is missing, damaged or does not fit; the message names it.
     """
     components: tuple[tuple[Component, object, str], ...] = (
         ("text_encoder", networks.text_encoder, dtype),

@@ -1,4 +1,4 @@
-"""Reading safetensors files tensor by tensor, without ever holding a whole file.
+"""Safetensors files, read tensor by tensor, without ever holding a whole file.
 
 Untrusted files are read as data only; no other format is accepted.
 """

@@ -75,7 +75,7 @@ def read_torch_file(path: Path) -> dict[str, NDArray[np.float32]]:
 
 
 class _Archive:
-    """The records of the zip file. They are stored as they are; torch never compresses."""
+    """The records of the zip file, which are stored without compression."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -98,7 +98,7 @@ class _Archive:
 
 
 class _Tensors(pickle.Unpickler):
-    """Admits the names in `find_class`; what stands for them has no attribute to tamper with."""
+    """An unpickler for the names in `find_class` only, whose stand-ins cannot be tampered with."""
 
     def __init__(self, path: Path, archive: _Archive) -> None:
         super().__init__(BytesIO(archive.read("data.pkl")))

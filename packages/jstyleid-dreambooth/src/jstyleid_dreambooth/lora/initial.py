@@ -23,8 +23,8 @@ _SHOWN = 3
 class LoRASettings(BaseModel):
     """Rank, strength, targets and seed of a new LoRA.
 
-    A pattern names the layers whose path is it or ends with it after a dot; `*` stands for
-    anything, as in `up_blocks.*.attn2.to_k`.
+    A pattern matches a path that equals the pattern, or that ends with a dot and the pattern; `*`
+    stands for anything, as in `up_blocks.*.attn2.to_k`.
 
     Attributes:
         rank: r, inner width of the update.
@@ -32,7 +32,7 @@ class LoRASettings(BaseModel):
         dropout: share in [0, 1) of the update's inputs that is zeroed while training.
         targets: patterns of the UNet's layers; empty for none.
         text_targets: patterns of the text encoder's layers (`TEXT_ATTENTION`); none by default.
-        seed: of the initial values.
+        seed: seed of the initial values.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -39,8 +39,8 @@ class LoRAs:
         ...     StyleID(model).invert_style(picture)
 
     Args:
-        networks: what the parts of a LoRA belong to.
-        frozen: other networks whose gradients training must stop.
+        networks: the network of each part of a LoRA.
+        frozen: other networks, which training must freeze, too.
         on_text_change: called whenever the text encoder may answer differently than before.
     """
 
@@ -103,11 +103,11 @@ class LoRAs:
         Args:
             name: any.
             weights: from `read_lora` or `new_lora`.
-            weight: its weight in the mix; 0 attaches it inactive.
+            weight: weight in the mix; 0 attaches the LoRA inactive.
             dropout: share in [0, 1) of the update's inputs that is zeroed in training.
 
         Raises:
-            CheckpointError: it is for another architecture; nothing is attached then.
+            CheckpointError: the LoRA is for another architecture; nothing is attached then.
         """
         fitted = fit_layers(weights, self.layouts)
         self._loras[name] = {
@@ -135,7 +135,7 @@ class LoRAs:
         self._apply()
 
     def detach(self) -> None:
-        """Detach all LoRAs: the networks are as if there had never been any."""
+        """Detach all LoRAs and restore the networks."""
         for name in list(self._loras):
             self.remove(name)
 
@@ -163,7 +163,7 @@ class LoRAs:
 
     @contextlib.contextmanager
     def disabled(self) -> Iterator[None]:
-        """Within the block the model is the base model; then all is as it was, merged or not."""
+        """Run the block with the base model; the LoRAs act again afterwards, merged or not."""
         enabled, merged = self._enabled, self.merged
         self.disable()
         try:
@@ -176,7 +176,7 @@ class LoRAs:
     def merge(self) -> None:
         """Add the mix into the base weights: the same outputs to rounding, without its cost.
 
-        Any later change of the mix takes it out again first.
+        Any later change of the mix restores the base weights first.
         """
         self._apply()
         self._merge = Merge(self._terms())
@@ -215,7 +215,7 @@ class LoRAs:
         return Trainables(adapters)
 
     def restart_dropout(self, *seeds: int) -> None:
-        """Draw the masks of the LoRA in training from these numbers on, say (seed, step).
+        """Draw the coming masks of the LoRA in training from these numbers, such as (seed, step).
 
         A training that is resumed, or a step that is repeated, then drops the same inputs.
         """
@@ -259,7 +259,7 @@ class LoRAs:
         return terms
 
     def _apply(self) -> None:
-        """Make the layers do what the mix says, from their own weights."""
+        """Apply the mix to the layers, from their own weights."""
         if self._merge is not None:
             self._merge.undo()
             self._merge = None

@@ -44,7 +44,7 @@ class LowRank:
 
     @property
     def scale(self) -> float:
-        """What the product of B and A is multiplied by, alpha / rank."""
+        """Factor of the product of B and A, alpha / rank."""
         return self.alpha / self.rank
 
 
@@ -56,7 +56,7 @@ class LoRAWeights:
         layers: by part, then by module path in diffusers' names, such as
             `down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_out.0` or
             `text_model.encoder.layers.0.self_attn.q_proj`.
-        about: what the file says about its making (`base_model`, `prompt`, `steps`, …).
+        about: metadata of the file (`base_model`, `prompt`, `steps`, …).
         source: the file, for messages.
     """
 
@@ -79,7 +79,7 @@ class LoRAWeights:
 
 
 def as_float32(values: NDArray[Any]) -> NDArray[np.float32]:
-    """A contiguous float32 copy in memory of its own, whatever file the values lay in."""
+    """A contiguous float32 copy, independent of any mapped file."""
     return np.array(values, dtype=np.float32, order="C")
 
 
@@ -89,7 +89,7 @@ def fit_layers(weights: LoRAWeights, layouts: Mapping[Part, Layout]) -> LoRAWeig
     A linear layer and a 1x1 convolution are the same thing, and files write one for the other.
 
     Args:
-        weights: as read from a file.
+        weights: weights from a file.
         layouts: the networks' layers.
 
     Raises:

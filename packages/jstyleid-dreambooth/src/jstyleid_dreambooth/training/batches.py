@@ -1,6 +1,6 @@
 """Training batches, drawn at random from the seed and the step's number alone.
 
-So a training that is resumed needs no memory of what was drawn before, and sees the same.
+A training that is resumed therefore sees the same batches.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ORDER, _STEP = 0, 1  # what a seed is for
 
 @dataclass(frozen=True)
 class Batch:
-    """Latents with the noise, the timesteps and the texts that are drawn for them.
+    """Latents with their noise, timesteps and texts.
 
     Attributes:
         latents: (B, 4, h, w) float32, clean and scaled.
@@ -44,9 +44,9 @@ class BatchSampler:
     """Batches of a training: samples in a new order each epoch, noise, timesteps, texts.
 
     Args:
-        model: whose text encoder reads the prompts, once.
+        model: model; its text encoder reads each prompt once.
         groups: the samples, and class images if any; each gives `settings.batch` examples.
-        settings: of the training.
+        settings: settings of the training.
     """
 
     def __init__(

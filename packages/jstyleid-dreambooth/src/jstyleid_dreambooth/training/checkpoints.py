@@ -35,13 +35,13 @@ _HISTORY = "history"
 
 @dataclass(frozen=True)
 class TrainingState:
-    """A training between two steps. What is drawn at random follows from the step's number.
+    """The state of a training between two steps. Random numbers follow from the step's number.
 
     Attributes:
-        recipe: of the training.
-        step: how many are done.
+        recipe: recipe of the training.
+        step: number of steps done.
         tensors: the LoRA's values and the optimizer's means, by name.
-        scale: value and age of the loss scale, if there is one.
+        scale: value and age of the loss scale, if any.
         history: (step, 3) loss, gradient norm and learning rate of each step.
     """
 
@@ -125,12 +125,12 @@ def find_training(job: TrainingJob, model: str) -> FoundTraining:
 
 
 def lora_file(job: TrainingJob) -> Path:
-    """Where a job's LoRA is written when it is finished."""
+    """The file of a job's finished LoRA."""
     return job.folder / FILE_NAME
 
 
 def finished_lora(job: TrainingJob, model: str) -> Path | None:
-    """The job's LoRA, if it is finished and made by this very recipe.
+    """The job's LoRA, if finished and made by the same recipe.
 
     Args:
         job: the training.

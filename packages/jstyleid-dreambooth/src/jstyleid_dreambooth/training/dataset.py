@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Posterior:
-    """The VAE's answer to the cut-outs of one picture, scaled.
+    """The VAE's posterior of the crops of one picture, scaled.
 
     Attributes:
         mean, deviation: (crops, 4, h, w) float32.
@@ -39,12 +39,12 @@ class Posterior:
 
 @dataclass(frozen=True)
 class Samples:
-    """Pictures with what they show, and their weight in the loss.
+    """Pictures with their prompts and their weight in the loss.
 
     Attributes:
-        posteriors: one a picture.
-        prompts: one a picture.
-        weight: of all these pictures' mean error: 1, or lambda for class images.
+        posteriors: one for each picture.
+        prompts: one for each picture.
+        weight: weight of these pictures' mean error: 1, or lambda for class images.
     """
 
     posteriors: tuple[Posterior, ...]
@@ -63,16 +63,16 @@ def encode(model: StableDiffusion, cut_outs: Sequence[Image.Image]) -> Posterior
 def crops(
     image: Image.Image, size: Size, *, enlarge: float, count: int, seed: tuple[int, ...]
 ) -> list[Image.Image]:
-    """Cut-outs of `size`, at places drawn without repetition from all there are.
+    """Crops of `size`, at random places without repetition.
 
     The proportions are kept: the shorter side is scaled to fit, the longer one is cropped.
 
     Args:
         image: RGB.
-        size: width and height of the cut-outs.
+        size: width and height of the crops.
         enlarge: 1 scales until `size` just fits; 1.04 leaves 4 % to crop on both axes.
-        count: how many at most; where there are fewer places, each is taken once.
-        seed: of the places.
+        count: largest number of crops; where there are fewer places, each is taken once.
+        seed: seed of the places.
     """
     width, height = size
     factor = enlarge * max(width / image.width, height / image.height)

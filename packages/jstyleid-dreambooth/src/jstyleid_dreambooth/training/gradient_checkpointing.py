@@ -16,7 +16,7 @@ Block = Callable[..., Var]
 
 
 class GradientCheckpointing:
-    """The `BlockRunner` that does it, for `Networks.set_block_runner`.
+    """The `BlockRunner` of gradient checkpointing, for `Networks.set_block_runner`.
 
     Args:
         trainables: the LoRA in training; gradients reach nothing else inside a block.

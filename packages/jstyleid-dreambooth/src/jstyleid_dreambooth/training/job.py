@@ -19,7 +19,7 @@ from jstyleid_dreambooth.prompts import fill, object_of
 from jstyleid_dreambooth.training.settings import TrainingSettings
 
 TrainingRecipe = Mapping[str, Any]
-"""As `TrainingJob.recipe` gives it."""
+"""The recipe of a training, see `TrainingJob.recipe`."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class StyleImages:
 
 @dataclass(frozen=True)
 class Validation:
-    """Pictures drawn now and then while training, to look at.
+    """Validation pictures, drawn at intervals during a training.
 
     Attributes:
-        every: steps between two sets of them.
-        prompts: (file's stem, text) of each; the seed is the training's.
-        steps, guidance: of drawing them.
+        every: number of steps between two sets of pictures.
+        prompts: (file's stem, text) of each picture; the seed is the training's.
+        steps, guidance: sampling steps and guidance scale.
     """
 
     every: int
@@ -48,19 +48,19 @@ class Validation:
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """One LoRA: of one style, or of several packed together.
+    """One LoRA to train: of one style, or of several packed together.
 
     Attributes:
-        styles: whose samples it is trained on.
-        settings: how.
-        folder: where everything goes: `pytorch_lora_weights.safetensors`, `checkpoints/`,
+        styles: styles with the samples to train on.
+        settings: settings of the training.
+        folder: output folder: `pytorch_lora_weights.safetensors`, `checkpoints/`,
             `loss.png`, `events/`, `validation/`.
-        class_folder: where class images are kept, for every job with the same objects.
-        objects: what class images show, in order: the objects of the whole split.
-        checkpoint_every: steps between two checkpoints.
-        validation: pictures on the way, if any.
-        class_latents: the file of the class images' latents, where they are made beforehand; else
-            the training draws them, or what is missing of them.
+        class_folder: folder of class images, shared by all jobs with the same objects.
+        objects: objects of the class images, in order: those of the whole split.
+        checkpoint_every: number of steps between two checkpoints.
+        validation: validation pictures, if any.
+        class_latents: file of the class images' latents, if made beforehand; otherwise the
+            training draws the missing class images.
     """
 
     styles: tuple[StyleImages, ...]
@@ -74,7 +74,7 @@ class TrainingJob:
 
     @property
     def name(self) -> str:
-        """What the LoRA is called: the style, or `pack-00-03-09`."""
+        """Name of the LoRA: the style, or `pack-00-03-09`."""
         names = [style.style for style in self.styles]
         return names[0] if len(names) == 1 else "-".join(["pack", *names])
 
@@ -82,7 +82,7 @@ class TrainingJob:
         """Every sample image with its prompt.
 
         Raises:
-            InputError: the prompt names the object and a file's name does not say it.
+            InputError: the prompt names the object, and a file's name has none.
         """
         template = self.settings.prompt
         return [
@@ -111,7 +111,7 @@ def objects_of(styles: Mapping[str, tuple[Path, ...]]) -> tuple[str, ...]:
     """Every object that a split's sample images show, sorted, each once.
 
     Raises:
-        InputError: a file's name does not say it.
+        InputError: a file's name has no object.
     """
     return tuple(sorted({object_of(image) for images in styles.values() for image in images}))
 
@@ -122,9 +122,9 @@ def recipe_digest(recipe: TrainingRecipe) -> str:
 
 
 def recipe_changes(there: TrainingRecipe, now: TrainingRecipe) -> list[str]:
-    """Why the training that is there cannot be continued by another; none if it can.
+    """The differences for which one training cannot continue another; none if it can.
 
-    Only the number of steps may differ, and only where the learning rate does not depend on it.
+    Only the number of steps may differ, and only with a constant learning rate.
     """
     if now["settings"]["schedule"] == "constant":
         steps = {"steps": now["settings"]["steps"]}
@@ -133,24 +133,24 @@ def recipe_changes(there: TrainingRecipe, now: TrainingRecipe) -> list[str]:
 
 
 class Watcher(Protocol):
-    """A display; any progress display of a command line will do."""
+    """A progress display, such as that of a command line."""
 
     def note(self, text: str) -> None:
-        """Say something once."""
+        """Show a message."""
         ...
 
     def preparing(self, what: str, done: int, total: int) -> None:
-        """Something before the steps: encoding samples."""
+        """Show the progress of a preparation, such as encoding samples."""
         ...
 
     def stage(self, name: str, steps: int, evaluations: int) -> None:
-        """A stage of so many steps begins; a UNet evaluation forward and back counts as three."""
+        """Begin a stage of `steps` steps; a UNet evaluation forward and back counts as three."""
         ...
 
     def step(self, detail: str = "") -> None:
-        """A step of the stage is done; the detail is its loss and rate."""
+        """Count a step of the stage; the detail shows loss and learning rate."""
         ...
 
     def validated(self, step: int, pictures: Sequence[Path]) -> None:
-        """Validation pictures of this step have been written."""
+        """Show the validation pictures of a step."""
         ...

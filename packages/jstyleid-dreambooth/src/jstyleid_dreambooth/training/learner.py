@@ -22,12 +22,12 @@ from jstyleid_dreambooth.training.settings import TrainingSettings
 
 @dataclass(frozen=True)
 class Gradients:
-    """What a step is made from.
+    """Loss and gradients of a step.
 
     Attributes:
         loss: the objective's value, averaged over the batches.
-        arrays: of each variable of `Trainables.all`, averaged over the batches; float32.
-        norm: over all of them, Euclidean.
+        arrays: gradient of each variable of `Trainables.all`, averaged over the batches; float32.
+        norm: Euclidean norm over all gradients.
     """
 
     loss: float
@@ -37,13 +37,13 @@ class Gradients:
 
 @dataclass(frozen=True)
 class StepResult:
-    """One optimizer step.
+    """Figures of one optimizer step.
 
     Attributes:
-        step: its number; the first is 1.
-        loss: before the step.
-        grad_norm: before clipping.
-        learning_rate: of A.
+        step: number of the step; the first is 1.
+        loss: loss before the step.
+        grad_norm: norm of the gradients before clipping.
+        learning_rate: learning rate of A.
     """
 
     step: int
@@ -53,18 +53,18 @@ class StepResult:
 
 
 class Learner:
-    """Trains one LoRA of a model, step by step; draws nothing at random but dropout masks.
+    """Trains one LoRA of a model, step by step; only dropout masks are random.
 
     Args:
-        model: whose UNet (and text encoder) the LoRA is on.
-        loras: those of the model; no other may be active.
-        name: the LoRA to train.
-        settings: of the training.
+        model: model whose UNet (and text encoder) has the LoRA.
+        loras: LoRAs of the model; no other may be active.
+        name: name of the LoRA to train.
+        settings: settings of the training.
 
     Attributes:
         trainables: the LoRA's variables.
-        optimizer: its state.
-        scale: of the loss, where the model computes in float16.
+        optimizer: optimizer with its state.
+        scale: loss scale, where the model computes in float16.
     """
 
     def __init__(
@@ -79,13 +79,13 @@ class Learner:
             model.networks.set_block_runner(GradientCheckpointing(self.trainables))
 
     def close(self) -> None:
-        """Leave the model as it was before, but for the trained LoRA."""
+        """Restore the model, except for the trained LoRA."""
         self._model.networks.set_block_runner(run_directly)
         self._loras.stop_training()
 
     @contextlib.contextmanager
     def eval_mode(self) -> Iterator[None]:
-        """Within the block the LoRA acts as it does after training: no gradients, no dropout."""
+        """Run the block as after training: without gradients and without dropout."""
         self._loras.stop_training()
         try:
             yield
@@ -100,7 +100,7 @@ class Learner:
         self, step: int, tensors: Mapping[str, NDArray[np.float32]],
         scale: tuple[float, int] | None,
     ) -> None:
-        """Be where a learner was that had done so many steps."""
+        """Restore the state of a learner after `step` steps."""
         for name, var in self._variables().items():
             var.assign(jt.array(tensors[name]))
         for var in self.trainables.all:
@@ -119,7 +119,7 @@ class Learner:
     def step(self, batches: Sequence[Batch]) -> StepResult:
         """One optimizer step on the mean of the batches' gradients.
 
-        A loss or a gradient that is not finite moves nothing; the caller sees it in the result.
+        With a loss or a gradient that is not finite nothing is changed; the result shows it.
         """
         step = self.optimizer.steps + 1
         gradients = self.gradients(batches)

@@ -25,7 +25,7 @@ class Events:
 
     Args:
         folder: TensorBoard's log folder; each session adds a file.
-        done: steps there already; what a stopped session wrote beyond them is left out.
+        done: number of steps done before; later entries of a stopped session are dropped.
     """
 
     def __init__(self, folder: Path, done: int) -> None:
@@ -61,9 +61,9 @@ def write_curve(path: Path, history: NDArray[np.float64], title: str) -> None:
     """Draw losses and their running mean into a PNG.
 
     Args:
-        path: of the picture.
+        path: path of the picture.
         history: (steps, 3) loss, gradient norm and learning rate of each step.
-        title: above it.
+        title: title of the figure.
     """
     # Matplotlib takes a second to import, and only this needs it.
     from matplotlib.figure import Figure
@@ -99,7 +99,7 @@ class Validator:
         self._events, self._watch = events, watch
 
     def after(self, step: int, stop_if_asked: Callable[[], None]) -> None:
-        """Draw, if it is time; `stop_if_asked` is called at every step of drawing."""
+        """Draw, if due after this step; `stop_if_asked` is called at every sampling step."""
         wanted = self._job.validation
         if wanted is None or step % wanted.every:
             return

@@ -20,13 +20,13 @@ _PATIENCE = 200
 
 
 class AdamW:
-    """Moves variables against their gradients, each at its own rate.
+    """AdamW with a learning rate factor for each variable.
 
     Attributes:
-        variables: float32; they are changed in place and keep their gradients on.
-        factors: of each variable's learning rate.
+        variables: float32 variables, changed in place; their gradients stay on.
+        factors: factor of each variable's learning rate.
         first, second: running means of the gradients and of their squares.
-        steps: taken so far.
+        steps: number of steps taken.
     """
 
     def __init__(
@@ -65,10 +65,10 @@ class AdamW:
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:
-    """That of A at a step; the first step is 1.
+    """The learning rate of A at a step; the first step is 1.
 
-    It rises over the first `warmup_steps` in a line and then stays, or falls along half a cosine
-    to zero after the last step.
+    The rate rises linearly over the first `warmup_steps` and then stays, or falls along half a
+    cosine to zero after the last step.
     """
     rate, warmup = settings.learning_rate, settings.warmup_steps
     if step <= warmup:
@@ -81,20 +81,20 @@ def learning_rate(step: int, settings: TrainingSettings) -> float:
 
 @dataclass
 class LossScale:
-    """A factor that is halved when a gradient overflows and doubled after a calm while.
+    """A factor that is halved when a gradient overflows and doubled after 200 steps without.
 
     Attributes:
-        value: what the loss is multiplied by, a power of two, so that dividing is exact.
-        calm: steps since it last changed.
+        value: factor of the loss, a power of two, so that dividing is exact.
+        calm: number of steps since the last change.
     """
 
     value: float = 2.0**12
     calm: int = 0
 
     def too_large(self, loss: float, norm: float) -> bool:
-        """Learn from a step; True asks to repeat it with the smaller scale.
+        """Adjust the scale after a step; True asks to repeat the step with the smaller scale.
 
-        A loss that is itself not finite is no fault of the scale.
+        A loss that is itself not finite does not change the scale.
         """
         if math.isfinite(loss) and not math.isfinite(norm) and self.value > _SMALLEST:
             self.value, self.calm = self.value / 2, 0

@@ -36,14 +36,14 @@ _KEY = "jstyleid"
 
 @dataclass(frozen=True)
 class ClassImage:
-    """One of them, and all that decides it.
+    """A class image, described by everything that determines the picture.
 
     Attributes:
-        prompt: what it shows.
-        seed: of the noise it starts from.
-        steps, guidance: of drawing it.
+        prompt: prompt of the picture.
+        seed: seed of the initial noise.
+        steps, guidance: sampling steps and guidance scale.
         size: width and height in pixels.
-        provenance: recorded in the PNG, as JSON.
+        provenance: metadata of the PNG.
     """
 
     prompt: str
@@ -61,12 +61,12 @@ class ClassImage:
 
 @dataclass(frozen=True)
 class ClassImages:
-    """All that a training takes.
+    """The class images of a training.
 
     Attributes:
-        images: in order.
-        folder: where they are kept, under a digest of everything that decides them, so that
-            trainings with the same ones share them.
+        images: class images in order.
+        folder: folder of the images, named by a digest of everything that determines them, so
+            that trainings with the same images share a folder.
     """
 
     images: tuple[ClassImage, ...]
@@ -74,12 +74,12 @@ class ClassImages:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The file of each."""
+        """The files of the class images."""
         return tuple(self.folder / f"{number:04}.png" for number in range(len(self.images)))
 
     @property
     def latents(self) -> Path:
-        """The file of what the VAE makes of them, which is all that a training reads."""
+        """The file of the class images' latents, the only file that a training reads."""
         return self.folder / "latents.safetensors"
 
 
@@ -90,12 +90,12 @@ def class_images(
     """The class images of trainings with these settings.
 
     Args:
-        settings: with prior preservation.
-        objects: what they show.
-        class_folder: where the folders of all class images are.
-        model: the checkpoint's fingerprint.
-        dtype: what the networks compute in.
-        backend: whose networks.
+        settings: settings with prior preservation.
+        objects: objects of the class images.
+        class_folder: folder that holds the folders of all class images.
+        model: fingerprint of the checkpoint.
+        dtype: number format of the networks.
+        backend: library of the networks.
 
     Raises:
         InputError: the prompt names objects, and there are none.
@@ -121,7 +121,7 @@ def class_images(
 
 
 def class_prompts(prior: PriorSettings, objects: Sequence[str]) -> list[str]:
-    """What each class image shows.
+    """The prompt of each class image.
 
     Raises:
         InputError: the prompt names objects, and there are none.
@@ -142,10 +142,10 @@ def class_samples(
 ) -> Samples:
     """Class images as latents: read, or drawn and kept in a folder of `job.class_folder`.
 
-    A stopped drawing goes on where it was. No LoRA may be active.
+    Images that exist already are kept. No LoRA may be active.
 
     Raises:
-        InputError: the latents that were made beforehand are not there, or damaged.
+        InputError: the latents that were made beforehand are missing or damaged.
     """
     images = class_images(job.settings, job.objects, job.class_folder, model.fingerprint,
                           model.dtype, model.backend)
@@ -163,7 +163,10 @@ def class_samples(
 def draw_class_image(
     image: ClassImage, model: StableDiffusion, on_step: Callable[[], None]
 ) -> Image:
-    """Draw one, alone, so that it is the same whoever draws the others; no LoRA may be active."""
+    """Draw a class image in a batch of its own, so that the result does not depend on others.
+
+    No LoRA may be active.
+    """
     [picture] = model.generate([image.prompt], [image.seed], steps=image.steps,
                                guidance_scale=image.guidance, size=image.size, on_step=on_step)
     return picture
@@ -172,12 +175,12 @@ def draw_class_image(
 def encode_class_images(
     paths: Sequence[Path], model: StableDiffusion, on_picture: Callable[[int, int], None]
 ) -> bytes:
-    """The content of the file of their latents.
+    """The content of the file of the class images' latents.
 
     Args:
-        paths: all class images, in order.
-        model: whose VAE encodes them.
-        on_picture: told before each how many are encoded, and of how many.
+        paths: files of all class images, in order.
+        model: model with the VAE.
+        on_picture: called before each image with the numbers of images done and in all.
     """
     found = []
     for number, path in enumerate(paths):
@@ -190,10 +193,10 @@ def encode_class_images(
 
 
 def read_latents(path: Path, count: int) -> tuple[Posterior, ...]:
-    """The latents of so many class images.
+    """The latents of `count` class images.
 
     Raises:
-        InputError: the file is not there, damaged, or holds another number of them.
+        InputError: the file is not there, damaged, or holds another number of latents.
     """
     try:
         tensors = load_file(path)

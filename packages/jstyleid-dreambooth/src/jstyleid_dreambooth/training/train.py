@@ -1,4 +1,4 @@
-"""A training from the beginning, or from its last checkpoint, to the end."""
+"""The training loop, from the beginning or from the last checkpoint."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ _CROPS = 2  # what a seed is for; see `batches`
 def train_lora(
     job: TrainingJob, model: StableDiffusion, loras: LoRAs, watch: Watcher
 ) -> Path:
-    """Train a LoRA and write it to `job.folder`; go on from a checkpoint, if one is there.
+    """Train a LoRA and write it to `job.folder`; continue from a checkpoint, if any.
 
-    What is finished is left alone. Ctrl-C lets the step end, saves a checkpoint and is raised
+    A finished LoRA is left alone. Ctrl-C lets the step end, saves a checkpoint and is raised
     again; a killed training loses the steps since its last checkpoint. A training that is resumed
     gives the same LoRA, bit for bit.
 
     Args:
-        job: what to train.
-        model: the checkpoint; its own weights stay what they are.
-        loras: those of the model; while training they are inactive.
-        watch: told how far it is.
+        job: job to train.
+        model: model; its own weights do not change.
+        loras: LoRAs of the model, inactive during the training.
+        watch: display of the progress.
 
     Returns:
         The LoRA's file.
 
     Raises:
         InputError: the folder holds a training with other settings, or a sample is unusable.
-        TrainingError: the loss is no number any more; the last checkpoint is kept.
+        TrainingError: the loss is not a number; the last checkpoint is kept.
     """
     if done := finished_lora(job, model.fingerprint):
         return done
@@ -146,7 +146,7 @@ class _Training:
                     f"LoRA {self.job.name}, rank {self.job.settings.rank}")
 
     def finish(self) -> Path:
-        """Write the LoRA with what it was made from."""
+        """Write the LoRA with its recipe."""
         settings = self.job.settings
         return write_lora(lora_file(self.job), self.loras.weights(_NAME), {
             "base_model": self.model.name,
@@ -177,7 +177,7 @@ def _detail(result: StepResult, seconds: float) -> str:
 
 
 def _last_state(job: TrainingJob, model: str) -> TrainingState | None:
-    """The newest checkpoint, if the training can go on from it."""
+    """The newest checkpoint, if the training can be continued from there."""
     remove_leftovers(job.folder)
     remove_leftovers(job.folder / "checkpoints")
     found = find_training(job, model)
@@ -235,4 +235,4 @@ def interrupts_wait(watch: Watcher) -> Iterator[Callable[[], None]]:
 
 
 class TrainingError(JStyleIDError):
-    """A training cannot go on; its last good checkpoint is kept."""
+    """A training that cannot continue; the last good checkpoint is kept."""

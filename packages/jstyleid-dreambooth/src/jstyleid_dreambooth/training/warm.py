@@ -1,4 +1,4 @@
-"""Compile the kernels of training ahead of time, by training a tiny random model."""
+"""Compilation of the kernels of training ahead of time, by training a tiny random model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jstyleid_dreambooth.training.settings import TrainingSettings
 
 _SHAPE = (4, 8, 8)
 _CHECKPOINTING: dict[Backend, tuple[bool, ...]] = {"native": (False, True), "jdiffusion": (False,)}
-"""Without, and with gradient checkpointing where there is one."""
+"""Rounds without and, where possible, with gradient checkpointing."""
 
 
 def is_training_warm(backend: Backend = "native") -> bool:
@@ -28,8 +28,8 @@ def warm_training(report: Report | None = None, backend: Backend = "native") -> 
     """Take a few steps with a tiny model of each kind, at batch 1 and 2.
 
     Args:
-        report: told how many of the rounds are done.
-        backend: whose networks.
+        report: called with the number of rounds that are done.
+        backend: library of the networks.
     """
     rounds = 2 * 2 * len(_CHECKPOINTING[backend])
     with build.warming(jt):

@@ -1,7 +1,7 @@
-"""JDiffusion's networks under this project's methods, for those who have its installation.
+"""JDiffusion's networks under this project's methods, where JDiffusion is installed.
 
-It runs in an environment of its own: its Jittor is an older fork, and its `torch` is jtorch. The
-files in `install` list what belongs there; `environment` finds what is missing.
+JDiffusion runs in an environment of its own: with an older fork of Jittor, and jtorch as `torch`.
+The files in `install` list what belongs there; `environment` finds what is missing.
 """
 
 from jstyleid_core.errors import InputError, setting

@@ -1,4 +1,4 @@
-"""JDiffusion's UNet, autoencoder and text encoder, as the methods ask for them."""
+"""JDiffusion's UNet, autoencoder and text encoder behind the interface `Networks`."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _NEWER_THAN_JDIFFUSION = {"mid_block_add_attention", "use_quant_conv", "use_post
 class JDiffusionNetworks:
     """The `Networks` of JDiffusion.
 
-    Its modules are filled from safetensors by this project's own loading, which puts every tensor
-    in the number format asked for; JDiffusion's `torch_dtype` and `.to` do nothing.
+    The modules are filled from safetensors by this project's own loading, which converts every
+    tensor to the wanted number format; JDiffusion's `torch_dtype` and `.to` do nothing.
 
     Attributes:
         unet, vae, text_encoder: the modules.
-        unet_config, vae_config: what the checkpoint says.
-        dtype: what UNet and text encoder compute in, `float32` or (on CUDA) `float16`.
+        unet_config, vae_config: configurations from the checkpoint.
+        dtype: number format of UNet and text encoder, `float32` or (on CUDA) `float16`.
     """
 
     backend: Backend = "jdiffusion"
@@ -108,7 +108,7 @@ class JDiffusionNetworks:
             raise no_checkpointing()
 
     def attentions(self) -> dict[str, JDiffusionAttention]:
-        """Every attention of the UNet by its path."""
+        """All attentions of the UNet, by path."""
         return self._attentions
 
 

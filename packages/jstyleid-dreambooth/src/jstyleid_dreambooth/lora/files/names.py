@@ -9,8 +9,8 @@ kohya                  `lora_unet_<layer with underscores>.lora_down.weight`, `.
 ====================== ==========================================================================
 
 Up and B are the same thing; so are down and A. A prefix names the network, before or behind PEFT's
-`base_model.model`; without one the layer's own name tells. kohya's names are paths with underscores
-for dots, sometimes in the module names of the original Stable Diffusion code of 2022.
+`base_model.model`; without one the layer's own name decides. kohya's names are paths with
+underscores for dots, sometimes in the module names of the original Stable Diffusion code of 2022.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _MIDDLE = re.compile(r"middle_block\.(\d)\.(.+)")
 
 @dataclass(frozen=True)
 class TensorName:
-    """One tensor's place: `unet`, `mid_block.attentions.0.proj_in`, `down`."""
+    """Part, path and role of a tensor: `unet`, `mid_block.attentions.0.proj_in`, `down`."""
 
     part: Part
     path: str
@@ -63,7 +63,7 @@ class TensorName:
 
 
 def parse_name(name: str) -> TensorName | None:
-    """The meaning of a tensor's name in any of the spellings; None if it is in none."""
+    """Part, path and role of a tensor, from a name in any spelling; None if unknown."""
     if found := _KOHYA.fullmatch(name):
         role = _ROLES[found[3]] if found[3] else "alpha"
         if found[1] == "unet":

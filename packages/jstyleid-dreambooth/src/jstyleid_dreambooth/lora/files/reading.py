@@ -49,7 +49,7 @@ def read_lora(path: str | os.PathLike[str]) -> LoRAWeights:
 
     Returns:
         Every layer in float32. alpha is the file's (kohya's tensors, diffusers' header, PEFT's
-        `adapter_config.json`), and the rank where it says none.
+        `adapter_config.json`), or the rank where none is given.
 
     Raises:
         CheckpointError: the file is missing, damaged, without LoRA tensors, holds code, or is
@@ -122,7 +122,7 @@ def _layer(
 
 
 class AdapterConfig(BaseModel):
-    """The fields that change what a LoRA computes; patterns are regular expressions of paths."""
+    """PEFT's settings that change the result of a LoRA; patterns are regular expressions."""
 
     lora_alpha: float | None = None
     alpha_pattern: dict[str, float] = {}
@@ -141,7 +141,7 @@ class AdapterConfig(BaseModel):
 
 
 def read_configs(file: TensorFile, peft: bool) -> dict[Part, AdapterConfig]:
-    """What the file, or in PEFT's folders the file beside it, says about each network.
+    """PEFT's settings for each network, from the header or from the file beside the tensors.
 
     Raises:
         CheckpointError: the settings are damaged, or ask for DoRA.
@@ -162,7 +162,7 @@ def read_configs(file: TensorFile, peft: bool) -> dict[Part, AdapterConfig]:
 
 
 def header_config(part: Part, layers: Mapping[str, LowRank]) -> dict[str, Any]:
-    """What diffusers needs under `HEADER_KEY` to build the layers of one network."""
+    """The entries under `HEADER_KEY` from which diffusers builds the layers of one network."""
     # PEFT compares the ends of paths, and in transformers 5 they no longer begin with text_model.
     ends = {path.removeprefix("text_model."): layer for path, layer in layers.items()}
     ranks = {path: layer.rank for path, layer in ends.items()}
@@ -244,7 +244,7 @@ def find_file(path: Path) -> Path:
 
 
 def read_tensors(path: Path) -> TensorFile:
-    """Read a `.safetensors` file, or a file of torch's without running what is in it.
+    """Read a `.safetensors` file, or a file of torch's without running code in it.
 
     Raises:
         CheckpointError: the file is damaged, holds code, or is of another kind.
