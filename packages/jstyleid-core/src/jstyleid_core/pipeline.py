@@ -30,7 +30,7 @@ from jstyleid_core.model.tokenizer import CLIPTokenizer
 from jstyleid_core.runtime import Backend, DType
 from jstyleid_core.runtime.jittor import Var, jt, nn
 from jstyleid_core.weights.checkpoint import Checkpoint, find_checkpoint, fingerprint, shown_source
-from jstyleid_core.weights.loading import Report, load_networks
+from jstyleid_core.weights.loading import LoadReport, load_networks
 
 Tokenizer = Callable[[Sequence[str]], NDArray[Any]]
 """Prompts to token ids (B, 77)."""
@@ -82,7 +82,7 @@ class StableDiffusion:
         source: str | os.PathLike[str] | Checkpoint | None = None,
         *,
         dtype: DType = "auto",
-        report: Report | None = None,
+        report: LoadReport | None = None,
         backend: Backend = "native",
     ) -> StableDiffusion:
         """Load a checkpoint in diffusers layout, from a folder or the hub.

@@ -23,7 +23,7 @@ _LISTED = 8
 _OLD_VAE_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 _OLD_VAE = re.compile(r"(mid_block\.attentions\.0)\.(query|key|value|proj_attn)\.")
 
-Report = Callable[[str, int, int], None]
+LoadReport = Callable[[str, int, int], None]
 """(component, tensors done, tensors in all)"""
 
 
@@ -125,7 +125,7 @@ def _problems(
 
 
 def load_networks(
-    networks: Networks, checkpoint: Checkpoint, dtype: str, report: Report | None
+    networks: Networks, checkpoint: Checkpoint, dtype: str, report: LoadReport | None
 ) -> None:
     """Stream a checkpoint's tensors into its networks.
 
