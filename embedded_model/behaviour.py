@@ -15,11 +15,11 @@ from PIL import Image
 
 from classifier import probabilities
 from jstyleid_core import StableDiffusion, StyleID, StyleIDSettings
-from jstyleid_core.drawn_world.looks import LOOKS
-from jstyleid_core.drawn_world.objects import KINDS
-from jstyleid_core.drawn_world.plain import draw_plain
-from jstyleid_core.drawn_world.scene import random_scene
-from jstyleid_core.weights.layout import EMBEDDED_MODEL
+from jstyleid_core.synthetic.looks import LOOKS
+from jstyleid_core.synthetic.objects import KINDS
+from jstyleid_core.synthetic.rendering import draw_plain
+from jstyleid_core.synthetic.scene import random_scene
+from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL
 from likeness import colour_likeness, structure_likeness, texture_distance
 
 SIZE = 128

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.numpy import load_file
 
-from jstyleid_core.drawn_world.objects import KINDS
+from jstyleid_core.synthetic.objects import KINDS
 
 WEIGHTS = Path(__file__).resolve().parent / "classifier.safetensors"
 CHANNELS = (3, 16, 32, 64, 96)

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from jstyleid_core.drawn_world.captions import caption
-from jstyleid_core.drawn_world.objects import KINDS
-from jstyleid_core.drawn_world.plain import draw_plain
-from jstyleid_core.drawn_world.scene import random_scene
+from captions import caption
+from jstyleid_core.synthetic.objects import KINDS
+from jstyleid_core.synthetic.rendering import draw_plain
+from jstyleid_core.synthetic.scene import random_scene
 
 TRAINING, HELD_OUT = 1, 2
 """Seeds of the two sets; the second is never trained on."""

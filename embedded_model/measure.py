@@ -21,9 +21,9 @@ from torch import Tensor
 
 from architecture import SIZE
 from classifier import recognised
-from jstyleid_core.drawn_world.objects import KINDS
-from jstyleid_core.drawn_world.plain import draw_plain
-from jstyleid_core.drawn_world.scene import random_scene
+from jstyleid_core.synthetic.objects import KINDS
+from jstyleid_core.synthetic.rendering import draw_plain
+from jstyleid_core.synthetic.scene import random_scene
 from reference_sets import EMBEDDED
 
 GUIDANCE, STEPS = 5.0, 25

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from classifier import CHANNELS, SIZE, WEIGHTS, probabilities
 from drawings import HELD_OUT, TRAINING, drawings
-from jstyleid_core.drawn_world.objects import KINDS
+from jstyleid_core.synthetic.objects import KINDS
 
 BATCH = 64
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from transformers import CLIPTokenizer
 
-from jstyleid_core.drawn_world.captions import FORMS
-from jstyleid_core.drawn_world.colours import NAMED
-from jstyleid_core.drawn_world.objects import KINDS
+from captions import FORMS
+from jstyleid_core.synthetic.objects import KINDS
+from jstyleid_core.synthetic.scene import NAMED
 from small_tokenizer import merges_of, write_settings, write_vocabulary
 
 

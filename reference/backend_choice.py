@@ -28,14 +28,14 @@ def both(checkpoint: Path) -> dict[str, Any]:
     """Return the models of a checkpoint by backend, the native one first."""
     need_jdiffusion()
     from jstyleid_core import StableDiffusion
-    from jstyleid_core.backends import Backend
+    from jstyleid_core.runtime import Backend
 
     return {name: StableDiffusion.load(checkpoint, backend=name) for name in get_args(Backend)}
 
 
 def predicted(networks: Any) -> NDArray[Any]:
     """Return what the UNet of a backend says to one random input, the same for all."""
-    from jstyleid_core.backend import jt
+    from jstyleid_core.runtime.jittor import jt
 
     rng = np.random.default_rng(0)
     sample = rng.standard_normal((1, 4, 8, 8), dtype=np.float32)

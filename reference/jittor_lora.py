@@ -18,7 +18,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from jstyleid_core import StableDiffusion
-from jstyleid_core.backend import jt
+from jstyleid_core.runtime.jittor import jt
 from jstyleid_dreambooth import LoRAs, LoRASettings, LoRAWeights, new_lora, write_lora
 from jstyleid_dreambooth.lora.weights import Layout, Part, as_float32
 from reference_sets import GOLDEN_LORA, LORA_CHECKPOINT

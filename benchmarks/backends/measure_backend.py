@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "full_size"))
 
-from jstyleid_core.backend import jt
-from jstyleid_core.backends import Backend, build_networks
-from jstyleid_core.model.config import Architecture
-from jstyleid_core.weights.filling import fill
-from jstyleid_core.weights.layout import find_checkpoint
+from jstyleid_core.backends import build_networks
+from jstyleid_core.config import Architecture
+from jstyleid_core.runtime import Backend
+from jstyleid_core.runtime.jittor import jt
+from jstyleid_core.weights.checkpoint import find_checkpoint
+from jstyleid_core.weights.loading import load_networks
 from jstyleid_dreambooth import LoRAs, read_lora
 from measurement import peak_bytes, reset_peak
 
@@ -41,7 +42,7 @@ def measure(
     start = time.perf_counter()
     networks = build_networks(backend, Architecture.read(folder), dtype)
     built = time.perf_counter()
-    fill(networks, find_checkpoint(folder), dtype, None)
+    load_networks(networks, find_checkpoint(folder), dtype, None)
     loaded = time.perf_counter()
     report: dict[str, Any] = {"build_seconds": built - start, "load_seconds": loaded - built,
                               "load_peak_bytes": peak_bytes()}

@@ -19,10 +19,10 @@ from safetensors.numpy import load_file
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "reference"))
 
 import measurement
-from jstyleid_core.backend import jt
-from jstyleid_core.model.config import UNetConfig
+from jstyleid_core.config import UNetConfig
 from jstyleid_core.model.unet import UNet
-from jstyleid_core.weights.layout import find_checkpoint
+from jstyleid_core.runtime.jittor import jt
+from jstyleid_core.weights.checkpoint import find_checkpoint
 from jstyleid_core.weights.loading import load_module
 from reference_sets import distance
 

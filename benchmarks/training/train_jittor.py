@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 import training_measurement
 from jstyleid_core import StableDiffusion
-from jstyleid_core.backend import jt
+from jstyleid_core.runtime.jittor import jt
 from jstyleid_dreambooth import LoRAs, LoRAWeights, new_lora
 from jstyleid_dreambooth.lora.weights import as_float32
-from jstyleid_dreambooth.training.batch import Batch
+from jstyleid_dreambooth.training.batches import Batch
 from jstyleid_dreambooth.training.learner import Learner
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from small_checkpoint import draw

@@ -8,9 +8,15 @@ from typing import Any
 import pytest
 
 from backend_choice import backend
-from jstyleid_core.weights.layout import EMBEDDED_MODEL
+from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL
 from reference_sets import FRESH, GOLDEN, GOLDEN_VALUES, Reference, read
 from small_checkpoint import build
+
+
+@pytest.fixture(autouse=True)
+def settings_as_in_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages name settings as in Python, though tests of a command line may share the process."""
+    monkeypatch.setattr("jstyleid_core.errors._spelling", str)
 
 
 @pytest.fixture(scope="session")

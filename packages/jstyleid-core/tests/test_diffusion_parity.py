@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from jstyleid_core import StyleID, StyleIDSettings
-from jstyleid_core.backend import jt
 from jstyleid_core.diffusion.ddim import ddim_inversion, ddim_sampling
 from jstyleid_core.diffusion.denoiser import guided
-from jstyleid_core.pipeline import Start
+from jstyleid_core.pipeline import InitialLatents
+from jstyleid_core.runtime.jittor import jt
 from prompt_strings import NEGATIVE_PROMPT, PROMPT
 from reference_sets import GOLDEN, START_SEED, START_STRENGTH, Reference, distance
 
@@ -44,7 +44,7 @@ def test_sampling_with_guidance(reference: Reference, reference_model: Any) -> N
 
 
 def test_drawing_from_a_picture(reference: Reference, reference_model: Any) -> None:
-    start = Start(jt.array(reference.values["start.latent"]), START_STRENGTH)
+    start = InitialLatents(jt.array(reference.values["start.latent"]), START_STRENGTH)
     steps = list(reference_model.sample(
         [PROMPT], [START_SEED], steps=STEPS, negative_prompt=NEGATIVE_PROMPT, size=(128, 128),
         start=start))

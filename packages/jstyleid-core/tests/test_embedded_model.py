@@ -13,11 +13,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from classifier import recognised
-from jstyleid_core.drawn_world.objects import KINDS
-from jstyleid_core.drawn_world.plain import draw_plain
-from jstyleid_core.drawn_world.scene import random_scene
 from jstyleid_core.images import to_array
-from jstyleid_core.weights.layout import EMBEDDED_MODEL, find_checkpoint
+from jstyleid_core.synthetic.objects import KINDS
+from jstyleid_core.synthetic.rendering import draw_plain
+from jstyleid_core.synthetic.scene import random_scene
+from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL, find_checkpoint
 
 SIZE = (128, 128)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jstyleid_core.errors import InputError
-from jstyleid_core.pipeline import Start
+from jstyleid_core.pipeline import InitialLatents
 from reference_sets import distance
 
 SIZE = (64, 64)
@@ -58,9 +58,9 @@ def test_a_start_of_full_strength_takes_all_steps_and_a_weak_one_keeps_the_pictu
     [picture] = model.generate(["a cat"], [1], steps=2, size=SIZE)
     clean = model.encode([picture])
     before = model.evaluations
-    full = latents(model, ["a"], [0], start=Start(clean, 1.0), guidance_scale=1)
+    full = latents(model, ["a"], [0], start=InitialLatents(clean, 1.0), guidance_scale=1)
     assert model.evaluations - before == 3
-    weak = latents(model, ["a"], [0], start=Start(clean, 0.4), guidance_scale=1)
+    weak = latents(model, ["a"], [0], start=InitialLatents(clean, 0.4), guidance_scale=1)
     assert model.evaluations - before == 4
     assert distance(weak, clean.numpy()) < distance(full, clean.numpy())
 
@@ -74,8 +74,9 @@ def test_sizes_are_width_times_height(model: Any) -> None:
     ("options", "message"),
     [({"size": (100, 64)}, "Use 64x64 or 128x64"), ({"size": (0, 64)}, "multiples of 64"),
      ({"steps": 0}, "steps = 0: must be between 1 and 999"), ({"steps": 1000}, "steps = 1000"),
-     ({"start": Start(None, 0.5)}, "strength = 0.5 with 1 steps"),
-     ({"start": Start(None, 1.5)}, "strength = 1.5 with 1 steps: the strength must be above 0"),
+     ({"start": InitialLatents(None, 0.5)}, "strength = 0.5 with 1 steps"),
+     ({"start": InitialLatents(None, 1.5)},
+      "strength = 1.5 with 1 steps: the strength must be above 0"),
      ({"seeds": [-1]}, "seed = -1"), ({"seeds": [1, 2]}, "one seed each")],
 )
 def test_impossible_requests(model: Any, options: dict[str, Any], message: str) -> None:

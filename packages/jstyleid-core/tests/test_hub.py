@@ -84,7 +84,7 @@ def hub(small: Reference) -> Iterator[Hub]:
 
 
 def find(cache: Path, hub: Hub, offline: bool = False) -> Path:
-    program = ("from jstyleid_core.weights.layout import find_checkpoint\n"
+    program = ("from jstyleid_core.weights.checkpoint import find_checkpoint\n"
                f"found = find_checkpoint({REPOSITORY!r})\nprint(found.folder)\n"
                "[found.weights(part) for part in ('unet', 'vae', 'text_encoder')]")
     environment = {**os.environ, "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}",

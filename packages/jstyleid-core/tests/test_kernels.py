@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from jstyleid_core import kernels
-from jstyleid_core.backend import Var, jt
 from jstyleid_core.kernels import plain
+from jstyleid_core.runtime.jittor import Var, jt
 from reference_sets import distance
 
 CLOSE = 2e-6

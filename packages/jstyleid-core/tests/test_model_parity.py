@@ -13,9 +13,9 @@ from safetensors.numpy import load_file
 
 from computing import compute_by_plain_operators
 from jstyleid_core import StableDiffusion
-from jstyleid_core.backend import jt
 from jstyleid_core.images import to_array
 from jstyleid_core.model.tokenizer import CLIPTokenizer
+from jstyleid_core.runtime.jittor import jt
 from prompt_strings import prompts
 from reference_sets import Reference, distance
 

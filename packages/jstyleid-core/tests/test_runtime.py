@@ -14,8 +14,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from jstyleid_core.runtime import build, compiling, devices, onednn, requirements, starting
-from jstyleid_core.runtime.doctor import run_checks
+from jstyleid_core.doctor import run_checks
+from jstyleid_core.runtime import build, devices, onednn, requirements, startup
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
 PATIENCE = 300
@@ -45,7 +45,7 @@ _AFTER = """
 import resource, signal, ssl, sys
 before = (ssl._create_default_https_context, sys.getrecursionlimit(), sys.getdlopenflags(),
           resource.getrlimit(resource.RLIMIT_STACK), signal.getsignal(signal.SIGINT))
-from jstyleid_core.backend import jt
+from jstyleid_core.runtime.jittor import jt
 (jt.ones((2, 2)) + 1).sync()
 after = (ssl._create_default_https_context, sys.getrecursionlimit(), sys.getdlopenflags(),
          resource.getrlimit(resource.RLIMIT_STACK), signal.getsignal(signal.SIGINT))
@@ -90,21 +90,21 @@ def test_an_unchecked_jittor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_missing_compiler_is_named() -> None:
-    ran = python("import jstyleid_core.backend", cc_path="/nowhere/g++")
+    ran = python("import jstyleid_core.runtime.jittor", cc_path="/nowhere/g++")
     assert ran.returncode != 0
     assert "RuntimeSetupError: no C++ compiler: /nowhere/g++" in ran.stderr
 
 
 _FOLDER = """
 from types import SimpleNamespace
-from jstyleid_core.runtime import requirements, starting
+from jstyleid_core.runtime import requirements, startup
 
 wanted = []
-starting.ensure_built = lambda cache, stamp, report: wanted.append(str(cache))
-starting._import_jittor = lambda cache, cuda: SimpleNamespace(flags=SimpleNamespace())
+startup.ensure_built = lambda cache, stamp, report: wanted.append(str(cache))
+startup._import_jittor = lambda cache, cuda: SimpleNamespace(flags=SimpleNamespace())
 if INSTRUCTIONS:
     requirements.instruction_set = lambda compiler: INSTRUCTIONS
-starting.start("cpu")
+startup.start("cpu")
 print(wanted[0])
 """
 
@@ -113,7 +113,7 @@ def test_what_is_compiled_for_other_instructions_lies_elsewhere() -> None:
     """A home shared by machines, or a virtual one that has moved: it compiles anew there."""
     here = python("INSTRUCTIONS = None" + _FOLDER).stdout.strip()
     own = requirements.instruction_set(requirements.compiler()[0])
-    assert here == str(starting.cache_folder())
+    assert here == str(startup.cache_folder())
     assert here.endswith(f"/default-for-{own}")
     elsewhere = "INSTRUCTIONS = '01234567'" + _FOLDER
     # A process that another one started takes its name along.
@@ -154,7 +154,7 @@ def test_onednn_links_follow_the_environment(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["gpu", ""])
 def test_a_wrong_device_variable_is_named(value: str) -> None:
-    ran = python("import jstyleid_core.backend", JSTYLEID_DEVICE=value)
+    ran = python("import jstyleid_core.runtime.jittor", JSTYLEID_DEVICE=value)
     assert f"JSTYLEID_DEVICE is {value!r}: it must be auto, cpu or cuda" in ran.stderr
 
 
@@ -304,7 +304,7 @@ def test_the_doctor_finds_this_machine_fit() -> None:
 
 
 def test_warming_up_says_how_far_it_is_and_is_remembered() -> None:
-    from jstyleid_core.backend import jt
+    from jstyleid_core.runtime.jittor import jt
     from jstyleid_core.warm import is_warm, warm_kernels
 
     seen: list[build.BuildProgress] = []
@@ -326,11 +326,11 @@ def test_only_a_warm_machine_compiles_one_by_one_from_the_start(tmp_path: Path) 
     for device in ("cuda", "cpu"):
         jittor = SimpleNamespace(
             flags=SimpleNamespace(use_cuda=device == "cuda", use_parallel_op_compiler=16))
-        compiling.mark(tmp_path, "training", "native", device == "cuda").touch()
-        compiling.settle(jittor, tmp_path)
+        build.mark(tmp_path, "training", "native", device == "cuda").touch()
+        build.settle(jittor, tmp_path)
         assert jittor.flags.use_parallel_op_compiler == 16
-        compiling.mark(tmp_path, "kernels", "native", device == "cuda").touch()
-        compiling.settle(jittor, tmp_path)
+        build.mark(tmp_path, "kernels", "native", device == "cuda").touch()
+        build.settle(jittor, tmp_path)
         assert jittor.flags.use_parallel_op_compiler == 0
 
 

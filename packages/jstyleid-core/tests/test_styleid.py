@@ -16,11 +16,11 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from jstyleid_core import StableDiffusion, Style, StyleID, StyleIDSettings
-from jstyleid_core.drawn_world.looks import LOOKS
-from jstyleid_core.drawn_world.plain import draw_plain
-from jstyleid_core.drawn_world.scene import random_scene
 from jstyleid_core.errors import InputError, OutputError, StaleStyleError
-from jstyleid_core.networks import plain_attention, processors
+from jstyleid_core.interfaces import plain_attention, processors
+from jstyleid_core.synthetic.looks import LOOKS
+from jstyleid_core.synthetic.rendering import draw_plain
+from jstyleid_core.synthetic.scene import random_scene
 from reference_sets import distance
 
 SIDE = 64

@@ -11,7 +11,7 @@ from PIL import Image
 
 from computing import on_each_number_of_threads
 from jstyleid_core import StyleID, StyleIDSettings, kernels
-from jstyleid_core.backend import Var, jt
+from jstyleid_core.runtime.jittor import Var, jt
 
 
 def same_bits(compute: Callable[[], list[Any]]) -> bool:

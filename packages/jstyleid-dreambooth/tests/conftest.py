@@ -10,11 +10,17 @@ import pytest
 from numpy.typing import NDArray
 
 from backend_choice import backend
-from jstyleid_core.weights.layout import EMBEDDED_MODEL
+from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL
 from reference_sets import LORA_CHECKPOINT
 from small_checkpoint import build
 
 Answer = Callable[[], NDArray[Any]]
+
+
+@pytest.fixture(autouse=True)
+def settings_as_in_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages name settings as in Python, though tests of a command line may share the process."""
+    monkeypatch.setattr("jstyleid_core.errors._spelling", str)
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +65,7 @@ def inputs(model: Any) -> dict[str, NDArray[Any]]:
 @pytest.fixture
 def unet_answer(model: Any, inputs: dict[str, NDArray[Any]]) -> Answer:
     """The UNet's output to the inputs, as it is now."""
-    from jstyleid_core.backend import jt
+    from jstyleid_core.runtime.jittor import jt
 
     def answer() -> NDArray[Any]:
         with jt.no_grad():
@@ -72,7 +78,7 @@ def unet_answer(model: Any, inputs: dict[str, NDArray[Any]]) -> Answer:
 @pytest.fixture
 def text_answer(model: Any, inputs: dict[str, NDArray[Any]]) -> Answer:
     """The text encoder's output to the ids, as it is now."""
-    from jstyleid_core.backend import jt
+    from jstyleid_core.runtime.jittor import jt
 
     def answer() -> NDArray[Any]:
         with jt.no_grad():

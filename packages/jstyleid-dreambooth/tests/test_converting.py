@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from jstyleid_core.errors import CheckpointError
-from jstyleid_core.weights.layout import find_checkpoint
-from jstyleid_dreambooth.lora.files.torch_writing import torch_file
+from jstyleid_core.weights.checkpoint import find_checkpoint
+from jstyleid_core.weights.torch_files import torch_file
 from small_checkpoint import WEIGHT_FILES, build
 
 BIN = {"unet": "diffusion_pytorch_model.bin", "vae": "diffusion_pytorch_model.bin",

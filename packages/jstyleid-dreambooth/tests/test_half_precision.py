@@ -9,10 +9,10 @@ import pytest
 
 from computing import compute_by_plain_operators
 from jstyleid_core import StableDiffusion
-from jstyleid_core.backend import jt
-from jstyleid_core.weights.layout import EMBEDDED_MODEL
+from jstyleid_core.runtime.jittor import jt
+from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL
 from jstyleid_dreambooth import LoRAs
-from jstyleid_dreambooth.training.batch import Batch
+from jstyleid_dreambooth.training.batches import Batch
 from jstyleid_dreambooth.training.learner import Learner
 from jstyleid_dreambooth.training.settings import TrainingSettings
 

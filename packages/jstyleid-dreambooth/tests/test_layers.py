@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jstyleid_core.backend import jt, nn
+from jstyleid_core.runtime.jittor import jt, nn
 from jstyleid_dreambooth import LoRAs, LoRAWeights, LowRank
 from reference_sets import distance
 

@@ -10,8 +10,7 @@ from pydantic import ValidationError
 
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth import LoRASettings, new_lora
-from jstyleid_dreambooth.lora.settings import TEXT_ATTENTION
-from jstyleid_dreambooth.lora.targets import choose
+from jstyleid_dreambooth.lora.initial import TEXT_ATTENTION, match_target_modules
 
 LAYOUTS: Any = {"unet": {"a.to_q": (64, 48), "a.to_out.0": (64, 64), "b.conv1": (8, 64, 3, 3)}}
 
@@ -39,7 +38,7 @@ def test_text_encoder_on_request(loras: Any) -> None:
     ("*q", ["x.attn1.to_q", "x.not_to_q", "to_q"]),
 ])
 def test_patterns(pattern: str, chosen: list[str]) -> None:
-    assert choose(["x.attn1.to_q", "x.not_to_q", "to_q"], [pattern]) == chosen
+    assert match_target_modules(["x.attn1.to_q", "x.not_to_q", "to_q"], [pattern]) == chosen
 
 
 def test_gaussian_down_and_zero_up() -> None:

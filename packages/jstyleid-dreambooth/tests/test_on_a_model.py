@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jstyleid_core.errors import CheckpointError, InputError
-from jstyleid_core.networks import plain_attention, processors
+from jstyleid_core.interfaces import plain_attention, processors
 from jstyleid_core.weights.loading import load_module
 from jstyleid_dreambooth import LoRAs, LoRASettings, LoRAWeights
 from reference_sets import distance

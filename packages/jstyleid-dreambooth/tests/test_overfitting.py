@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jstyleid_core.drawn_world.looks import LOOKS
-from jstyleid_core.drawn_world.scene import random_scene
 from jstyleid_core.images import save_png, to_array
+from jstyleid_core.synthetic.looks import LOOKS
+from jstyleid_core.synthetic.scene import random_scene
 from jstyleid_dreambooth import LoRAs, read_lora
+from jstyleid_dreambooth.training.checkpoints import checkpoints, load_state
 from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_dreambooth.training.state import checkpoints, load_state
 from jstyleid_dreambooth.training.train import train_lora
 
 SIDE = 128

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from backend_choice import backend
 from jittor_lora import ABOUT, trained, unet_only
 from jstyleid_core import StableDiffusion
-from jstyleid_core.backend import jt
+from jstyleid_core.runtime.jittor import jt
 from jstyleid_dreambooth import LoRAs, LoRAWeights, read_lora, write_lora
 from reference_sets import FRESH, GOLDEN_LORA, distance
 

@@ -11,9 +11,9 @@ import pytest
 
 from backend_choice import backend
 from jstyleid_core.backends import build_networks
-from jstyleid_core.model.config import Architecture, UNetConfig
+from jstyleid_core.config import Architecture, UNetConfig
 from jstyleid_core.model.unet import UNet
-from jstyleid_core.weights.layout import EMBEDDED_MODEL, find_checkpoint
+from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL, find_checkpoint
 from jstyleid_dreambooth import LoRAs, read_lora
 
 DATA = os.environ.get("JSTYLEID_SPLIT_DATA")

@@ -9,7 +9,7 @@ import pytest
 
 from computing import on_each_number_of_threads
 from jstyleid_dreambooth import LoRAs
-from jstyleid_dreambooth.training.batch import Batch
+from jstyleid_dreambooth.training.batches import Batch
 from jstyleid_dreambooth.training.learner import Learner
 from jstyleid_dreambooth.training.settings import TrainingSettings
 

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from jstyleid_core.errors import CheckpointError
+from jstyleid_core.weights.torch_files import read_torch_file, torch_file
 from jstyleid_dreambooth import read_lora
-from jstyleid_dreambooth.lora.files.torch_reading import read_torch_file
-from jstyleid_dreambooth.lora.files.torch_writing import torch_file
 from reference_sets import GOLDEN_LORA
 
 NUMBERS = np.arange(12, dtype=np.float32)
@@ -103,7 +102,7 @@ def test_code_is_refused_and_not_run(wrap: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [
     b"builtins\neval", b"builtins\ngetattr", b"torch\nload", b"torch._utils\n_rebuild_tensor",
     b"numpy.core.multiarray\n_reconstruct", b"collections\nCounter",
-    b"jstyleid_dreambooth.lora.files.torch_reading\nPath", b"torch\nUntypedStorage",
+    b"jstyleid_core.weights.torch_files\nPath", b"torch\nUntypedStorage",
 ])
 def test_names_that_are_refused(name: bytes, tmp_path: Path) -> None:
     path = archive(tmp_path / "x.bin", b"c" + name + b"\n.")

@@ -17,8 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth import LoRAs, LoRASettings, read_lora
-from jstyleid_dreambooth.training.errors import TrainingError
-from jstyleid_dreambooth.training.finished import finished_lora
+from jstyleid_dreambooth.training.checkpoints import finished_lora
 from jstyleid_dreambooth.training.job import (
     StyleImages,
     TrainingJob,
@@ -27,7 +26,7 @@ from jstyleid_dreambooth.training.job import (
 )
 from jstyleid_dreambooth.training.learner import Learner
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_dreambooth.training.train import train_lora
+from jstyleid_dreambooth.training.train import TrainingError, train_lora
 
 SETTINGS = {"steps": 6, "rank": 2, "size": (128, 128), "learning_rate": 1e-3, "dropout": 0.1,
             "enlarge": 1.04, "crops": 3}
@@ -270,7 +269,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
     checkpoint = job.folder / "checkpoints" / "step-000004.safetensors"
     assert str(caught.value) == (
         f"training 00, step 5: the loss is nan. The last good checkpoint is {checkpoint}; try a "
-        "lower --lr, a smaller --max-grad-norm, or --dtype float32, in another folder.")
+        "lower lr, a smaller max_grad_norm, or dtype float32, in another folder.")
     assert checkpoint.exists()
     assert not (job.folder / NAME).exists()
     assert loras.mix == {}

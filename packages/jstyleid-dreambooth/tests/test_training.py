@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jstyleid_core.backend import jt, nn
 from jstyleid_core.errors import InputError
+from jstyleid_core.runtime.jittor import jt, nn
 from jstyleid_dreambooth import LoRAs, LoRASettings, LoRAWeights, LowRank
 
 RNG = np.random.default_rng(0)

@@ -19,9 +19,9 @@ from safetensors.numpy import load_file
 import jittor_training
 from backend_choice import backend
 from jstyleid_core import StableDiffusion
-from jstyleid_core.backend import jt
+from jstyleid_core.runtime.jittor import jt
 from jstyleid_dreambooth import LoRAs, LoRAWeights, LowRank, read_lora
-from jstyleid_dreambooth.training.batch import Batch
+from jstyleid_dreambooth.training.batches import Batch
 from jstyleid_dreambooth.training.learner import Learner
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from reference_sets import FRESH, GOLDEN_VALUES, distance

@@ -10,14 +10,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jstyleid_core.errors import InputError
-from jstyleid_dreambooth.training.class_images import class_prompts
-from jstyleid_dreambooth.training.crops import crops
-from jstyleid_dreambooth.training.job import StyleImages, TrainingJob, objects_of
-from jstyleid_dreambooth.training.learning_rate import learning_rate
-from jstyleid_dreambooth.training.loss_scale import LossScale
+from jstyleid_core.errors import InputError, spell_settings
+from jstyleid_dreambooth.training.dataset import crops
+from jstyleid_dreambooth.training.job import (
+    StyleImages,
+    TrainingJob,
+    objects_of,
+    recipe_changes,
+    recipe_digest,
+)
+from jstyleid_dreambooth.training.optimizer import LossScale, learning_rate
 from jstyleid_dreambooth.training.presets import PRESETS
-from jstyleid_dreambooth.training.recipe import digest, obstacles
+from jstyleid_dreambooth.training.prior import class_prompts
 from jstyleid_dreambooth.training.settings import PriorSettings, TrainingSettings
 
 
@@ -39,16 +43,23 @@ def test_the_tuned_preset() -> None:
 
 
 @pytest.mark.parametrize(("values", "said"), [
-    ({"steps": 0}, "--steps 0: Input should be greater than 0"),
-    ({"learning_rate": math.inf}, "--learning-rate inf: Input should be a finite number"),
-    ({"prior": {"weight": -1}}, "--prior-weight -1: Input should be greater than 0"),
-    ({"prompt": "{x}"}, r"--prompt '\{x\}': \{x\} is nothing it can name"),
-    ({"prior": {"prompt": "{style}"}}, r"--prior-prompt '\{style\}'"),
-    ({"rnk": 4}, "--rnk 4: Extra inputs are not permitted"),
+    ({"steps": 0}, "steps 0: Input should be greater than 0"),
+    ({"learning_rate": math.inf}, "learning_rate inf: Input should be a finite number"),
+    ({"prior": {"weight": -1}}, "prior.weight -1: Input should be greater than 0"),
+    ({"prompt": "{x}"}, r"prompt '\{x\}': \{x\} is nothing it can name"),
+    ({"prior": {"prompt": "{style}"}}, r"prior.prompt '\{style\}'"),
+    ({"rnk": 4}, "rnk 4: Extra inputs are not permitted"),
 ])
 def test_values_that_are_not_allowed(values: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=said) as caught:
         TrainingSettings.create(values)
+    assert caught.value.fields == (said.split()[0],)
+
+
+def test_a_command_line_names_the_settings_its_own_way() -> None:
+    spell_settings(lambda name: f"<{name}>")
+    with pytest.raises(InputError, match="<prior.weight> -1: Input should be greater than 0"):
+        TrainingSettings.create({"prior": {"weight": -1}})
 
 
 def test_the_learning_rate_rises_stays_and_falls() -> None:
@@ -128,21 +139,21 @@ def test_objects_and_class_prompts(tmp_path: Path) -> None:
     prior = PriorSettings(images=3)
     assert class_prompts(prior, objects) == ["an image of a", "an image of b", "an image of a"]
     assert class_prompts(PriorSettings(images=2, prompt="an image"), ()) == ["an image"] * 2
-    with pytest.raises(InputError, match=r"--prior-prompt 'an image of \{object\}': there are no"):
+    with pytest.raises(InputError, match=r"prior.prompt 'an image of \{object\}': there are no"):
         class_prompts(prior, ())
 
 
 def test_a_recipe_is_the_pictures_and_the_settings(tmp_path: Path) -> None:
     first = job(tmp_path).recipe("model")
-    assert digest(first) == digest(job(tmp_path).recipe("model"))
-    assert obstacles(first, job(tmp_path, steps=900).recipe("model")) == []
-    assert obstacles(first, job(tmp_path, rank=8).recipe("model")) == [
+    assert recipe_digest(first) == recipe_digest(job(tmp_path).recipe("model"))
+    assert recipe_changes(first, job(tmp_path, steps=900).recipe("model")) == []
+    assert recipe_changes(first, job(tmp_path, rank=8).recipe("model")) == [
         "settings.rank: 4 there, 8 now"]
     cosine = {"schedule": "cosine"}
-    assert obstacles(job(tmp_path, **cosine).recipe("m"),
+    assert recipe_changes(job(tmp_path, **cosine).recipe("m"),
                      job(tmp_path, steps=900, **cosine).recipe("m")) == [
         "settings.steps: 500 there, 900 now"]
     changed = job(tmp_path)
     gradient_picture(65, 64).save(tmp_path / "ball.png")
-    [difference] = obstacles(first, changed.recipe("model"))
+    [difference] = recipe_changes(first, changed.recipe("model"))
     assert difference.startswith("samples.00.ball.png: ")

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from jstyleid_core import StyleID, StyleIDSettings
-from jstyleid_core.drawn_world.looks import LOOKS
-from jstyleid_core.drawn_world.plain import draw_plain
-from jstyleid_core.drawn_world.scene import random_scene
+from jstyleid_core.synthetic.looks import LOOKS
+from jstyleid_core.synthetic.rendering import draw_plain
+from jstyleid_core.synthetic.scene import random_scene
 
 
 def test_disabled_is_bit_equal_to_never_having_one(model: Any, loras: Any, trained: Any) -> None:

@@ -18,13 +18,10 @@ from safetensors.numpy import save
 from typer.testing import CliRunner
 
 from jstyleid_core import runtime
-from jstyleid_core.weights.layout import EMBEDDED_MODEL, find_checkpoint
+from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL, find_checkpoint
 from jstyleid_dreambooth import LoRAWeights, LowRank, read_lora, write_lora
-from jstyleid_dreambooth.training.class_images import ClassImage
-from jstyleid_dreambooth.training.class_samples import read_latents
-from jstyleid_dreambooth.training.job import TrainingJob
-from jstyleid_dreambooth.training.recipe import digest
-from jstyleid_dreambooth.training.watching import Watcher
+from jstyleid_dreambooth.training.job import TrainingJob, Watcher, recipe_digest
+from jstyleid_dreambooth.training.prior import ClassImage, read_latents
 from jstyleid_runner import core_model
 from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app
@@ -176,7 +173,7 @@ def train(job: TrainingJob, fingerprint: str, watch: Watcher, count: Callable[[i
     count(settings.evaluations)
     layer = LowRank(np.ones((1, 2), np.float32), np.ones((2, 1), np.float32), 1)
     weights = LoRAWeights({"unet": {"conv_in": layer}})
-    return write_lora(job.folder, weights, {"recipe": digest(job.recipe(fingerprint))})
+    return write_lora(job.folder, weights, {"recipe": recipe_digest(job.recipe(fingerprint))})
 
 
 class FakeBench:

@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from jstyleid_core import runtime
 from jstyleid_core.errors import InputError
-from jstyleid_dreambooth.training.class_images import class_images
+from jstyleid_dreambooth.training.prior import class_images
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner import core_bench
 from jstyleid_runner.carry_out import RunRequest
@@ -110,7 +110,7 @@ def test_class_images_are_the_backends_own(tmp_path: Path) -> None:
     assert native.folder != other.folder
     # As versions named it that knew one backend only: hours of drawing stay of use.
     assert native.folder.name == "b9494194b87aa3ec"
-    assert [image.facts["backend"] for image in other.images] == ["jdiffusion"] * 2
+    assert [image.provenance["backend"] for image in other.images] == ["jdiffusion"] * 2
 
 
 @pytest.mark.parametrize("words", [

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from jstyleid_core import StyleIDSettings, runtime
 from jstyleid_core.errors import JStyleIDError
-from jstyleid_core.styleid.layers import parse_layers
+from jstyleid_core.styleid.settings import parse_layers
 from jstyleid_runner import __version__, core_model
 from jstyleid_runner.cli import app
 from jstyleid_runner.commands.run import run
@@ -234,7 +234,7 @@ def test_ctrl_c(
 
 @pytest.mark.parametrize("good", [True, False])
 def test_doctor(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, good: bool) -> None:
-    from jstyleid_core.runtime import doctor
+    from jstyleid_core import doctor
 
     checks = [
         doctor.Check("compiler", True, "g++ [12]", None, {}),

@@ -8,7 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from jstyleid_core import runtime
-from jstyleid_core.drawn_world import demo_split
+from jstyleid_core.synthetic import demo_split
 from jstyleid_runner.cli import app
 
 

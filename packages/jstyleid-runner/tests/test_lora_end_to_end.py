@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from jstyleid_core import StableDiffusion, StyleID, runtime
 from jstyleid_core.images import fit, mean_image, open_image
-from jstyleid_core.pipeline import Start
+from jstyleid_core.pipeline import InitialLatents
 from jstyleid_dreambooth import LoRAs, read_lora
 from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app
@@ -118,7 +118,7 @@ def test_generate_a_split_is_the_method_dreambooth(
         steps=3,
         negative_prompt="blurry",
         size=SIZE,
-        start=Start(model.encode([mean]), 0.6),
+        start=InitialLatents(model.encode([mean]), 0.6),
     )
     assert picture.tobytes() == pixels(Path("drawn/00/Ring.png"))
 

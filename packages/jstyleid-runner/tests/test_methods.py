@@ -11,7 +11,7 @@ from PIL import Image
 
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import open_image
-from jstyleid_dreambooth.training.state import TrainingState
+from jstyleid_dreambooth.training.checkpoints import TrainingState
 from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.facts import read_facts
 from jstyleid_runner.progress_lines import LineReporter

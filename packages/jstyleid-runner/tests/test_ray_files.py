@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from jstyleid_core.errors import InputError
-from jstyleid_dreambooth.training.class_images import ClassImage
 from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
+from jstyleid_dreambooth.training.prior import ClassImage
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner import ray_cluster
 from jstyleid_runner.core_bench import OpenCoreBench

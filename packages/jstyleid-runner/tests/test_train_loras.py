@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from jstyleid_core.errors import InputError
+from jstyleid_dreambooth.training.checkpoints import TrainingState
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_dreambooth.training.state import TrainingState
 from jstyleid_runner.lora_folder import LoRAFolder
 from jstyleid_runner.progress_lines import LineReporter
 from jstyleid_runner.split import read_split

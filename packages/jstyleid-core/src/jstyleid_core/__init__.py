@@ -9,13 +9,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from jstyleid_core.version import __version__
+
 if TYPE_CHECKING:
     from jstyleid_core.pipeline import StableDiffusion
     from jstyleid_core.styleid.method import StyleID
     from jstyleid_core.styleid.settings import StyleIDSettings
     from jstyleid_core.styleid.style import Style
 
-__version__ = "0.1.0"
 __all__ = ["StableDiffusion", "Style", "StyleID", "StyleIDSettings", "__version__"]
 
 _HOMES = {

@@ -1,4 +1,4 @@
-"""What differs between two sets of settings, for messages."""
+"""Differences between two sets of settings, for messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Each setting that differs, as `name: old there, new now`; nested ones as `outer.inner`."""
+    """One line for each difference, `name: old there, new now`; nested names are `outer.inner`."""
     old, new = dict(_flat(there)), dict(_flat(now))
     return [
         f"{name}: {_shown(old.get(name))} there, {_shown(new.get(name))} now"

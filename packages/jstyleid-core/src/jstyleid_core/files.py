@@ -1,8 +1,9 @@
-"""Output files appear whole or not at all."""
+"""Files on disk: written whole or not at all, removed when left over, hashed."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import tempfile
@@ -16,7 +17,7 @@ _LEFTOVER = re.compile(r"\..*\.[a-z0-9_]{8}\.part(\.[^.]+)?")
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends without an error.
+    """A temporary path that replaces `path` when the block ends without an error.
 
     The data is flushed to the disk before the rename, so that even after a power loss `path` holds
     either its old content or all of the new one. Missing parent folders are made.
@@ -48,25 +49,31 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file through `atomic_path`.
 
     Raises:
-        OutputError: as `atomic_path`.
+        OutputError: see `atomic_path`.
     """
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether a file has such a name as `atomic_path` gives to what it is writing."""
+    """Whether a file is named like the temporary files of `atomic_path`."""
     return _LEFTOVER.fullmatch(path.name) is not None
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process was writing to `folder` through `atomic_path`.
+    """Remove the temporary files that killed processes left in `folder`.
 
-    Nobody else may be writing there.
+    No other process may be writing to the folder.
     """
     for path in folder.glob(".*.part*"):
         if is_leftover(path):

@@ -1,4 +1,4 @@
-"""Pictures in and out: what Pillow reads becomes an RGB image, results become whole PNG files."""
+"""Images: read as RGB, scaled and cropped, converted to arrays, written as PNG files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stable Diffusion: a checkpoint's networks together, and text to image."""
+"""Stable Diffusion: the loaded checkpoint and text to image."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from jstyleid_core.backend import Var, jt, nn
-from jstyleid_core.backends import Backend, build_networks
+from jstyleid_core.backends import build_networks
+from jstyleid_core.config import Architecture, ScheduleConfig
 from jstyleid_core.diffusion.ddim import Step, ddim_sampling
 from jstyleid_core.diffusion.denoiser import (
     DENOISERS,
@@ -23,27 +23,26 @@ from jstyleid_core.diffusion.denoiser import (
     guided,
 )
 from jstyleid_core.diffusion.schedule import Schedule, taken_steps
-from jstyleid_core.errors import InputError
+from jstyleid_core.errors import InputError, setting
 from jstyleid_core.images import Size, to_array, to_images
-from jstyleid_core.model.config import Architecture, ScheduleConfig
+from jstyleid_core.interfaces import Networks
 from jstyleid_core.model.tokenizer import CLIPTokenizer
-from jstyleid_core.networks import Networks
-from jstyleid_core.runtime import DType
-from jstyleid_core.weights.filling import Report, fill
-from jstyleid_core.weights.fingerprint import fingerprint
-from jstyleid_core.weights.layout import Checkpoint, find_checkpoint, shown_source
+from jstyleid_core.runtime import Backend, DType
+from jstyleid_core.runtime.jittor import Var, jt, nn
+from jstyleid_core.weights.checkpoint import Checkpoint, find_checkpoint, fingerprint, shown_source
+from jstyleid_core.weights.loading import LoadReport, load_networks
 
 Tokenizer = Callable[[Sequence[str]], NDArray[Any]]
 """Prompts to token ids (B, 77)."""
 
 
 @dataclass(frozen=True)
-class Start:
-    """A picture that drawing begins at, instead of pure noise (SDEdit, Meng et al. 2022).
+class InitialLatents:
+    """A picture that sampling starts from, instead of pure noise (SDEdit, Meng et al. 2022).
 
     Attributes:
-        latents: (1, 4, h, w), scaled, as `StableDiffusion.encode` gives them.
-        strength: in (0, 1]; this share of the steps is taken, from the noise that belongs to it.
+        latents: (1, 4, h, w), scaled, from `StableDiffusion.encode`.
+        strength: share of the steps that is taken, in (0, 1].
     """
 
     latents: Var
@@ -59,7 +58,7 @@ class StableDiffusion:
         >>> picture.save("boat.png")
 
     Attributes:
-        networks: what computes; of one backend or the other.
+        networks: UNet, autoencoder and text encoder, of one of the backends.
         tokenizer, schedule, prediction_type: the other parts of the checkpoint.
         evaluations: UNet evaluations so far, one per latent of a batch; guidance costs two.
     """
@@ -83,27 +82,31 @@ class StableDiffusion:
         source: str | os.PathLike[str] | Checkpoint | None = None,
         *,
         dtype: DType = "auto",
-        report: Report | None = None,
+        report: LoadReport | None = None,
         backend: Backend = "native",
     ) -> StableDiffusion:
         """Load a checkpoint in diffusers layout, from a folder or the hub.
 
         Args:
-            source: a folder, a hub id, or what `find_checkpoint` found; by default
+            source: a folder, a hub id, or a result of `find_checkpoint`; by default
                 `JSTYLEID_MODEL` or SD 2.1 from the hub.
             dtype: `auto` is float16 on CUDA and float32 on the CPU, where float16 would be both
                 slow and wrong.
-            report: told how far the loading is.
-            backend: whose networks compute, see `jstyleid_core.backends`.
+            report: called with the progress of the loading.
+            backend: library of the networks, see `jstyleid_core.backends`.
 
         Raises:
             CheckpointError: a file is missing, damaged or does not fit; the message says which.
             InputError: float16 on the CPU.
-            RuntimeSetupError: this environment lacks what the backend needs.
+            RuntimeSetupError: this environment lacks a requirement of the backend.
         """
         on_cuda = bool(jt.flags.use_cuda)
         if dtype == "float16" and not on_cuda:
-            raise InputError("--dtype float16 needs --device cuda; the CPU computes in float32")
+            raise InputError(
+                f"{setting('dtype')} float16 needs {setting('device')} cuda; the CPU computes in "
+                "float32",
+                fields=["dtype", "device"],
+            )
         number = ("float16" if on_cuda else "float32") if dtype == "auto" else dtype
         checkpoint = (source if isinstance(source, Checkpoint)
                       else find_checkpoint(source, half=number == "float16"))
@@ -118,12 +121,12 @@ class StableDiffusion:
             prediction_type=scheduler.prediction_type,
             checkpoint=checkpoint,
         )
-        fill(model.networks, checkpoint, number, report)
+        load_networks(model.networks, checkpoint, number, report)
         return model
 
     @property
     def dtype(self) -> str:
-        """What UNet and text encoder compute in, `float32` or (on CUDA) `float16`.
+        """Number format of UNet and text encoder, `float32` or (on CUDA) `float16`.
 
         Latents and the arithmetic of the samplers are always float32.
         """
@@ -131,7 +134,7 @@ class StableDiffusion:
 
     @property
     def backend(self) -> Backend:
-        """Whose networks compute; for records."""
+        """Name of the networks' backend, for metadata."""
         return self.networks.backend
 
     @property
@@ -151,17 +154,17 @@ class StableDiffusion:
 
     @property
     def source(self) -> str:
-        """The folder or hub id the checkpoint was named by."""
+        """The folder or hub id that the user gave."""
         return self.checkpoint.source
 
     @property
     def name(self) -> str:
-        """The checkpoint as files should name it: a hub id, or a folder without the path to it."""
+        """The checkpoint's name for files: a hub id, or the folder's name without its path."""
         return shown_source(self.source)
 
     @cached_property
     def fingerprint(self) -> str:
-        """The checkpoint's, see `jstyleid_core.weights.fingerprint`."""
+        """Fingerprint of the checkpoint, see `jstyleid_core.weights.checkpoint`."""
         return fingerprint(self.checkpoint)
 
     @property
@@ -173,12 +176,6 @@ class StableDiffusion:
     def size_multiple(self) -> int:
         """Width and height must be multiples of this: 8 pixels a latent, halved at each level."""
         return self.scale_factor * int(2 ** (len(self.networks.unet_config.block_out_channels) - 1))
-
-    @property
-    def default_size(self) -> Size:
-        """Width and height the checkpoint was trained at."""
-        side = self.networks.unet_config.sample_size * self.scale_factor
-        return side, side
 
     def check_size(self, size: Size) -> None:
         """Raise an InputError that names the nearest possible sizes unless `size` is one."""
@@ -272,20 +269,20 @@ class StableDiffusion:
         guidance_scale: float = 7.5,
         negative_prompt: str = "",
         size: Size = (512, 512),
-        start: Start | None = None,
+        start: InitialLatents | None = None,
     ) -> Iterator[Step]:
         """Text to latents by DDIM with classifier-free guidance, step by step.
 
-        A picture depends on its own prompt and seed only, not on what else is in the batch.
+        A picture depends on its own prompt and seed only, not on the rest of the batch.
 
         Args:
-            prompts: one a picture.
-            seeds: one a picture, each at least 0.
+            prompts: one for each picture.
+            seeds: one for each picture, each at least 0.
             steps: DDIM steps.
             guidance_scale: strength of the prompt; 1 is no guidance and half the work.
-            negative_prompt: what to steer away from.
+            negative_prompt: text to steer away from.
             size: width and height of the pictures.
-            start: where all of them begin; pure noise when not given.
+            start: start of all pictures; pure noise by default.
 
         Yields:
             A `Step` for each timestep; the last one's `latents` (B, 4, h, w) are the result.
@@ -317,13 +314,13 @@ class StableDiffusion:
         guidance_scale: float = 7.5,
         negative_prompt: str = "",
         size: Size = (512, 512),
-        start: Start | None = None,
+        start: InitialLatents | None = None,
         on_step: Callable[[], None] | None = None,
     ) -> list[Image.Image]:
         """Pictures of prompts: `sample`, decoded.
 
         Args:
-            on_step: called after each step taken; everything else as in `sample`.
+            on_step: called after each step; all other arguments are those of `sample`.
 
         Raises:
             InputError: as `sample`.
@@ -344,7 +341,7 @@ class StableDiffusion:
     def _noise(self, seed: int, size: Size) -> NDArray[Any]:
         # numpy's generator gives the same numbers on every device and in every batch.
         if seed < 0:
-            raise InputError(f"seed = {seed}: must be 0 or more")
+            raise InputError(f"seed = {seed}: must be 0 or more", fields=["seed"])
         shape = (1, self.networks.unet_config.in_channels, size[1] // self.scale_factor,
                  size[0] // self.scale_factor)
         return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)

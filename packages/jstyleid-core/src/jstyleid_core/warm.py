@@ -1,4 +1,4 @@
-"""Compile the kernels ahead of time, by running a tiny random model through everything.
+"""Compilation of all kernels ahead of time, by running a tiny random model.
 
 Jittor compiles a kernel when it first meets an operator, whatever the sizes; after this a real
 checkpoint starts without waiting.
@@ -14,22 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from jstyleid_core.backend import jt
-from jstyleid_core.backends import Backend, build_networks
-from jstyleid_core.diffusion.schedule import Schedule
-from jstyleid_core.model.config import (
+from jstyleid_core.backends import build_networks
+from jstyleid_core.config import (
     Architecture,
     ScheduleConfig,
     TextConfig,
     UNetConfig,
     VAEConfig,
 )
+from jstyleid_core.diffusion.schedule import Schedule
 from jstyleid_core.pipeline import StableDiffusion
-from jstyleid_core.runtime import BuildProgress, Report, compiling
-from jstyleid_core.runtime.starting import cache_folder
+from jstyleid_core.runtime import Backend, BuildProgress, Report, build
+from jstyleid_core.runtime.jittor import jt
+from jstyleid_core.runtime.startup import cache_folder
 from jstyleid_core.styleid.method import StyleID
 from jstyleid_core.styleid.settings import StyleIDSettings
-from jstyleid_core.weights.layout import Checkpoint
+from jstyleid_core.weights.checkpoint import Checkpoint
 
 _SIZE = (64, 64)
 _ROUNDS = 10
@@ -44,10 +44,10 @@ def warm_kernels(report: Report | None = None, backend: Backend = "native") -> N
     """Run text to image and style transfer on a tiny model of each kind, at batch 1 and 2.
 
     Args:
-        report: told how many of the rounds are done.
-        backend: whose networks.
+        report: called with the number of rounds that are done.
+        backend: library of the networks.
     """
-    with compiling.warming(jt):
+    with build.warming(jt):
         for done, _ in enumerate(_rounds(backend)):
             if report:
                 report(BuildProgress("compiling kernels", done, _ROUNDS))
@@ -72,16 +72,16 @@ def _rounds(backend: Backend) -> Iterator[None]:
 
 
 def mark(what: str, backend: Backend) -> Path:
-    """The file that says that `what` is compiled here, for this backend, device and version."""
-    return compiling.mark(cache_folder(), what, backend, bool(jt.flags.use_cuda))
+    """The file that marks `what` as compiled here, for this backend, device and version."""
+    return build.mark(cache_folder(), what, backend, bool(jt.flags.use_cuda))
 
 
 def tiny_model(two_one: bool, backend: Backend = "native") -> StableDiffusion:
     """A random model of every kind of layer and next to no size, for pictures of 64 pixels.
 
     Args:
-        two_one: of the kind of SD 2.1 (v-prediction), else of SD 1.5 (epsilon).
-        backend: whose networks.
+        two_one: a model like SD 2.1 (v-prediction), else like SD 1.5 (epsilon).
+        backend: library of the networks.
     """
     width = 32
     text = TextConfig(vocab_size=8, hidden_size=width, intermediate_size=width,

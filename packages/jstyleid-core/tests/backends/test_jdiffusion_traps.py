@@ -12,9 +12,9 @@ import pytest
 
 from backend_choice import predicted
 from computing import compute_by_plain_operators
-from jstyleid_core.backend import jt
 from jstyleid_core.errors import InputError
-from jstyleid_core.networks import processors, run_directly
+from jstyleid_core.interfaces import processors, run_directly
+from jstyleid_core.runtime.jittor import jt
 from reference_sets import distance
 
 
@@ -115,12 +115,12 @@ def test_half_precision_is_half_in_every_weight(
     """
     compute_by_plain_operators(monkeypatch)
     from jstyleid_core.backends import build_networks
-    from jstyleid_core.model.config import Architecture
-    from jstyleid_core.weights.filling import fill
+    from jstyleid_core.config import Architecture
+    from jstyleid_core.weights.loading import load_networks
 
     checkpoint = pair["native"].checkpoint
     networks = build_networks("jdiffusion", Architecture.read(checkpoint.folder), "float16")
-    fill(networks, checkpoint, "float16", None)
+    load_networks(networks, checkpoint, "float16", None)
     for network, dtype in ((networks.unet, "float16"), (networks.vae, "float32"),
                            (networks.text_encoder, "float16")):
         found = {str(var.dtype) for var in network.parameters()} - {"int32", "int64"}
@@ -138,6 +138,6 @@ def test_half_precision_is_half_in_every_weight(
 
 
 def test_gradient_checkpointing_is_refused(networks: Any) -> None:
-    networks.run_blocks_by(run_directly)
-    with pytest.raises(InputError, match="gradient checkpointing is not possible with --backend"):
-        networks.run_blocks_by(lambda block, layers, *inputs: block(*inputs))
+    networks.set_block_runner(run_directly)
+    with pytest.raises(InputError, match="gradient checkpointing is not possible with backend"):
+        networks.set_block_runner(lambda block, layers, *inputs: block(*inputs))

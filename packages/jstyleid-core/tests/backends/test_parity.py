@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from jstyleid_core import StyleID, StyleIDSettings
-from jstyleid_core.backend import jt
+from jstyleid_core.runtime.jittor import jt
 from reference_sets import distance
 
 UNET, LATENTS = 1e-5, 1e-3

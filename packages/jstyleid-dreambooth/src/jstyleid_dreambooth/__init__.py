@@ -10,11 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jstyleid_dreambooth.lora.attached import LoRAs
     from jstyleid_dreambooth.lora.files import read_lora, write_lora
-    from jstyleid_dreambooth.lora.initial import new_lora
-    from jstyleid_dreambooth.lora.settings import LoRASettings
-    from jstyleid_dreambooth.lora.trainables import Trainables
+    from jstyleid_dreambooth.lora.initial import LoRASettings, new_lora
+    from jstyleid_dreambooth.lora.layers import Trainables
+    from jstyleid_dreambooth.lora.loras import LoRAs
     from jstyleid_dreambooth.lora.weights import LoRAWeights, LowRank
     from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
     from jstyleid_dreambooth.training.settings import PriorSettings, TrainingSettings
@@ -39,13 +38,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "LoRASettings": "jstyleid_dreambooth.lora.settings",
+    "LoRASettings": "jstyleid_dreambooth.lora.initial",
     "LoRAWeights": "jstyleid_dreambooth.lora.weights",
-    "LoRAs": "jstyleid_dreambooth.lora.attached",
+    "LoRAs": "jstyleid_dreambooth.lora.loras",
     "LowRank": "jstyleid_dreambooth.lora.weights",
     "PriorSettings": "jstyleid_dreambooth.training.settings",
     "StyleImages": "jstyleid_dreambooth.training.job",
-    "Trainables": "jstyleid_dreambooth.lora.trainables",
+    "Trainables": "jstyleid_dreambooth.lora.layers",
     "TrainingJob": "jstyleid_dreambooth.training.job",
     "TrainingSettings": "jstyleid_dreambooth.training.settings",
     "new_lora": "jstyleid_dreambooth.lora.initial",

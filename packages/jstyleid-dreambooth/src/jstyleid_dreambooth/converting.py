@@ -1,8 +1,8 @@
-"""Checkpoints that are there as `.bin` only, as JDiffusion saves them, made readable here.
+"""Conversion of checkpoints that consist of `.bin` files, as JDiffusion saves them.
 
 ``python -m jstyleid_dreambooth.converting FOLDER`` saves the weights of a checkpoint in diffusers
-layout as safetensors, beside the `.bin` files. These are read as LoRA files are: nothing in them is
-run.
+layout as safetensors, beside the `.bin` files. No code in the `.bin` files
+is run.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from safetensors.numpy import save_file
 
 from jstyleid_core.errors import InputError, JStyleIDError
 from jstyleid_core.files import atomic_path
-from jstyleid_dreambooth.lora.files.torch_reading import read_torch_file
+from jstyleid_core.weights.torch_files import read_torch_file
 
 _NAMES = {"diffusion_pytorch_model.bin": "diffusion_pytorch_model.safetensors",
           "pytorch_model.bin": "model.safetensors"}
-"""What diffusers and transformers call a component's weights."""
+"""Names of a component's weights in diffusers and transformers, and the names to save as."""
 
 
 def convert(checkpoint: Path) -> list[Path]:

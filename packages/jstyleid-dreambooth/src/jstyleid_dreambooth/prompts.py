@@ -12,36 +12,43 @@ from jstyleid_core.errors import InputError
 TRAINING_FIELDS = ("style", "object")
 DRAWING_FIELDS = ("prompt", "style")
 DRAWING_TEMPLATE = "{prompt} in style_{style}"
-"""What contents are drawn with, unless told otherwise."""
+"""Default template of contents."""
 
 _COUNTER = re.compile(r"[\s_-]*\(?\d+\)?$")
 _WORD_BREAK = re.compile(r"[\s_-]+")
 
 
-def check_template(template: str, fields: Sequence[str], where: str) -> str:
-    """The template, if it can be filled in.
+def check_template(
+    template: str, fields: Sequence[str], where: str, setting: str | None = None
+) -> str:
+    """Check that a template can be filled in, and return it.
 
     Args:
         template: text with `{field}` for what is filled in; `{{` stands for a brace.
-        fields: what it may name.
-        where: the option or file and key it comes from, for the message.
+        fields: names of fields that are allowed.
+        where: the option, or the file and key, that the template comes from, for the message.
+        setting: name of the setting that holds the template, for the error's `fields`.
 
     Raises:
-        InputError: it is empty, its braces do not match, or it names another field.
+        InputError: the template is empty, has unmatched braces, or names another field.
     """
+    settings = [setting] if setting else []
     allowed = " and ".join(f"{{{field}}}" for field in fields)
     if not template.strip():
-        raise InputError(f"{where}: the template is empty. Write one; it may name {allowed}.")
+        raise InputError(f"{where}: the template is empty. Write one; it may name {allowed}.",
+                         fields=settings)
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:
         raise InputError(
-            f"{where} {template!r}: {error}. Write a brace that is meant as such twice, as {{{{."
+            f"{where} {template!r}: {error}. Write a brace that is meant as such twice, as {{{{.",
+            fields=settings,
         ) from error
     for _, field, form, conversion in parts:
         if field is not None and (field not in fields or form or conversion):
             raise InputError(
-                f"{where} {template!r}: {{{field}}} is nothing it can name. It may name {allowed}."
+                f"{where} {template!r}: {{{field}}} is nothing it can name. It may name {allowed}.",
+                fields=settings,
             )
     return template
 
@@ -52,7 +59,7 @@ def fill(template: str, **values: str) -> str:
 
 
 def object_of(image: Path) -> str:
-    """What a sample image shows, by its file's name: `Jumping_fish-2.png` is "jumping fish".
+    """The object in a sample image, from the file's name: `Jumping_fish-2.png` is "jumping fish".
 
     Raises:
         InputError: the name holds no word.

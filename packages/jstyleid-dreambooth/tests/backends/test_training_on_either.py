@@ -20,7 +20,7 @@ from jstyleid_dreambooth import (
     read_lora,
     train_lora,
 )
-from jstyleid_dreambooth.training.watching import Watcher
+from jstyleid_dreambooth.training.job import Watcher
 from reference_sets import GOLDEN_LORA, distance
 from small_checkpoint import build
 

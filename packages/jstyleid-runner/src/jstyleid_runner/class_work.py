@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from jstyleid_core.errors import InputError
-from jstyleid_dreambooth.training.class_images import ClassImages, class_images
-from jstyleid_dreambooth.training.class_samples import read_latents
+from jstyleid_dreambooth.training.prior import ClassImages, class_images, read_latents
 from jstyleid_runner.facts import carries
 from jstyleid_runner.jobs import DrawClassImage, EncodeClassImages
 from jstyleid_runner.out_folder import OutFolder
@@ -61,7 +60,7 @@ def survey_class_images(
         for job, image, path in zip(
             plan.class_images.draws, images.images, images.paths, strict=True
         )
-        if not carries(path, image.facts)
+        if not carries(path, image.provenance)
     )
     return ClassWork(images, undrawn, plan.class_images.encode)
 

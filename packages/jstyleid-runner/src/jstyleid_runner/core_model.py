@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jstyleid_core import runtime
-from jstyleid_core.backends import Backend
-from jstyleid_core.runtime import Device, DType
-from jstyleid_core.weights.fingerprint import fingerprint
-from jstyleid_core.weights.layout import (
+from jstyleid_core.runtime import Backend, Device, DType
+from jstyleid_core.weights.checkpoint import (
     DEFAULT_MODEL,
     find_checkpoint,
     find_downloaded,
+    fingerprint,
     shown_source,
 )
 from jstyleid_runner.checkpoint_stamp import checkpoint_stamp

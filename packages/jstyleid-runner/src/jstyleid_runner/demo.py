@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import get_args
 
 from jstyleid_core import StyleIDSettings
-from jstyleid_core.drawn_world.demo_split import SIZE, draw_split
 from jstyleid_core.images import open_image, save_png
-from jstyleid_core.weights.layout import EMBEDDED_MODEL
+from jstyleid_core.synthetic.demo_split import SIZE, draw_split
+from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL
 from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.picture_choices import PictureChoices
 from jstyleid_runner.settings import Method

@@ -6,9 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from jstyleid_dreambooth.training.class_images import ClassImage
-from jstyleid_dreambooth.training.class_samples import draw_class_image, encode_class_images
-from jstyleid_dreambooth.training.watching import Watcher
+from jstyleid_dreambooth.training.job import Watcher
+from jstyleid_dreambooth.training.prior import ClassImage, draw_class_image, encode_class_images
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.trainer import CoreTrainer, Trainer
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from jstyleid_core import StableDiffusion, Style, StyleID
-    from jstyleid_core.pipeline import Start
+    from jstyleid_core.pipeline import InitialLatents
     from jstyleid_dreambooth.training.job import TrainingJob
 
 OnStep = Callable[[], None]
@@ -85,7 +84,7 @@ class CoreEngine:
         self._settings = settings
         self._loras = LoRAs.of(model)
         self._trainer = CoreTrainer(model, self._loras)
-        self._start: Start | None = None
+        self._start: InitialLatents | None = None
 
     def train(self, job: "TrainingJob", watch: Watcher) -> Path:
         """Train a LoRA, or what is left of it."""
@@ -94,21 +93,21 @@ class CoreEngine:
     def check_lora(self, lora: Path) -> None:
         """Raise a CheckpointError unless the LoRA in the file belongs to this model."""
         from jstyleid_dreambooth import read_lora
-        from jstyleid_dreambooth.lora.fitting import fit
+        from jstyleid_dreambooth.lora.weights import fit_layers
 
-        fit(read_lora(lora), self._loras.layouts)
+        fit_layers(read_lora(lora), self._loras.layouts)
 
     @contextmanager
     def drawing(self, lora: Path | None, start: "Image | None") -> Iterator[None]:
         """Within the block `generate` draws with this LoRA, and from this picture on."""
-        from jstyleid_core.pipeline import Start
+        from jstyleid_core.pipeline import InitialLatents
         from jstyleid_dreambooth import read_lora
 
         try:
             if lora is not None:
                 self._loras.add(str(lora), read_lora(lora))
             if start is not None:
-                self._start = Start(self.model.encode([start]), self._settings.strength)
+                self._start = InitialLatents(self.model.encode([start]), self._settings.strength)
             yield
         finally:
             self._start = None

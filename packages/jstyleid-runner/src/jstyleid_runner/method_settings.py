@@ -1,7 +1,7 @@
 """StyleID's settings from the options of a command."""
 
 from jstyleid_core import StyleIDSettings
-from jstyleid_core.styleid.layers import parse_layers
+from jstyleid_core.styleid.settings import parse_layers
 
 
 def method_settings(

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jstyleid_core import runtime
-from jstyleid_core.backends import Backend
 from jstyleid_core.images import save_png
-from jstyleid_core.runtime import Device, DType
-from jstyleid_core.weights.layout import shown_source
+from jstyleid_core.runtime import Backend, Device, DType
+from jstyleid_core.weights.checkpoint import shown_source
 from jstyleid_runner.core_model import load_model, named_source
 from jstyleid_runner.facts import as_text
 from jstyleid_runner.failures import temporary_report

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from jstyleid_core.backends import Backend
-from jstyleid_core.runtime import Device, DType
+from jstyleid_core.runtime import Backend, Device, DType
 
 _DRAWING = "Drawing"
 _METHOD = "StyleID"

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jstyleid_dreambooth.training.class_images import ClassImage
 from jstyleid_dreambooth.training.job import TrainingJob
+from jstyleid_dreambooth.training.prior import ClassImage
 from jstyleid_runner.class_work import ClassWork
 from jstyleid_runner.facts import Facts
 from jstyleid_runner.jobs import (

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jstyleid_core import StyleIDSettings
-from jstyleid_core.backends import Backend
-from jstyleid_core.runtime import DType
+from jstyleid_core.runtime import Backend, DType
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.lora_lookup import find_loras
 from jstyleid_runner.named_styles import named_styles

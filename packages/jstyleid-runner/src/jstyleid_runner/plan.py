@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jstyleid_dreambooth.training.class_images import class_prompts
+from jstyleid_dreambooth.training.prior import class_prompts
 from jstyleid_runner.draws import content_seed, reference_index
 from jstyleid_runner.jobs import (
     Draw,

@@ -86,7 +86,7 @@ class RunBench(Generic[StyleT]):
 
     def _draw_class_image(self, order: ClassImageOrder, say: Say) -> Iterator[bytes]:
         picture = self.engine.draw_class_image(order.image, _counting([order], say))
-        yield encode_png(picture, order.image.text)
+        yield encode_png(picture, order.image.png_text)
 
     def _encode_class_images(self, order: ClassLatentsOrder, say: Say) -> bytes:
         return self.engine.encode_class_images(

@@ -5,7 +5,7 @@ from typing import TypedDict, Unpack
 
 import typer
 
-from jstyleid_core.backends import Backend
+from jstyleid_core.runtime import Backend
 from jstyleid_dreambooth.training.presets import Preset
 from jstyleid_runner.method_options import refuse_unused
 from jstyleid_runner.method_settings import method_settings

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from jstyleid_core.differences import differences
 from jstyleid_core.errors import InputError
-from jstyleid_dreambooth.training.resuming import find_training
+from jstyleid_dreambooth.training.checkpoints import find_training
 from jstyleid_runner.carry_out import RunRequest, carry_out
 from jstyleid_runner.digests import Reference, describe_reference
 from jstyleid_runner.ingredients import check_pictures
@@ -89,7 +89,7 @@ def _references(plan: Plan) -> dict[str, Reference]:
 def _make_room(work: Sequence[StyleWork], model: str) -> None:
     """Remove what other settings left of LoRAs: they are the run's own, as contents are."""
     for style in work:
-        if style.training and (changes := find_training(style.training, model).obstacles):
+        if style.training and (changes := find_training(style.training, model).changes):
             log.warning("%s: trained anew: %s", style.training.folder, "; ".join(changes))
             remove_training(style.training)
 

@@ -5,10 +5,9 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jstyleid_core import StyleIDSettings
-from jstyleid_core.backends import Backend
 from jstyleid_core.diffusion.schedule import taken_steps
 from jstyleid_core.errors import InputError
-from jstyleid_core.runtime import DType
+from jstyleid_core.runtime import Backend, DType
 from jstyleid_dreambooth.prompts import fill
 from jstyleid_dreambooth.training.settings import TrainingSettings
 

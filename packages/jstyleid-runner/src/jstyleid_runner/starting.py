@@ -1,9 +1,8 @@
 """Starting Jittor, with everything compiled that the work will need."""
 
 from jstyleid_core import runtime
-from jstyleid_core.backends import Backend
 from jstyleid_core.backends.jdiffusion.environment import check
-from jstyleid_core.runtime import Device, Report
+from jstyleid_core.runtime import Backend, Device, Report
 
 
 def start_compiled(device: Device, on_build: Report, backend: Backend = "native") -> None:

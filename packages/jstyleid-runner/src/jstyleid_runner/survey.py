@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jstyleid_core.differences import differences
-from jstyleid_dreambooth.training.finished import finished_lora, lora_file
+from jstyleid_dreambooth.training.checkpoints import finished_lora, lora_file
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_runner.class_work import ClassWork, survey_class_images
 from jstyleid_runner.facts import (

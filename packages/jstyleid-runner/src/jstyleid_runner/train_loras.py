@@ -9,9 +9,8 @@ from typing import Protocol
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import open_image
 from jstyleid_core.runtime import DType
-from jstyleid_dreambooth.training.finished import finished_lora
+from jstyleid_dreambooth.training.checkpoints import find_training, finished_lora
 from jstyleid_dreambooth.training.job import TrainingJob
-from jstyleid_dreambooth.training.resuming import find_training
 from jstyleid_runner.lora_folder import LoRAFolder
 from jstyleid_runner.progress import Reporter
 from jstyleid_runner.record import ModelRecord, TrainRecord, known_fingerprint, versions
@@ -110,7 +109,7 @@ def _make_room(jobs: Sequence[TrainingJob], model: str, force: bool) -> None:
     Raises:
         InputError: it is not.
     """
-    found = [(job, find_training(job, model).obstacles) for job in jobs]
+    found = [(job, find_training(job, model).changes) for job in jobs]
     others = [(job, changes) for job, changes in found if changes]
     if others and not force:
         listed = "\n".join(

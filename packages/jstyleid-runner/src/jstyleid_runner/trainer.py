@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from jstyleid_dreambooth.training.job import TrainingJob
-from jstyleid_dreambooth.training.watching import Watcher
+from jstyleid_dreambooth.training.job import TrainingJob, Watcher
 from jstyleid_runner.starting import compile_training
 
 if TYPE_CHECKING:

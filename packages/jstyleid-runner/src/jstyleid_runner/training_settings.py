@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jstyleid_core.backends import Backend
-from jstyleid_core.backends.jdiffusion import NO_CHECKPOINTING
+from jstyleid_core.backends.jdiffusion import no_checkpointing
 from jstyleid_core.errors import InputError
+from jstyleid_core.runtime import Backend
 from jstyleid_dreambooth.training.presets import PRESETS, Preset
 from jstyleid_dreambooth.training.settings import TrainingSettings
 
@@ -45,7 +45,7 @@ def training_settings(
     values["prior"] = {**(values.get("prior") or {}), **asked} if used else None
     settings = TrainingSettings.create(values)
     if backend == "jdiffusion" and settings.gradient_checkpointing:
-        raise InputError(NO_CHECKPOINTING)  # now, not after loading a checkpoint
+        raise no_checkpointing()  # now, not after loading a checkpoint
     return settings
 
 

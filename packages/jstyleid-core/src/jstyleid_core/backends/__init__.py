@@ -1,34 +1,33 @@
-"""The libraries whose networks can compute: this project's own, and JDiffusion's.
+"""Backends: the networks of this project and those of JDiffusion, behind one interface.
 
-What each must offer is `jstyleid_core.networks.Networks`; everything above that is written once.
+Each backend offers `jstyleid_core.interfaces.Networks`; all code above that is written once.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jstyleid_core.model.config import Architecture
-    from jstyleid_core.networks import Networks
-
-Backend = Literal["native", "jdiffusion"]
+    from jstyleid_core.config import Architecture
+    from jstyleid_core.interfaces import Networks
+    from jstyleid_core.runtime import Backend
 
 
 def build_networks(backend: Backend, architecture: Architecture, dtype: str) -> Networks:
     """Networks of random float32 weights, to be filled from a checkpoint.
 
     Args:
-        backend: whose.
-        architecture: as the checkpoint describes it.
-        dtype: what UNet and text encoder are to compute in, `float32` or `float16`.
+        backend: name of the backend.
+        architecture: configurations from the checkpoint.
+        dtype: number format of UNet and text encoder, `float32` or `float16`.
 
     Raises:
-        RuntimeSetupError: this environment lacks what the backend needs.
+        RuntimeSetupError: this environment lacks a requirement of the backend.
     """
     if backend == "jdiffusion":
         from jstyleid_core.backends.jdiffusion.networks import JDiffusionNetworks
 
         return JDiffusionNetworks.build(architecture, dtype)
-    from jstyleid_core.model.networks import NativeNetworks
+    from jstyleid_core.backends.native import NativeNetworks
 
     return NativeNetworks.build(architecture, dtype)

@@ -1,7 +1,7 @@
 """DDIM (Song et al. 2021): sampling from noise to picture, and inversion from picture to noise.
 
 Both are generators that yield after each step, so that progress, previews and stopping early are
-the caller's affair. Every step is executed before it is yielded.
+up to the caller. Every step is executed before the yield.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from jstyleid_core.backend import Var
 from jstyleid_core.diffusion.denoiser import Denoiser, Prediction
 from jstyleid_core.diffusion.schedule import Schedule
+from jstyleid_core.runtime.jittor import Var
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,14 @@ class Step:
     """The state after one step."""
 
     timestep: int
-    """At which the network was evaluated."""
+    """Timestep of the network's evaluation."""
     latents: Var
     x0: Var
     """The clean latents predicted in this step."""
 
 
 Inversion = Callable[[Denoiser, Var, Schedule, int], Iterator[Step]]
-"""How a latent is brought to t = T; `ddim_inversion` is one, others can take its place."""
+"""An inversion of latents to t = T, such as `ddim_inversion`."""
 
 
 def ddim_sampling(
@@ -37,9 +37,9 @@ def ddim_sampling(
     Args:
         denoise: evaluated once a step.
         latents: (B, 4, h, w) at the noisiest timestep.
-        schedule: of the checkpoint.
-        steps: how many.
-        taken: only the last so many of them, from less noise on.
+        schedule: the checkpoint's noise schedule.
+        steps: number of DDIM steps.
+        taken: number of steps that are taken, the last ones, from less noise on; all by default.
 
     Yields:
         One `Step` per timestep, the noisiest first; the last one holds the result.
@@ -64,8 +64,8 @@ def ddim_inversion(
     Args:
         denoise: evaluated once a step.
         latents: (B, 4, h, w), clean.
-        schedule: of the checkpoint.
-        steps: how many.
+        schedule: the checkpoint's noise schedule.
+        steps: number of DDIM steps.
 
     Yields:
         One `Step` per timestep, the cleanest first; the last one holds the inverted latents.

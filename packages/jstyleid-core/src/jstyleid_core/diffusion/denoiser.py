@@ -1,4 +1,4 @@
-"""What a network predicts, as one thing: the clean latent and the noise in a noisy one.
+"""Denoisers: the clean latent and the noise in a noisy one, for every kind of prediction.
 
 Samplers see a callable `denoise(latents, timestep, alpha_bar) -> Prediction` and never ask which
 parameterisation, guidance or network is behind it.
@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from jstyleid_core.backend import Var, jt
+from jstyleid_core.runtime.jittor import Var, jt
 
 Network = Callable[[Var, int], Var]
-"""(latents (B, 4, h, w), timestep) -> what the checkpoint predicts, of the same shape, float32."""
+"""(latents (B, 4, h, w), timestep) -> the prediction, of the same shape, float32."""
 
 
 @dataclass(frozen=True)

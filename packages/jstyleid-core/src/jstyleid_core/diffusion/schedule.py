@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jstyleid_core.config import ScheduleConfig
 from jstyleid_core.errors import InputError
-from jstyleid_core.model.config import ScheduleConfig
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Schedule:
     alphas_cumprod: NDArray[Any]
     """(T,) float64, the product of 1 - beta up to each timestep (Ho et al. 2020, equation 4)."""
     final_alpha_cumprod: float
-    """alpha-bar of the step below the first: 1, or that of timestep 0, as the checkpoint says."""
+    """alpha-bar of the step below the first: 1 or that of timestep 0, by the checkpoint."""
     steps_offset: int
 
     @classmethod
@@ -42,7 +42,8 @@ class Schedule:
         """
         longest = len(self.alphas_cumprod) - max(self.steps_offset, 0)
         if not 1 <= steps <= longest:
-            raise InputError(f"steps = {steps}: must be between 1 and {longest}")
+            raise InputError(f"steps = {steps}: must be between 1 and {longest}",
+                             fields=["steps"])
         return len(self.alphas_cumprod) // steps
 
     def timesteps(self, steps: int) -> list[int]:
@@ -56,7 +57,7 @@ class Schedule:
 
 
 def taken_steps(steps: int, strength: float) -> int:
-    """Of so many DDIM steps, those that a start of this strength leaves (see `Start`).
+    """The number of DDIM steps that a strength leaves to take (see `InitialLatents`).
 
     Raises:
         InputError: none would be left, or the strength is not in (0, 1].
@@ -65,6 +66,7 @@ def taken_steps(steps: int, strength: float) -> int:
     if taken < 1:
         raise InputError(
             f"strength = {strength} with {steps} steps: the strength must be above 0 and at most "
-            "1, and their product at least 1"
+            "1, and their product at least 1",
+            fields=["strength"],
         )
     return taken

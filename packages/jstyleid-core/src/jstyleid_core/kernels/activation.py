@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jstyleid_core.backend import Var, jt
 from jstyleid_core.kernels import plain
 from jstyleid_core.kernels.code import cpu_kernel, runs_on_cpu
+from jstyleid_core.runtime.jittor import Var, jt
 
 # The C library's erff does not vectorise. This is the rational approximation that compilers for
 # array languages use: within a few units in the last place on [-4, 4], where float32 erf saturates.

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from jstyleid_core.backend import Var, jt
 from jstyleid_core.kernels import plain
 from jstyleid_core.kernels.code import cpu_kernel, runs_on_cpu
+from jstyleid_core.runtime.jittor import Var, jt
 
 _SIZES = """
     const int64 B = in0_shape0, N = in0_shape1, C = in0_shape2;

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from jstyleid_core.backend import Var, jt
 from jstyleid_core.kernels import plain
 from jstyleid_core.kernels.code import cpu_kernel, runs_on_cpu
+from jstyleid_core.runtime.jittor import Var, jt
 
 # x is (B, C, H, W), the weight (O, C, KH, KW), the output (B, O, OH, OW); P = OH * OW pixels.
 # `x_shape`, `w_shape` and `y_shape` are defined by each kernel.

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jstyleid_core.backend import Var, jt
 from jstyleid_core.kernels.code import cpu_kernel, runs_on_cpu
+from jstyleid_core.runtime.jittor import Var, jt
 
 # The conversion instruction is exact, subnormal numbers included; numpy converts in software. The
 # compiler says whether the processor has the instruction. Without it the exponent is moved from a

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from jstyleid_core.backend import Var, jt
 from jstyleid_core.kernels import plain
 from jstyleid_core.kernels.code import cpu_kernel, runs_on_cpu
+from jstyleid_core.runtime.jittor import Var, jt
 
 # A (rows, columns) matrix whose numbers are sums of `length` products.
 _TILES = """

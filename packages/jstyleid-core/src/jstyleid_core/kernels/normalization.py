@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from jstyleid_core.backend import Var, jt
 from jstyleid_core.kernels import plain
 from jstyleid_core.kernels.code import cpu_kernel, runs_on_cpu
+from jstyleid_core.runtime.jittor import Var, jt
 
 _STATISTICS = """
     // Mean and 1/sqrt(variance + eps) of n numbers, around a first estimate of the mean.

@@ -6,7 +6,7 @@ a softmax never loses digits to float16.
 
 from __future__ import annotations
 
-from jstyleid_core.backend import Var, jt, nn
+from jstyleid_core.runtime.jittor import Var, jt, nn
 
 SLAB_BYTES = 256 * 2**20
 """Upper bound of the attention scores held at a time, in float32."""

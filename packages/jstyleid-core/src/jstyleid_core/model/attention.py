@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from jstyleid_core import kernels
-from jstyleid_core.backend import Var, nn
+from jstyleid_core.interfaces import AttentionProcessor, plain_attention
 from jstyleid_core.model.layers import Conv2d, GroupNorm, LayerNorm, Linear
-from jstyleid_core.networks import AttentionProcessor, plain_attention
+from jstyleid_core.runtime.jittor import Var, nn
 
 
 class Attention(nn.Module):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jstyleid_core import kernels
-from jstyleid_core.backend import Var, jt, nn
+from jstyleid_core.runtime.jittor import Var, jt, nn
 
 
 class Linear(nn.Linear):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from jstyleid_core.backend import Var, jt, nn
-from jstyleid_core.model.config import TextConfig
+from jstyleid_core.config import TextConfig
 from jstyleid_core.model.layers import LayerNorm, Linear
+from jstyleid_core.runtime.jittor import Var, jt, nn
 
 
 class Embeddings(nn.Module):

@@ -21,7 +21,7 @@ _SPECIAL = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>",
 
 
 class CLIPTokenizer:
-    """Prompts to token ids, always `length` of them: start, words, end, padding."""
+    """Tokenizer from prompts to `length` token ids each: start, words, end, padding."""
 
     def __init__(self, folder: Path, length: int = 77) -> None:
         """Read the tokenizer's files from `folder`.

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jstyleid_core.backend import Var, jt, nn
+from jstyleid_core.config import UNetConfig
+from jstyleid_core.interfaces import BlockRunner, run_directly
 from jstyleid_core.model.attention import Attention, Transformer2D
-from jstyleid_core.model.config import UNetConfig
 from jstyleid_core.model.layers import (
     Conv2d,
     Downsample,
@@ -23,7 +23,7 @@ from jstyleid_core.model.layers import (
     Upsample,
     timestep_sinusoids,
 )
-from jstyleid_core.networks import BlockRunner, run_directly
+from jstyleid_core.runtime.jittor import Var, jt, nn
 
 
 class Level(nn.Module):
@@ -44,8 +44,8 @@ class Level(nn.Module):
         """The residual block of this index and the transformer after it.
 
         Args:
-            index: of the block.
-            time, context: what it is conditioned on.
+            index: number of the block in this level.
+            time, context: time embedding and text embeddings.
             parts: the feature map; on the way up also the one kept from the way down.
         """
         resnet = self.resnets[index]
@@ -81,7 +81,7 @@ class DownLevel(Level):
 
 
 class UpLevel(Level):
-    """Blocks, each beside what the way down kept, then twice the resolution."""
+    """Blocks, each with a feature map kept on the way down, then twice the resolution."""
 
     def __init__(
         self, config: UNetConfig, widths: list[tuple[int, int]], heads: int, attention: bool,
@@ -157,7 +157,7 @@ class UNet(nn.Module):
 
         Args:
             sample: (B, 4, H, W) latents; H and W multiples of 8 (of 2 per level but the last).
-            timestep: one for the batch, or (B,) of them, in [0, 1000).
+            timestep: one for the batch, or one for each example, (B,), in [0, 1000).
             context: (B, 77, cross_attention_dim) text embeddings.
 
         Returns:
@@ -179,16 +179,16 @@ class UNet(nn.Module):
             x = level(x, time, context, kept)
         return self.conv_out(self.conv_norm_out(x))
 
-    def run_blocks_by(self, runner: BlockRunner) -> None:
-        """Compute every block by `runner` from now on; `run_directly` is what it was."""
+    def set_block_runner(self, runner: BlockRunner) -> None:
+        """Compute every block with `runner`; the default is `run_directly`."""
         for level in (*self.down_blocks, self.mid_block, *self.up_blocks):
             level.run_block = runner
 
     def attentions(self) -> dict[str, Attention]:
-        """Every attention by its path, `up_blocks.1.attentions.0.transformer_blocks.0.attn1`, ….
+        """All attentions by path, `up_blocks.1.attentions.0.transformer_blocks.0.attn1`, ….
 
         Returns:
-            In the order the network evaluates them.
+            The layers in the order of evaluation.
         """
         found: dict[str, Attention] = {}
         blocks = [(f"down_blocks.{i}", block) for i, block in enumerate(self.down_blocks)]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jstyleid_core.backend import Var, jt, nn
+from jstyleid_core.config import VAEConfig
 from jstyleid_core.model.attention import Attention
-from jstyleid_core.model.config import VAEConfig
 from jstyleid_core.model.layers import Conv2d, Downsample, GroupNorm, ResnetBlock, Upsample
+from jstyleid_core.runtime.jittor import Var, jt, nn
 
 _EPS = 1e-6
 

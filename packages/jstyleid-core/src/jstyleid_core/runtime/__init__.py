@@ -1,19 +1,18 @@
-"""Everything around Jittor's import: the one place that knows how to start it.
+"""The start of Jittor, and the devices it can use.
 
 `start` checks the compiler and numpy, puts oneDNN where Jittor looks for it, compiles Jittor on
 first use with progress, decides between CPU and CUDA, and puts back what the import changes in the
-Python process. Nothing here is imported by Jittor code; everything else gets Jittor through
-`jstyleid_core.backend`.
+Python process. All other code gets Jittor through `jstyleid_core.runtime.jittor`.
 """
 
 from jstyleid_core.runtime.build import BuildProgress, Report
-from jstyleid_core.runtime.devices import GPU, Device, DType, visible_gpus
-from jstyleid_core.runtime.native_output import redirect_native_output
+from jstyleid_core.runtime.devices import GPU, Backend, Device, DType, visible_gpus
 from jstyleid_core.runtime.requirements import RuntimeSetupError
-from jstyleid_core.runtime.starting import default_dtype, start
+from jstyleid_core.runtime.startup import default_dtype, redirect_native_output, start
 
 __all__ = [
     "GPU",
+    "Backend",
     "BuildProgress",
     "DType",
     "Device",

@@ -1,10 +1,15 @@
-"""Compile Jittor itself, once, in a process of its own, with progress.
+"""The compilation of Jittor, once, with progress, and the record of compiled kernels.
 
 The first import of Jittor compiles about 160 files, silently and for minutes. Here a child process
 does that while the parent counts the object files that appear. When Jittor finds its cache out of
 date it recompiles, prints "please rerun your command" and exits with code 0; the child is then
-simply started again. A stamp in the cache says what it was last built for, so a start that needs
-no compilation costs one file comparison.
+simply started again. A stamp in the cache records what Jittor was built for, so a start without a
+compilation costs one file comparison.
+
+Jittor's threads for compiling kernels change its graph at the same time, without a lock. Seldom,
+about once in thousands of processes, that is a segmentation fault, and minutes pass until the
+process ends. Where the kernels lie in the cache, threads gain nothing: they are used only while a
+machine is warmed.
 """
 
 from __future__ import annotations
@@ -19,18 +24,22 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jstyleid_core.runtime.requirements import RuntimeSetupError
+from jstyleid_core.version import __version__
 
 _OBJECTS = 158  # object files of Jittor 1.3.11 for the CPU; CUDA adds some
 _STAMP = "jstyleid-built-for.json"
 _TOKEN = "jittor is built"
 _ATTEMPTS = 3
 
+_THREADS = 16  # Jittor's own default
+
 
 @dataclass(frozen=True)
 class BuildProgress:
-    """How far a compilation is: what is being done, and files done of about how many."""
+    """Progress of a compilation: a message, and the numbers of files done and in all."""
 
     message: str
     done: int
@@ -41,7 +50,7 @@ Report = Callable[[BuildProgress], None]
 
 
 def ensure_built(cache: Path, stamp: str, report: Report | None) -> None:
-    """Compile Jittor into `cache` unless the stamp there says it already is.
+    """Compile Jittor into `cache` unless its stamp shows that this was done.
 
     Processes that start together wait for one of them to compile.
 
@@ -98,7 +107,7 @@ def _build_in_child(cache: Path, log: Path, say: Report) -> bool:
 
 
 def _say_on_stderr() -> Report:
-    """Without a caller who draws progress: one line at the start, then one every half minute."""
+    """Progress without a display: one line at the start, then one every half minute."""
     last = -30.0
 
     def say(progress: BuildProgress) -> None:
@@ -127,3 +136,25 @@ def _read(path: Path) -> str | None:
         return path.read_text()
     except FileNotFoundError:
         return None
+
+
+def mark(cache: Path, what: str, backend: str, cuda: bool) -> Path:
+    """The file that marks `what` as compiled for a backend, a device and this version."""
+    return cache / f"jstyleid-{__version__}-{backend}-{what}-for-{'cuda' if cuda else 'cpu'}"
+
+
+def settle(jittor: Any, cache: Path) -> None:
+    """Let a Jittor that was just started compile one by one if this machine is warm."""
+    warm = mark(cache, "kernels", "*", bool(jittor.flags.use_cuda))
+    if any(cache.glob(warm.name)):
+        jittor.flags.use_parallel_op_compiler = 0
+
+
+@contextlib.contextmanager
+def warming(jittor: Any) -> Iterator[None]:
+    """Compile with many threads in the block, and one by one after it."""
+    jittor.flags.use_parallel_op_compiler = _THREADS
+    try:
+        yield
+    finally:
+        jittor.flags.use_parallel_op_compiler = 0

@@ -1,4 +1,4 @@
-"""Which devices there are, found out without starting Jittor."""
+"""Devices, backends and number formats; CUDA cards and compilers, found without Jittor."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from jstyleid_core.errors import setting
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
+Backend = Literal["native", "jdiffusion"]
+"""Libraries of networks, see `jstyleid_core.backends`."""
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["auto", "float32", "float16"]
 
@@ -81,7 +84,7 @@ class Choice:
 
 
 def choose(device: Device, jittor_home: Path) -> Choice:
-    """Decide what Jittor is started on.
+    """Choose the device that Jittor is started on.
 
     Raises:
         RuntimeSetupError: `cuda` is asked for and there is no card or no CUDA compiler.
@@ -94,10 +97,11 @@ def choose(device: Device, jittor_home: Path) -> Choice:
     if device == "cuda":
         if not cards:
             raise RuntimeSetupError(
-                "--device cuda: no CUDA card is visible (nvidia-smi lists none, or "
-                "CUDA_VISIBLE_DEVICES hides them). Use --device cpu."
+                f"{setting('device')} cuda: no CUDA card is visible (nvidia-smi lists none, or "
+                f"CUDA_VISIBLE_DEVICES hides them). Use {setting('device')} cpu."
             )
-        raise RuntimeSetupError(f"--device cuda: no CUDA compiler (nvcc) is found. {NVCC_FIX}")
+        raise RuntimeSetupError(
+            f"{setting('device')} cuda: no CUDA compiler (nvcc) is found. {NVCC_FIX}")
     if cards:
         return Choice(None, f"{cards[0].name} is not used: no CUDA compiler (nvcc). {NVCC_FIX}")
     return Choice(None)

@@ -1,4 +1,4 @@
-"""What a machine must have before Jittor can be imported: a compiler, Python's headers, numpy 1."""
+"""Requirements of Jittor's import: a compiler, Python's headers, numpy 1."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ JDIFFUSION_JITTOR_VERSION = "1.3.9"
 
 
 class RuntimeSetupError(JStyleIDError):
-    """Jittor cannot run on this machine as it is set up; the message says what to install."""
+    """Jittor cannot run on this machine; the message names the missing requirement."""
 
 
 def compiler() -> tuple[str, str]:

@@ -1,7 +1,7 @@
-"""The attention processors of StyleID: one that listens, one that replaces.
+"""The attention processors of StyleID, a recorder and an injector, and the initial latent AdaIN.
 
-What is mixed with what is an `InjectionRule`; other rules for query, key and value can take the
-place of the paper's without touching the processors.
+An `InjectionRule` mixes query, key and value; other rules can replace the paper's without a change
+of the processors.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jstyleid_core.backend import Var
-from jstyleid_core.networks import AttentionLayer
+from jstyleid_core.interfaces import AttentionLayer
+from jstyleid_core.runtime.jittor import Var, jt
 
 
 @dataclass(frozen=True)
 class Projections:
-    """What one self-attention computed at one timestep; None where nobody needs it.
+    """The projections of one self-attention at one timestep; None where not needed.
 
     The query is (B, N, C), key and value are (B, M, C).
     """
@@ -26,12 +26,12 @@ class Projections:
 
 
 Features = dict[int, dict[int, Projections]]
-"""What was recorded: by timestep, then by decoder layer."""
+"""Recorded projections by timestep and decoder layer."""
 
 InjectionRule = Callable[[Projections, Projections, Projections], Projections]
-"""(own, content, style) -> the query, key and value that are attended with.
+"""(own, content, style) -> query, key and value of the attention.
 
-`own` are those of the picture in the making; all are (B, N, C), the style's (1, M, C).
+`own` are the projections of the current picture; all are (B, N, C), the style's (1, M, C).
 """
 
 
@@ -50,7 +50,7 @@ def styleid_rule(gamma: float, temperature: float) -> InjectionRule:
 
 
 class Recorder:
-    """Ordinary self-attention that hands its projections to `keep` as it computes."""
+    """Ordinary self-attention that passes its projections to `keep`."""
 
     def __init__(self, keep: Callable[[Projections], None]) -> None:
         self.keep = keep
@@ -72,3 +72,27 @@ class Injector:
         own = Projections(attention.to_q(hidden), attention.to_k(hidden), attention.to_v(hidden))
         mixed = self.rule(own, self.content, self.style)
         return attention.project_out(attention.attend(mixed.query, mixed.key, mixed.value))
+
+
+def adain(content: Var, style: Var, eps: float) -> Var:
+    """Give `content` the per-channel mean and deviation of `style` (StyleID equation 7).
+
+    Args:
+        content: (B, 4, h, w) inverted latents.
+        style: (1, 4, h', w') or (B, 4, h', w') inverted latents; the size may differ.
+        eps: added to the content's deviation.
+
+    Returns:
+        (B, 4, h, w). Deviations are the unbiased ones, over each sample's and channel's pixels.
+    """
+    content_mean, content_std = _moments(content)
+    style_mean, style_std = _moments(style)
+    return (content - content_mean) / (content_std + eps) * style_std + style_mean
+
+
+def _moments(x: Var) -> tuple[Var, Var]:
+    # jt.std would floor its result at 1e-3 and reduces one dimension only.
+    mean = x.mean(dims=(2, 3), keepdims=True)
+    centred = x - mean
+    pixels = x.shape[2] * x.shape[3]
+    return mean, jt.sqrt((centred * centred).sum(dims=(2, 3), keepdims=True) / (pixels - 1))

@@ -1,4 +1,4 @@
-"""The whole method: invert, record, adapt, reverse under injection."""
+"""The method StyleID: invert, record, adapt, reverse under injection."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from jstyleid_core.backend import Var, jt
 from jstyleid_core.diffusion.ddim import Inversion, Step, ddim_inversion, ddim_sampling
 from jstyleid_core.diffusion.denoiser import Denoiser, Network
 from jstyleid_core.errors import InputError
-from jstyleid_core.networks import AttentionLayer, processors
-from jstyleid_core.styleid.adain import adain
+from jstyleid_core.interfaces import AttentionLayer, processors
+from jstyleid_core.runtime.jittor import Var, jt
 from jstyleid_core.styleid.injection import (
     Features,
     InjectionRule,
     Injector,
     Projections,
     Recorder,
+    adain,
     styleid_rule,
 )
-from jstyleid_core.styleid.layers import attention_name
-from jstyleid_core.styleid.settings import StyleIDSettings
+from jstyleid_core.styleid.settings import StyleIDSettings, attention_name
 from jstyleid_core.styleid.style import Recipe, Style, hash_image
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ OnStep = Callable[[], None]
 
 
 class StyleID:
-    """Paints contents in the look of a style, without training (Chung et al., CVPR 2024).
+    """Style transfer without training (Chung et al., CVPR 2024).
 
     A content costs 2 n UNet evaluations, n for its inversion and n for the reversal; a style costs
     n, once.
@@ -54,10 +53,10 @@ class StyleID:
         """Prepare the method on a model.
 
         Args:
-            model: whose UNet is listened to and injected into.
+            model: the model; its UNet is recorded and injected into.
             settings: the constants; the reference's by default.
-            inversion: how latents are brought to t = T.
-            rule: what is attended with; the paper's rule with the settings' constants by default.
+            inversion: method that brings latents to t = T.
+            rule: rule for query, key and value; the paper's by default.
 
         Raises:
             InputError: the checkpoint's UNet lacks one of the layers.
@@ -79,7 +78,7 @@ class StyleID:
         """Invert a style picture and record its keys and values: n UNet evaluations.
 
         Args:
-            image: of any size the UNet works on; it need not be the contents'.
+            image: of any size the UNet works on, which may differ from the contents'.
             on_step: called after each of the n steps.
 
         Raises:
@@ -96,9 +95,9 @@ class StyleID:
     def transfer(
         self, contents: Sequence[Image.Image], style: Style, on_step: OnStep | None = None
     ) -> list[Image.Image]:
-        """Paint content pictures of one size in the look of `style`, as one batch.
+        """Transfer a style to content pictures of one size, as one batch.
 
-        The result of each is that of painting it alone.
+        Each result is the same as that of a batch of one.
 
         Args:
             contents: RGB pictures of one size the UNet works on.
@@ -122,7 +121,7 @@ class StyleID:
         latents after it.
 
         Raises:
-            InputError: as `transfer`.
+            InputError: see `transfer`.
         """
         if style.recipe != self.recipe or style.model is not self.model:
             raise InputError(

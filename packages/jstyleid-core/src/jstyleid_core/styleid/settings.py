@@ -1,4 +1,8 @@
-"""Every constant of the method, named."""
+"""The settings of StyleID, and the paper's numbers for the self-attention layers of the decoder.
+
+Layer n is `up_blocks[n // 3].attentions[n % 3]`; `up_blocks[0]` has no attention, so n runs from 3
+to 11. This module is free of Jittor: command lines check their arguments with it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,39 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from jstyleid_core.errors import InputError
-from jstyleid_core.styleid.layers import DECODER_LAYERS
+from jstyleid_core.validation import problems_of
+
+DECODER_LAYERS = range(3, 12)
+
+
+def attention_name(layer: int) -> str:
+    """The path of a decoder layer's self-attention in the UNet."""
+    block, index = divmod(layer, 3)
+    return f"up_blocks.{block}.attentions.{index}.transformer_blocks.0.attn1"
+
+
+def parse_layers(text: str) -> tuple[int, ...]:
+    """Layers written as `7-11`, `7,9,11` or `6,9-11`.
+
+    Raises:
+        InputError: not of that form, or a layer outside 3 to 11.
+    """
+    layers: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        try:
+            start, end = int(first), int(last) if dash else int(first)
+        except ValueError as error:
+            raise InputError(f"layers {text!r}: write them as 7-11 or 7,9,11",
+                             fields=["layers"]) from error
+        if start > end:
+            raise InputError(f"layers {text!r}: {part.strip()} runs backwards", fields=["layers"])
+        layers.update(range(start, end + 1))
+    unknown = sorted(layers - set(DECODER_LAYERS))
+    if unknown:
+        raise InputError(f"layers {text!r}: {unknown} unknown; the decoder has layers 3 to 11",
+                         fields=["layers"])
+    return tuple(sorted(layers))
 
 
 class StyleIDSettings(BaseModel):
@@ -33,7 +69,7 @@ class StyleIDSettings(BaseModel):
     adain_eps: float = Field(1e-4, gt=0)
     """Added to the content's standard deviation in AdaIN."""
     feature_dtype: Literal["auto", "float32", "float16"] = "auto"
-    """How keys, values and queries are kept; `auto` is what the model computes in."""
+    """Number format of recorded queries, keys and values; `auto` is the model's."""
 
     @field_validator("layers")
     @classmethod
@@ -48,13 +84,12 @@ class StyleIDSettings(BaseModel):
         """Settings from named values, with errors meant for a user.
 
         Raises:
-            InputError: a value is out of its range; the message names the field and the range.
+            InputError: a value is out of its range; the message and `fields` name the setting.
         """
         try:
             return cls(**values)
         except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}"
-                for e in error.errors()
-            )
-            raise InputError(f"StyleID settings: {problems}") from error
+            problems = problems_of(error)
+            listed = "; ".join(f"{each.field} = {each.value!r}: {each.reason}" for each in problems)
+            raise InputError(f"StyleID settings: {listed}",
+                             fields=[each.field for each in problems]) from error

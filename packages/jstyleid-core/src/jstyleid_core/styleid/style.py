@@ -1,4 +1,4 @@
-"""A style as a value: a picture inverted once, to be used for any number of contents."""
+"""Styles: a picture inverted once, to be used for any number of contents, and its file."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from jstyleid_core.backend import Var, jt
 from jstyleid_core.errors import InputError, StaleStyleError
 from jstyleid_core.files import atomic_path
+from jstyleid_core.runtime.jittor import Var, jt
 from jstyleid_core.styleid.injection import Features, Projections
 from jstyleid_core.styleid.settings import StyleIDSettings
 
@@ -28,7 +28,7 @@ FORMAT = "jstyleid-style-1"
 
 @dataclass(frozen=True)
 class Recipe:
-    """Of the settings, those that a recorded style depends on."""
+    """The settings that a recorded style depends on."""
 
     steps: int
     layers: tuple[int, ...]
@@ -37,21 +37,21 @@ class Recipe:
 
     @classmethod
     def of(cls, settings: StyleIDSettings, model: StableDiffusion) -> Recipe:
-        """What a style must be recorded with to be used under these settings."""
+        """The recipe that a style needs for these settings."""
         dtype = model.dtype if settings.feature_dtype == "auto" else settings.feature_dtype
         return cls(settings.steps, settings.layers if settings.injection else (), dtype)
 
 
 @dataclass(frozen=True, eq=False)
 class Style:
-    """One style picture at t = T, and what the injection layers saw on the way there.
+    """One style picture at t = T, and the features of the injection layers.
 
     Attributes:
         latents: (1, 4, h, w) float32, the inverted latents.
         features: key and value, (1, M, C) each, by timestep and layer.
-        recipe: how it was recorded.
+        recipe: settings of the recording.
         image_hash: SHA-256 of the picture's size and pixels.
-        model: the model it was recorded with.
+        model: model of the recording.
     """
 
     latents: Var
@@ -87,16 +87,16 @@ class Style:
         settings: StyleIDSettings,
         image: Image.Image | None = None,
     ) -> Style:
-        """Read a saved style, if it is what inverting now would give.
+        """Read a saved style, if inverting now would give the same.
 
         Args:
             path: a file `save` wrote.
-            model: must be the model the style was recorded with.
-            settings: whose steps, layers and feature type must be those of the recording.
-            image: where given, must be the picture the style was recorded from.
+            model: the model; must be that of the recording.
+            settings: settings; steps, layers and feature type must be those of the recording.
+            image: style picture; if given, must be that of the recording.
 
         Raises:
-            StaleStyleError: it was made with something else; the message says what.
+            StaleStyleError: the style was made with something else; the message names it.
             InputError: the file is missing, damaged or not a style.
         """
         path = Path(path)

@@ -1,4 +1,4 @@
-"""Checkpoints on disk and on the hub, and how their tensors get into the modules.
+"""Checkpoints on disk and on the hub, and the loading of their tensors into modules.
 
 All knowledge of foreign file layouts and tensor names is in this package.
 """

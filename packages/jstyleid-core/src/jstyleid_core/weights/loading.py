@@ -1,18 +1,19 @@
-"""Filling a module with a checkpoint's tensors: all of them, each once, in a stream."""
+"""Loading networks from a checkpoint: each tensor once, in a stream, with nothing left over."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
-from jstyleid_core.backend import Var, jt, nn
 from jstyleid_core.errors import CheckpointError
+from jstyleid_core.interfaces import Networks
 from jstyleid_core.kernels import widen
-from jstyleid_core.weights.tensors import StoredTensor, stored_tensors
+from jstyleid_core.runtime.jittor import Var, jt, nn
+from jstyleid_core.weights.checkpoint import Checkpoint
+from jstyleid_core.weights.tensors import StoredTensor, stored_tensors, widen_bfloat16
 
 Component = Literal["unet", "vae", "text_encoder"]
 
@@ -21,6 +22,9 @@ _LISTED = 8
 # Until diffusers 0.13 the VAE's attention had names of its own; most published files still do.
 _OLD_VAE_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 _OLD_VAE = re.compile(r"(mid_block\.attentions\.0)\.(query|key|value|proj_attn)\.")
+
+LoadReport = Callable[[str, int, int], None]
+"""(component, tensors done, tensors in all)"""
 
 
 def module_name(component: Component, name: str) -> str | None:
@@ -47,11 +51,11 @@ def load_module(
     tensor.
 
     Args:
-        module: built from the checkpoint's configuration; its own initial values are never made.
-        component: whose names the files use.
+        module: module built from the checkpoint's configuration; initial values are never made.
+        component: component that the files hold.
         files: the safetensors files that together hold the module.
         dtype: `float32` or `float16`.
-        on_tensor: told after each tensor how many are done and how many there are.
+        on_tensor: called after each tensor with the numbers of tensors done and in all.
 
     Raises:
         CheckpointError: a file is damaged, or tensors are missing, unexpected or misshapen; all of
@@ -81,8 +85,7 @@ def load_module(
 def _as_var(tensor: StoredTensor, dtype: str) -> Var:
     stored = tensor.map()
     if tensor.dtype == "BF16":
-        # bfloat16 is the upper half of a float32.
-        values = (stored.astype(np.uint32) << 16).view(np.float32).astype(dtype, copy=False)
+        values = widen_bfloat16(stored).astype(dtype, copy=False)
     elif tensor.dtype == "F16" and dtype == "float32":
         return widen(stored)
     else:
@@ -119,3 +122,28 @@ def _problems(
         # Attention weights of converted VAEs may be 1x1 convolutions.
         if got != wanted and got != [*wanted, 1, 1]:
             yield f"wrong shape: {name} is {got}, expected {wanted}"
+
+
+def load_networks(
+    networks: Networks, checkpoint: Checkpoint, dtype: str, report: LoadReport | None
+) -> None:
+    """Stream a checkpoint's tensors into its networks.
+
+    Args:
+        networks: built from this checkpoint's configuration.
+        checkpoint: checkpoint with the files.
+        dtype: number format of UNet and text encoder.
+        report: called with the progress.
+
+    Raises:
+        CheckpointError: a file is missing, damaged or does not fit; the message names it.
+    """
+    components: tuple[tuple[Component, object, str], ...] = (
+        ("text_encoder", networks.text_encoder, dtype),
+        # The VAE overflows float16 on some pictures; it is small, so it stays wide.
+        ("vae", networks.vae, "float32"),
+        ("unet", networks.unet, dtype),
+    )
+    for component, module, number in components:
+        on_tensor = partial(report, component) if report else None
+        load_module(module, component, checkpoint.weights(component), number, on_tensor)

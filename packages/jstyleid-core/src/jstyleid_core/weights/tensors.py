@@ -1,4 +1,4 @@
-"""Reading safetensors files tensor by tensor, without ever holding a whole file.
+"""Safetensors files, read tensor by tensor, without ever holding a whole file.
 
 Untrusted files are read as data only; no other format is accepted.
 """
@@ -36,6 +36,11 @@ class StoredTensor:
         bfloat16, which numpy lacks, comes as uint16.
         """
         return np.asarray(np.memmap(self.file, _DTYPES[self.dtype], "r", self.offset, self.shape))
+
+
+def widen_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """The float32 values of bfloat16 stored as uint16, which is the upper half of a float32."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 def stored_tensors(files: list[Path]) -> dict[str, StoredTensor]:

@@ -1,5 +1,5 @@
 """Low-rank adaptation (Hu et al., arXiv 2106.09685) of the UNet and the text encoder.
 
-What is pure data (weights, settings, targets, initial values, fitting, files) needs numpy only;
-`layout`, `adapter`, `merging` and `attached` compute, and so start Jittor.
+Pure data (`weights`, `initial`, `files`) needs numpy only; `layers` and `loras` compute, and so
+start Jittor.
 """

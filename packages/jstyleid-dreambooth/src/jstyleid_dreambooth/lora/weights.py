@@ -1,13 +1,19 @@
-"""A LoRA as numbers: what files hold and what a network is given. No Jittor here."""
+"""The weights of a LoRA as numpy arrays, and the check that they fit a network.
+
+Importing this module starts no Jittor.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from jstyleid_core.errors import CheckpointError
 
 Part = Literal["unet", "text_encoder"]
 """The networks a LoRA may change, by the names diffusers' files give them."""
@@ -38,7 +44,7 @@ class LowRank:
 
     @property
     def scale(self) -> float:
-        """What the product of B and A is multiplied by, alpha / rank."""
+        """Factor of the product of B and A, alpha / rank."""
         return self.alpha / self.rank
 
 
@@ -50,7 +56,7 @@ class LoRAWeights:
         layers: by part, then by module path in diffusers' names, such as
             `down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_out.0` or
             `text_model.encoder.layers.0.self_attn.q_proj`.
-        about: what the file says about its making (`base_model`, `prompt`, `steps`, …).
+        about: metadata of the file (`base_model`, `prompt`, `steps`, …).
         source: the file, for messages.
     """
 
@@ -73,5 +79,57 @@ class LoRAWeights:
 
 
 def as_float32(values: NDArray[Any]) -> NDArray[np.float32]:
-    """A contiguous float32 copy in memory of its own, whatever file the values lay in."""
+    """A contiguous float32 copy, independent of any mapped file."""
     return np.array(values, dtype=np.float32, order="C")
+
+
+def fit_layers(weights: LoRAWeights, layouts: Mapping[Part, Layout]) -> LoRAWeights:
+    """The same LoRA with A and B in the shapes of the network's layers.
+
+    A linear layer and a 1x1 convolution are the same thing, and files write one for the other.
+
+    Args:
+        weights: weights from a file.
+        layouts: the networks' layers.
+
+    Raises:
+        CheckpointError: it is for another architecture. The message names the first layer that is
+            not there or whose shape differs, and how many there are.
+    """
+    problems = list(_problems(weights, layouts))
+    if problems:
+        raise CheckpointError(
+            f"{weights.source} is for another architecture than this model:\n  {problems[0]}\n"
+            f"{len(problems)} of its {len(weights)} layers do not fit. Use a LoRA that was trained "
+            "on this version of Stable Diffusion, or load the model it was trained on."
+        )
+    return replace(weights, layers={
+        part: {path: _shaped(layer, len(layouts[part][path])) for path, layer in layers.items()}
+        for part, layers in weights.layers.items() if layers
+    })
+
+
+def _problems(weights: LoRAWeights, layouts: Mapping[Part, Layout]) -> Iterator[str]:
+    for part, path, layer in weights.items():
+        shape = layouts.get(part, {}).get(path)
+        if shape is None:
+            yield f"{part}.{path} does not exist in the model"
+            continue
+        kernel = layer.down.shape[2:] or (1, 1)
+        found = (layer.up.shape[0], layer.down.shape[1], *kernel)
+        if found != (*shape, 1, 1)[:4]:
+            yield (f"{part}.{path}: A {list(layer.down.shape)} and B {list(layer.up.shape)} are "
+                   f"for a weight {_weight_shape(layer)}, the model's is {list(shape)}")
+
+
+def _weight_shape(layer: LowRank) -> list[int]:
+    return [layer.up.shape[0], *layer.down.shape[1:]]
+
+
+def _shaped(layer: LowRank, dimensions: int) -> LowRank:
+    inputs = layer.down.shape[1]
+    kernel = layer.down.shape[2:] or (1, 1)
+    down, up = (layer.rank, inputs, *kernel), (layer.up.shape[0], layer.rank, 1, 1)
+    assert dimensions == 4 or prod(kernel) == 1
+    return replace(layer, down=layer.down.reshape(down[:dimensions]),
+                   up=layer.up.reshape(up[:dimensions]))

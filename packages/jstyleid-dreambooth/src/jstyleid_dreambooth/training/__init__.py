@@ -1,4 +1,4 @@
-"""DreamBooth (Ruiz et al., arXiv 2208.12242) with LoRA: what is trained on, how, and the files.
+"""DreamBooth (Ruiz et al., arXiv 2208.12242) with LoRA: settings, data, training and files.
 
-What is pure data (settings, presets, prompts, jobs) starts no Jittor.
+Pure data (`settings`, `presets`, `job`, `dataset`, `prior`, `checkpoints`) starts no Jittor.
 """

@@ -1,15 +1,25 @@
-"""One LoRA to train: from which pictures, with which settings, into which folder."""
+"""Training jobs: one LoRA to train, from which pictures, with which settings, into which folder.
+
+The recipe of a job is all that decides the LoRA, as JSON: two jobs with one recipe train the same
+LoRA.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from jstyleid_core.differences import differences
+from jstyleid_core.files import hash_file
 from jstyleid_dreambooth.prompts import fill, object_of
 from jstyleid_dreambooth.training.settings import TrainingSettings
+
+TrainingRecipe = Mapping[str, Any]
+"""The recipe of a training, see `TrainingJob.recipe`."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +32,12 @@ class StyleImages:
 
 @dataclass(frozen=True)
 class Validation:
-    """Pictures drawn now and then while training, to look at.
+    """Validation pictures, drawn at intervals during a training.
 
     Attributes:
-        every: steps between two sets of them.
-        prompts: (file's stem, text) of each; the seed is the training's.
-        steps, guidance: of drawing them.
+        every: number of steps between two sets of pictures.
+        prompts: (file's stem, text) of each picture; the seed is the training's.
+        steps, guidance: sampling steps and guidance scale.
     """
 
     every: int
@@ -38,19 +48,19 @@ class Validation:
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """One LoRA: of one style, or of several packed together.
+    """One LoRA to train: of one style, or of several packed together.
 
     Attributes:
-        styles: whose samples it is trained on.
-        settings: how.
-        folder: where everything goes: `pytorch_lora_weights.safetensors`, `checkpoints/`,
+        styles: styles with the samples to train on.
+        settings: settings of the training.
+        folder: output folder: `pytorch_lora_weights.safetensors`, `checkpoints/`,
             `loss.png`, `events/`, `validation/`.
-        class_folder: where class images are kept, for every job with the same objects.
-        objects: what class images show, in order: the objects of the whole split.
-        checkpoint_every: steps between two checkpoints.
-        validation: pictures on the way, if any.
-        class_latents: the file of the class images' latents, where they are made beforehand; else
-            the training draws them, or what is missing of them.
+        class_folder: folder of class images, shared by all jobs with the same objects.
+        objects: objects of the class images, in order: those of the whole split.
+        checkpoint_every: number of steps between two checkpoints.
+        validation: validation pictures, if any.
+        class_latents: file of the class images' latents, if made beforehand; otherwise the
+            training draws the missing class images.
     """
 
     styles: tuple[StyleImages, ...]
@@ -64,7 +74,7 @@ class TrainingJob:
 
     @property
     def name(self) -> str:
-        """What the LoRA is called: the style, or `pack-00-03-09`."""
+        """Name of the LoRA: the style, or `pack-00-03-09`."""
         names = [style.style for style in self.styles]
         return names[0] if len(names) == 1 else "-".join(["pack", *names])
 
@@ -72,7 +82,7 @@ class TrainingJob:
         """Every sample image with its prompt.
 
         Raises:
-            InputError: the prompt names the object and a file's name does not say it.
+            InputError: the prompt names the object, and a file's name has none.
         """
         template = self.settings.prompt
         return [
@@ -91,7 +101,7 @@ class TrainingJob:
         return {
             "model": model,
             "settings": self.settings.model_dump(mode="json"),
-            "samples": {style.style: {image.name: _digest(image) for image in style.images}
+            "samples": {style.style: {image.name: hash_file(image) for image in style.images}
                         for style in self.styles},
             "objects": list(self.objects) if prior else [],
         }
@@ -101,10 +111,46 @@ def objects_of(styles: Mapping[str, tuple[Path, ...]]) -> tuple[str, ...]:
     """Every object that a split's sample images show, sorted, each once.
 
     Raises:
-        InputError: a file's name does not say it.
+        InputError: a file's name has no object.
     """
     return tuple(sorted({object_of(image) for images in styles.values() for image in images}))
 
 
-def _digest(image: Path) -> str:
-    return hashlib.sha256(image.read_bytes()).hexdigest()
+def recipe_digest(recipe: TrainingRecipe) -> str:
+    """SHA-256 of a recipe."""
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+
+
+def recipe_changes(there: TrainingRecipe, now: TrainingRecipe) -> list[str]:
+    """The differences for which one training cannot continue another; none if it can.
+
+    Only the number of steps may differ, and only with a constant learning rate.
+    """
+    if now["settings"]["schedule"] == "constant":
+        steps = {"steps": now["settings"]["steps"]}
+        there = {**there, "settings": {**there["settings"], **steps}}
+    return differences(there, now)
+
+
+class Watcher(Protocol):
+    """A progress display, such as that of a command line."""
+
+    def note(self, text: str) -> None:
+        """Show a message."""
+        ...
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Show the progress of a preparation, such as encoding samples."""
+        ...
+
+    def stage(self, name: str, steps: int, evaluations: int) -> None:
+        """Begin a stage of `steps` steps; a UNet evaluation forward and back counts as three."""
+        ...
+
+    def step(self, detail: str = "") -> None:
+        """Count a step of the stage; the detail shows loss and learning rate."""
+        ...
+
+    def validated(self, step: int, pictures: Sequence[Path]) -> None:
+        """Show the validation pictures of a step."""
+        ...

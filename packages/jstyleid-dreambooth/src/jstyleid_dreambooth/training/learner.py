@@ -1,4 +1,4 @@
-"""The learning itself: gradients of the objective, their clipping, the optimizer's step."""
+"""The learner: the objective, its gradients, their clipping, and the optimizer's step."""
 
 from __future__ import annotations
 
@@ -11,26 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jstyleid_core import StableDiffusion
-from jstyleid_core.backend import Var, jt
-from jstyleid_core.networks import run_directly
-from jstyleid_dreambooth.lora.attached import LoRAs
-from jstyleid_dreambooth.training.adamw import AdamW
-from jstyleid_dreambooth.training.batch import Batch
-from jstyleid_dreambooth.training.checkpointing import Checkpointing
-from jstyleid_dreambooth.training.learning_rate import learning_rate
-from jstyleid_dreambooth.training.loss_scale import LossScale
-from jstyleid_dreambooth.training.objective import example_losses
+from jstyleid_core.interfaces import run_directly
+from jstyleid_core.runtime.jittor import Var, jt
+from jstyleid_dreambooth.lora.loras import LoRAs
+from jstyleid_dreambooth.training.batches import Batch
+from jstyleid_dreambooth.training.gradient_checkpointing import GradientCheckpointing
+from jstyleid_dreambooth.training.optimizer import AdamW, LossScale, learning_rate
 from jstyleid_dreambooth.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
 class Gradients:
-    """What a step is made from.
+    """Loss and gradients of a step.
 
     Attributes:
         loss: the objective's value, averaged over the batches.
-        arrays: of each variable of `Trainables.all`, averaged over the batches; float32.
-        norm: over all of them, Euclidean.
+        arrays: gradient of each variable of `Trainables.all`, averaged over the batches; float32.
+        norm: Euclidean norm over all gradients.
     """
 
     loss: float
@@ -40,13 +37,13 @@ class Gradients:
 
 @dataclass(frozen=True)
 class StepResult:
-    """One optimizer step.
+    """Figures of one optimizer step.
 
     Attributes:
-        step: its number; the first is 1.
-        loss: before the step.
-        grad_norm: before clipping.
-        learning_rate: of A.
+        step: number of the step; the first is 1.
+        loss: loss before the step.
+        grad_norm: norm of the gradients before clipping.
+        learning_rate: learning rate of A.
     """
 
     step: int
@@ -56,18 +53,18 @@ class StepResult:
 
 
 class Learner:
-    """Trains one LoRA of a model, step by step; draws nothing at random but dropout masks.
+    """Trains one LoRA of a model, step by step; only dropout masks are random.
 
     Args:
-        model: whose UNet (and text encoder) the LoRA is on.
-        loras: those of the model; no other may be active.
-        name: the LoRA to train.
-        settings: of the training.
+        model: model whose UNet (and text encoder) has the LoRA.
+        loras: LoRAs of the model; no other may be active.
+        name: name of the LoRA to train.
+        settings: settings of the training.
 
     Attributes:
         trainables: the LoRA's variables.
-        optimizer: its state.
-        scale: of the loss, where the model computes in float16.
+        optimizer: optimizer with its state.
+        scale: loss scale, where the model computes in float16.
     """
 
     def __init__(
@@ -79,16 +76,16 @@ class Learner:
         self.optimizer = AdamW(self.trainables.all, factors, settings)
         self.scale = LossScale() if model.dtype == "float16" else None
         if settings.gradient_checkpointing:
-            model.networks.run_blocks_by(Checkpointing(self.trainables))
+            model.networks.set_block_runner(GradientCheckpointing(self.trainables))
 
     def close(self) -> None:
-        """Leave the model as it was before, but for the trained LoRA."""
-        self._model.networks.run_blocks_by(run_directly)
+        """Restore the model, except for the trained LoRA."""
+        self._model.networks.set_block_runner(run_directly)
         self._loras.stop_training()
 
     @contextlib.contextmanager
-    def resting(self) -> Iterator[None]:
-        """Within the block the LoRA acts as it does after training: no gradients, no dropout."""
+    def eval_mode(self) -> Iterator[None]:
+        """Run the block as after training: without gradients and without dropout."""
         self._loras.stop_training()
         try:
             yield
@@ -103,7 +100,7 @@ class Learner:
         self, step: int, tensors: Mapping[str, NDArray[np.float32]],
         scale: tuple[float, int] | None,
     ) -> None:
-        """Be where a learner was that had done so many steps."""
+        """Restore the state of a learner after `step` steps."""
         for name, var in self._variables().items():
             var.assign(jt.array(tensors[name]))
         for var in self.trainables.all:
@@ -122,7 +119,7 @@ class Learner:
     def step(self, batches: Sequence[Batch]) -> StepResult:
         """One optimizer step on the mean of the batches' gradients.
 
-        A loss or a gradient that is not finite moves nothing; the caller sees it in the result.
+        With a loss or a gradient that is not finite nothing is changed; the result shows it.
         """
         step = self.optimizer.steps + 1
         gradients = self.gradients(batches)
@@ -168,3 +165,32 @@ def _norm(gradients: Sequence[Var]) -> float:
         squares = [(gradient * gradient).sum() for gradient in gradients]
         jt.sync(squares)
     return math.sqrt(math.fsum(square.item() for square in squares))
+
+
+def example_losses(model: StableDiffusion, batch: Batch) -> Var:
+    """The mean squared error of each example, (B,).
+
+    The target is the noise (Ho et al. 2020, equation 14) or, for a checkpoint with v-prediction,
+    the velocity sqrt(alpha_bar) noise - sqrt(1 - alpha_bar) x0 (Salimans and Ho 2022, appendix D).
+    """
+    signal, spread = _coefficients(model, batch.timesteps)
+    noisy = signal * batch.latents + spread * batch.noise
+    velocity = model.prediction_type == "v_prediction"
+    target = signal * batch.noise - spread * batch.latents if velocity else batch.noise
+    predicted = model.networks.predict(jt.array(noisy), batch.timesteps, _texts(model, batch))
+    errors = predicted - jt.array(target)
+    return (errors * errors).mean(dims=(1, 2, 3))
+
+
+def _coefficients(
+    model: StableDiffusion, timesteps: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """sqrt(alpha_bar) and sqrt(1 - alpha_bar), each (B, 1, 1, 1)."""
+    alpha_bar = model.schedule.alphas_cumprod[timesteps].reshape(-1, 1, 1, 1)
+    return np.sqrt(alpha_bar).astype(np.float32), np.sqrt(1 - alpha_bar).astype(np.float32)
+
+
+def _texts(model: StableDiffusion, batch: Batch) -> Var:
+    if batch.tokens is not None:
+        return model.networks.embed(jt.array(batch.tokens))
+    return batch.context

@@ -1,4 +1,4 @@
-"""Named settings: the baseline recipe, and what raised scores on the challenge's checker."""
+"""Presets of training settings: the baseline recipe, and one with better scores."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 Preset = Literal["baseline", "tuned"]
-"""`baseline` is the challenge's own recipe, `tuned` what its better entries changed in it."""
+"""`baseline` is the challenge's own recipe, `tuned` has the changes of its better entries."""
 
 PRESETS: Mapping[Preset, Mapping[str, Any]] = {
     "baseline": {},

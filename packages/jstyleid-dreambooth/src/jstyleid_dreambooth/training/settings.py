@@ -1,4 +1,4 @@
-"""The settings of a training: everything that decides how a LoRA comes out."""
+"""The settings of a training: everything that determines a LoRA except the pictures."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from pydantic import (
     field_validator,
 )
 
-from jstyleid_core.errors import InputError
-from jstyleid_dreambooth.lora.settings import UNET_ATTENTION, LoRASettings
+from jstyleid_core.errors import InputError, setting
+from jstyleid_core.validation import problems_of
+from jstyleid_dreambooth.lora.initial import UNET_ATTENTION, LoRASettings
 from jstyleid_dreambooth.prompts import TRAINING_FIELDS, check_template
 
 
 class PriorSettings(BaseModel):
-    """Prior preservation (Ruiz et al., section 3.3): keep what the model draws without the style.
+    """Prior preservation (Ruiz et al., section 3.3): train on class images, too.
 
     Attributes:
-        weight: lambda, of the class images' loss beside the samples'.
-        images: how many class images are drawn, once, and shared by all styles.
-        prompt: what they show; `{object}` takes every object of the samples in turn.
-        steps, guidance: of drawing them.
+        weight: lambda, weight of the class images' loss.
+        images: number of class images, which are drawn once and shared by all styles.
+        prompt: prompt of the class images; `{object}` is each object of the samples in turn.
+        steps, guidance: sampling steps and guidance scale of the class images.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -42,7 +43,7 @@ class PriorSettings(BaseModel):
     @field_validator("prompt")
     @classmethod
     def _can_be_filled_in(cls, prompt: str) -> str:
-        return check_template(prompt, ("object",), "--prior-prompt")
+        return check_template(prompt, ("object",), setting("prior.prompt"), "prior.prompt")
 
     @property
     def evaluations(self) -> int:
@@ -51,26 +52,27 @@ class PriorSettings(BaseModel):
 
 
 class TrainingSettings(BaseModel):
-    """How a LoRA is trained. The defaults are the baseline recipe of DreamBooth-LoRA.
+    """Settings of a training. The defaults are the baseline recipe of DreamBooth-LoRA.
 
     Attributes:
-        steps: optimizer steps.
-        rank, alpha, dropout, targets, text_targets: of the LoRA, see `LoRASettings`.
-        learning_rate: of A; constant unless `schedule` says otherwise.
+        steps: number of optimizer steps.
+        rank, alpha, dropout, targets, text_targets: settings of the LoRA, see `LoRASettings`.
+        learning_rate: learning rate of A.
         up_rate_ratio: learning rate of B over that of A (LoRA+, Hayou et al. 2024, section 5).
         schedule: `constant`, or `cosine` down to zero at the last step.
-        warmup_steps: first steps, over which the rate rises in a line.
-        weight_decay, beta1, beta2, epsilon: of AdamW (Loshchilov and Hutter 2019, algorithm 2).
-        max_grad_norm: the gradients' common norm is scaled down to this; None never scales.
-        batch: sample images a gradient.
-        accumulation: gradients averaged a step.
+        warmup_steps: number of first steps, over which the rate rises linearly.
+        weight_decay, beta1, beta2, epsilon: constants of AdamW (Loshchilov and Hutter 2019,
+            algorithm 2).
+        max_grad_norm: largest common norm of the gradients; None never scales them down.
+        batch: number of sample images for a gradient.
+        accumulation: number of gradients that are averaged for a step.
         size: width and height of the pictures in pixels.
-        enlarge: pictures are scaled so that `size` fits into them this many times, then cropped.
-        crops: how many places of each sample are cropped, at most.
-        prompt: what a sample shows; may name `{style}` and `{object}`, the latter by its file.
+        enlarge: scale of the pictures before cropping; at 1, `size` just fits.
+        crops: largest number of crops of each sample.
+        prompt: prompt of a sample; `{object}` is taken from the name of the sample's file.
         prior: prior preservation; None trains on the samples alone.
-        gradient_checkpointing: compute each block of the UNet twice instead of keeping its inside.
-        seed: of everything that is drawn.
+        gradient_checkpointing: whether each block of the UNet is computed twice to save memory.
+        seed: seed of all random numbers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -103,23 +105,26 @@ class TrainingSettings(BaseModel):
     @field_validator("prompt")
     @classmethod
     def _can_be_filled_in(cls, prompt: str) -> str:
-        return check_template(prompt, TRAINING_FIELDS, "--prompt")
+        return check_template(prompt, TRAINING_FIELDS, setting("prompt"), "prompt")
 
     @classmethod
     def create(cls, values: Mapping[str, Any]) -> Self:
-        """Settings from what a user gave.
+        """Settings from a user's values.
 
         Raises:
-            InputError: a value is not allowed; the message names the field as an option.
+            InputError: a value is not allowed; the message and `fields` name the setting.
         """
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise InputError("\n".join(map(_explain, error.errors()))) from error
+            problems = problems_of(error)
+            lines = [f"{setting(each.field)} {each.value}: {each.reason}." for each in problems]
+            raise InputError("\n".join(lines),
+                             fields=[each.field for each in problems]) from error
 
     @property
     def lora(self) -> LoRASettings:
-        """Those of the LoRA."""
+        """Settings of the LoRA."""
         return LoRASettings(rank=self.rank, alpha=self.alpha, dropout=self.dropout,
                             targets=self.targets, text_targets=self.text_targets, seed=self.seed)
 
@@ -129,8 +134,3 @@ class TrainingSettings(BaseModel):
         pictures = self.batch * (1 if self.prior is None else 2)
         passes = 4 if self.gradient_checkpointing else 3
         return self.steps * self.accumulation * pictures * passes
-
-
-def _explain(problem: Any) -> str:
-    option = "--" + "-".join(str(part) for part in problem["loc"]).replace("_", "-")
-    return f"{option} {problem['input']}: {problem['msg']}."

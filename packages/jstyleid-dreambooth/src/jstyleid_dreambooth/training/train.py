@@ -1,65 +1,67 @@
-"""A training from beginning to end, or from its last checkpoint on."""
+"""The training loop, from the beginning or from the last checkpoint."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
+import signal
+import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 
 from jstyleid_core import StableDiffusion
-from jstyleid_core.errors import InputError
+from jstyleid_core.errors import InputError, JStyleIDError, setting
 from jstyleid_core.files import remove_leftovers
 from jstyleid_core.images import open_image
-from jstyleid_dreambooth.lora.attached import LoRAs
 from jstyleid_dreambooth.lora.files import write_lora
-from jstyleid_dreambooth.training.class_samples import class_samples
-from jstyleid_dreambooth.training.crops import crops
-from jstyleid_dreambooth.training.curve import write_curve
-from jstyleid_dreambooth.training.draws import Draws
-from jstyleid_dreambooth.training.errors import TrainingError
-from jstyleid_dreambooth.training.events import Events
-from jstyleid_dreambooth.training.finished import finished_lora, lora_file
-from jstyleid_dreambooth.training.job import TrainingJob
+from jstyleid_dreambooth.lora.loras import LoRAs
+from jstyleid_dreambooth.training.batches import BatchSampler
+from jstyleid_dreambooth.training.checkpoints import (
+    TrainingState,
+    checkpoints,
+    find_training,
+    finished_lora,
+    lora_file,
+)
+from jstyleid_dreambooth.training.dataset import Samples, crops, encode
+from jstyleid_dreambooth.training.job import TrainingJob, TrainingRecipe, Watcher, recipe_digest
 from jstyleid_dreambooth.training.learner import Learner, StepResult
-from jstyleid_dreambooth.training.recipe import Recipe, digest
-from jstyleid_dreambooth.training.resuming import find_training
-from jstyleid_dreambooth.training.samples import Samples, encode
-from jstyleid_dreambooth.training.state import TrainingState, checkpoints
-from jstyleid_dreambooth.training.stopping import interrupts_wait
-from jstyleid_dreambooth.training.validating import Validator
-from jstyleid_dreambooth.training.watching import Watcher
+from jstyleid_dreambooth.training.monitoring import Events, Validator, write_curve
+from jstyleid_dreambooth.training.prior import class_samples
 
 log = logging.getLogger(__name__)
 
 _NAME = "training"
-_CROPS = 2  # what a seed is for; see `draws`
+_CROPS = 2  # what a seed is for; see `batches`
 
 
 def train_lora(
     job: TrainingJob, model: StableDiffusion, loras: LoRAs, watch: Watcher
 ) -> Path:
-    """Train a LoRA and write it to `job.folder`; go on from a checkpoint, if one is there.
+    """Train a LoRA and write it to `job.folder`; continue from a checkpoint, if any.
 
-    What is finished is left alone. Ctrl-C lets the step end, saves a checkpoint and is raised
+    A finished LoRA is left alone. Ctrl-C lets the step end, saves a checkpoint and is raised
     again; a killed training loses the steps since its last checkpoint. A training that is resumed
     gives the same LoRA, bit for bit.
 
     Args:
-        job: what to train.
-        model: the checkpoint; its own weights stay what they are.
-        loras: those of the model; while training they are inactive.
-        watch: told how far it is.
+        job: job to train.
+        model: model; its own weights do not change.
+        loras: LoRAs of the model, inactive during the training.
+        watch: display of the progress.
 
     Returns:
         The LoRA's file.
 
     Raises:
         InputError: the folder holds a training with other settings, or a sample is unusable.
-        TrainingError: the loss is no number any more; the last checkpoint is kept.
+        TrainingError: the loss is not a number; the last checkpoint is kept.
     """
     if done := finished_lora(job, model.fingerprint):
         return done
@@ -74,7 +76,7 @@ def train_lora(
         loras.create(_NAME, job.settings.lora)
         training = _Training(job, model, loras, recipe, state, watch)
         try:
-            training.run(Draws(model, groups, job.settings))
+            training.run(BatchSampler(model, groups, job.settings))
         finally:
             training.learner.close()
         return training.finish()
@@ -88,7 +90,7 @@ class _Training:
     """The state of one training while it runs."""
 
     def __init__(
-        self, job: TrainingJob, model: StableDiffusion, loras: LoRAs, recipe: Recipe,
+        self, job: TrainingJob, model: StableDiffusion, loras: LoRAs, recipe: TrainingRecipe,
         state: TrainingState | None, watch: Watcher,
     ) -> None:
         self.job, self.model, self.loras, self.recipe, self.watch = job, model, loras, recipe, watch
@@ -100,7 +102,7 @@ class _Training:
             self.learner.restore(state.step, state.tensors, state.scale)
             self.history = [tuple(row) for row in state.history.tolist()]
 
-    def run(self, draws: Draws) -> None:
+    def run(self, sampler: BatchSampler) -> None:
         """Take the steps that are left."""
         settings, done = self.job.settings, len(self.history)
         self.watch.stage(f"training {self.job.name}", settings.steps - done,
@@ -111,7 +113,7 @@ class _Training:
             validator = Validator(self.job, self.model, self.learner, events, self.watch)
             try:
                 for step in range(done + 1, settings.steps + 1):
-                    result = self.learner.step(draws.batches(step))
+                    result = self.learner.step(sampler.batches(step))
                     self._check(result)
                     self.history.append((result.loss, result.grad_norm, result.learning_rate))
                     events.step(result)
@@ -144,7 +146,7 @@ class _Training:
                     f"LoRA {self.job.name}, rank {self.job.settings.rank}")
 
     def finish(self) -> Path:
-        """Write the LoRA with what it was made from."""
+        """Write the LoRA with its recipe."""
         settings = self.job.settings
         return write_lora(lora_file(self.job), self.loras.weights(_NAME), {
             "base_model": self.model.name,
@@ -153,7 +155,7 @@ class _Training:
             "steps": settings.steps,
             "seed": settings.seed,
             "training": json.dumps(settings.model_dump(mode="json"), sort_keys=True),
-            "recipe": digest(self.recipe),
+            "recipe": recipe_digest(self.recipe),
         })
 
     def _check(self, result: StepResult) -> None:
@@ -164,8 +166,9 @@ class _Training:
         kept = checkpoints(self.job.folder / "checkpoints")
         last = f"The last good checkpoint is {kept[-1]}" if kept else "There is no checkpoint yet"
         raise TrainingError(
-            f"training {self.job.name}, step {result.step}: {what}. {last}; try a lower --lr, a "
-            "smaller --max-grad-norm, or --dtype float32, in another folder."
+            f"training {self.job.name}, step {result.step}: {what}. {last}; try a lower "
+            f"{setting('lr')}, a smaller {setting('max_grad_norm')}, or {setting('dtype')} "
+            "float32, in another folder."
         )
 
 
@@ -174,12 +177,12 @@ def _detail(result: StepResult, seconds: float) -> str:
 
 
 def _last_state(job: TrainingJob, model: str) -> TrainingState | None:
-    """The newest checkpoint, if the training can go on from it."""
+    """The newest checkpoint, if the training can be continued from there."""
     remove_leftovers(job.folder)
     remove_leftovers(job.folder / "checkpoints")
     found = find_training(job, model)
-    if found.obstacles:
-        listed = "\n".join(f"  {change}" for change in found.obstacles)
+    if found.changes:
+        listed = "\n".join(f"  {change}" for change in found.changes)
         raise InputError(
             f"{job.folder}: holds a training with other settings:\n{listed}\n"
             "Give these settings, choose another folder, or remove this one."
@@ -198,3 +201,38 @@ def _samples(job: TrainingJob, model: StableDiffusion, watch: Watcher) -> Sample
         posteriors.append(encode(model, cut_outs))
         prompts.append(prompt)
     return Samples(tuple(posteriors), tuple(prompts), 1.0)
+
+
+@contextlib.contextmanager
+def interrupts_wait(watch: Watcher) -> Iterator[Callable[[], None]]:
+    """Within the block the first Ctrl-C only raises where the function given is called.
+
+    A second one raises at once. Outside the main thread, which alone gets signals, nothing changes.
+    """
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        watch.note("stopping after this step; press Ctrl-C again to lose it")
+
+    def stop_if_asked() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    # Ignored by a parent, or somebody else's business: leave it so.
+    ours = (threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+    if ours:
+        signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop_if_asked
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class TrainingError(JStyleIDError):
+    """A training that cannot continue; the last good checkpoint is kept."""

@@ -1,4 +1,4 @@
-"""Compile the kernels of training ahead of time, by training a tiny random model."""
+"""Compilation of the kernels of training ahead of time, by training a tiny random model."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from jstyleid_core.backend import jt
-from jstyleid_core.backends import Backend
-from jstyleid_core.runtime import BuildProgress, Report, compiling
+from jstyleid_core.runtime import Backend, BuildProgress, Report, build
+from jstyleid_core.runtime.jittor import jt
 from jstyleid_core.warm import mark, tiny_model
-from jstyleid_dreambooth.lora.attached import LoRAs
-from jstyleid_dreambooth.training.batch import Batch
+from jstyleid_dreambooth.lora.loras import LoRAs
+from jstyleid_dreambooth.training.batches import Batch
 from jstyleid_dreambooth.training.learner import Learner
 from jstyleid_dreambooth.training.settings import TrainingSettings
 
 _SHAPE = (4, 8, 8)
 _CHECKPOINTING: dict[Backend, tuple[bool, ...]] = {"native": (False, True), "jdiffusion": (False,)}
-"""Without, and with gradient checkpointing where there is one."""
+"""Rounds without and, where possible, with gradient checkpointing."""
 
 
 def is_training_warm(backend: Backend = "native") -> bool:
@@ -29,11 +28,11 @@ def warm_training(report: Report | None = None, backend: Backend = "native") -> 
     """Take a few steps with a tiny model of each kind, at batch 1 and 2.
 
     Args:
-        report: told how many of the rounds are done.
-        backend: whose networks.
+        report: called with the number of rounds that are done.
+        backend: library of the networks.
     """
     rounds = 2 * 2 * len(_CHECKPOINTING[backend])
-    with compiling.warming(jt):
+    with build.warming(jt):
         for done, _ in enumerate(_rounds(backend)):
             if report:
                 report(BuildProgress("compiling kernels of training", done, rounds))

@@ -12,7 +12,7 @@ from jstyleid_runner.failures import EXIT_FAILED, temporary_report
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jstyleid_core.runtime.doctor import Check
+    from jstyleid_core.doctor import Check
 
 
 def doctor(
@@ -25,7 +25,7 @@ def doctor(
 ) -> None:
     """Check the machine: compiler, Jittor, oneDNN, CUDA, models, disk. Exit code 1 if one fails."""
     from jstyleid_core import runtime
-    from jstyleid_core.runtime.doctor import run_checks
+    from jstyleid_core.doctor import run_checks
     from jstyleid_runner.progress import make_reporter
 
     with temporary_report() as report:

@@ -59,7 +59,7 @@ def transfer(
     The settings are recorded in each picture that is written.
     """
     from jstyleid_core import runtime
-    from jstyleid_core.weights.layout import shown_source
+    from jstyleid_core.weights.checkpoint import shown_source
     from jstyleid_runner.core_model import load_model, named_source
     from jstyleid_runner.method_settings import method_settings
     from jstyleid_runner.progress import make_reporter

@@ -1,11 +1,17 @@
-"""JDiffusion's networks under this project's methods, for those who have its installation.
+"""JDiffusion's networks under this project's methods, where JDiffusion is installed.
 
-It runs in an environment of its own: its Jittor is an older fork, and its `torch` is jtorch. The
-files in `install` say what belongs there; `environment` says what is missing.
+JDiffusion runs in an environment of its own: with an older fork of Jittor, and jtorch as `torch`.
+The files in `install` list what belongs there; `environment` finds what is missing.
 """
 
-NO_CHECKPOINTING = (
-    "gradient checkpointing is not possible with --backend jdiffusion, whose own is an empty "
-    "function. Give --no-gradient-checkpointing, or train with --backend native: the LoRA serves "
-    "both."
-)
+from jstyleid_core.errors import InputError, setting
+
+
+def no_checkpointing() -> InputError:
+    """The error where a training on JDiffusion asks for gradient checkpointing."""
+    return InputError(
+        f"gradient checkpointing is not possible with {setting('backend')} jdiffusion, whose own "
+        f"is an empty function. Give {setting('no_gradient_checkpointing')}, or train with "
+        f"{setting('backend')} native: the LoRA serves both.",
+        fields=["backend"],
+    )

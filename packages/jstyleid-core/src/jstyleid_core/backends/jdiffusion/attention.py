@@ -1,10 +1,10 @@
-"""JDiffusion's attentions as `AttentionLayer`s, by its own way in: `set_attn_processor`."""
+"""JDiffusion's attentions as `AttentionLayer`s, attached by `set_attn_processor`."""
 
 from __future__ import annotations
 
-from jstyleid_core.backend import Var, nn
+from jstyleid_core.interfaces import AttentionProcessor, plain_attention
 from jstyleid_core.model.attention import attend
-from jstyleid_core.networks import AttentionProcessor, plain_attention
+from jstyleid_core.runtime.jittor import Var, nn
 
 _SUFFIX = ".processor"
 
@@ -12,7 +12,7 @@ _SUFFIX = ".processor"
 class JDiffusionAttention:
     """The `AttentionLayer` over one of JDiffusion's attention modules.
 
-    It is the module's processor, too, and does as its own `processor` says.
+    The object is also the module's processor, and passes each call on to its own `processor`.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -28,10 +28,10 @@ class JDiffusionAttention:
         temb: Var | None = None,
         scale: float = 1.0,
     ) -> Var:
-        """What JDiffusion calls, by its names.
+        """The call of a processor, with JDiffusion's argument names.
 
         Raises:
-            ValueError: a mask is given, which Stable Diffusion has none of.
+            ValueError: a mask is given; Stable Diffusion has none.
         """
         if attention_mask is not None:
             raise ValueError("attention masks are not supported")
@@ -62,7 +62,7 @@ def take_attentions(unet: nn.Module) -> dict[str, JDiffusionAttention]:
     """Become the processor of every attention of a UNet.
 
     Returns:
-        The layers by path, in the order the network evaluates them.
+        The layers by path, in the order of evaluation.
     """
     modules = dict(unet.named_modules())
     layers = {name.removesuffix(_SUFFIX): JDiffusionAttention(modules[name.removesuffix(_SUFFIX)])

@@ -1,4 +1,4 @@
-"""What the environment of JDiffusion must hold; nothing is imported from it here."""
+"""The requirements of JDiffusion's environment, checked without importing anything from it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
 
+from jstyleid_core.errors import setting
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
 INSTALL = Path(__file__).resolve().parent / "install"
-"""The requirement files, in the order they are installed in."""
+"""Folder of the requirement files."""
 
 _FORKS = ("jittor", "jtorch", "diffusers", "transformers", "JDiffusion")
 TORCH_NAME = "2.0.0"
@@ -46,12 +47,12 @@ class Requirement:
 
     @property
     def as_checked(self) -> bool:
-        """Whether it is installed in the version this project is checked with."""
+        """Whether the installed version is the one this project is checked with."""
         return self.found is not None and self.version in (None, self.found)
 
     @property
     def met(self) -> bool:
-        """Whether JDiffusion can be expected to start with it."""
+        """Whether JDiffusion can be expected to start with the installed version."""
         return self.as_checked or (self.found is not None and not self.exact)
 
     def __str__(self) -> str:
@@ -60,7 +61,7 @@ class Requirement:
 
 
 def requirements() -> list[Requirement]:
-    """What the install files pin, the forks, and the empty distribution `torch`."""
+    """The pins of the install files, the forks, and the empty distribution `torch`."""
     pinned: list[Requirement] = []
     for name in ("libraries.txt", "forks.txt"):
         for line in (INSTALL / name).read_text(encoding="utf-8").splitlines():
@@ -76,10 +77,11 @@ def check() -> None:
     """Refuse an environment that is not JDiffusion's.
 
     Raises:
-        RuntimeSetupError: something is missing, or real torch is there; the message names it and
-            says how to make the environment.
+        RuntimeSetupError: something is missing, or real torch is installed; the message names it
+            and the steps that make the environment.
     """
     wrong = [str(each) for each in requirements() if not each.met]
     if wrong:
         raise RuntimeSetupError(
-            f"--backend jdiffusion cannot run in this environment: {', '.join(wrong)}. {HOW}")
+            f"{setting('backend')} jdiffusion cannot run in this environment: {', '.join(wrong)}. "
+            f"{HOW}")

@@ -1,4 +1,4 @@
-"""Importing JDiffusion without what its import does to Jittor and to the process."""
+"""The import of JDiffusion, without its side effects on Jittor and on the process."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from jstyleid_core.backend import jt
 from jstyleid_core.backends.jdiffusion.environment import check
-from jstyleid_core.runtime.guard import unchanged_process
+from jstyleid_core.runtime.jittor import jt
+from jstyleid_core.runtime.startup import unchanged_process
 
 # Switched by jtorch's import (amp_reg, th_mode) and by merely naming a `torch.device` (use_cuda).
 _FLAGS = ("use_cuda", "amp_reg", "th_mode")
@@ -31,7 +31,7 @@ def jdiffusion() -> ModuleType:
 
 @contextlib.contextmanager
 def contained() -> Iterator[None]:
-    """Run JDiffusion's code in the block: it changes no flags, and says nothing.
+    """Run JDiffusion's code in the block, without changed flags and without output.
 
     Each time something is put on the CPU, jtorch prints so to standard output, where results go.
     """
@@ -45,7 +45,7 @@ def contained() -> Iterator[None]:
 
 @contextlib.contextmanager
 def unchanged_flags() -> Iterator[None]:
-    """Run the block and set Jittor's device, precision and mode back to what they were."""
+    """Run the block and restore Jittor's device, precision and mode."""
     before: dict[str, Any] = {name: getattr(jt.flags, name) for name in _FLAGS}
     try:
         yield
@@ -58,7 +58,7 @@ def unchanged_flags() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _cudnn() -> Iterator[None]:
-    """On the CPU, where Jittor has no cuDNN, something for the import to set its limit on."""
+    """On the CPU, where Jittor has no cuDNN, an object on which the import can set a limit."""
     if jt.cudnn is not None:
         yield
         return

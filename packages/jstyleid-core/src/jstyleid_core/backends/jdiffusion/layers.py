@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from jstyleid_core import kernels
-from jstyleid_core.backend import Var, nn
 from jstyleid_core.model.layers import Conv2d, Linear
+from jstyleid_core.runtime.jittor import Var, nn
 
 
 class _CallsExecute(nn.Module):

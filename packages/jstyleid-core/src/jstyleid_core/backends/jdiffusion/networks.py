@@ -1,4 +1,4 @@
-"""JDiffusion's UNet, autoencoder and text encoder, as the methods ask for them."""
+"""JDiffusion's UNet, autoencoder and text encoder behind the interface `Networks`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jstyleid_core.backend import Var, jt, nn
-from jstyleid_core.backends import Backend
-from jstyleid_core.backends.jdiffusion import NO_CHECKPOINTING
+from jstyleid_core.backends.jdiffusion import no_checkpointing
 from jstyleid_core.backends.jdiffusion.attention import JDiffusionAttention, take_attentions
 from jstyleid_core.backends.jdiffusion.importing import contained, jdiffusion
 from jstyleid_core.backends.jdiffusion.layers import put_right
-from jstyleid_core.errors import InputError
-from jstyleid_core.model.config import Architecture, UNetConfig, VAEConfig
-from jstyleid_core.networks import BlockRunner, run_directly
+from jstyleid_core.config import Architecture, UNetConfig, VAEConfig
+from jstyleid_core.interfaces import BlockRunner, run_directly
+from jstyleid_core.runtime import Backend
+from jstyleid_core.runtime.jittor import Var, jt, nn
 
 # Fields that have one value here, which is what JDiffusion builds without being asked.
 _NEWER_THAN_JDIFFUSION = {"mid_block_add_attention", "use_quant_conv", "use_post_quant_conv",
@@ -26,13 +25,13 @@ _NEWER_THAN_JDIFFUSION = {"mid_block_add_attention", "use_quant_conv", "use_post
 class JDiffusionNetworks:
     """The `Networks` of JDiffusion.
 
-    Its modules are filled from safetensors by this project's own loading, which puts every tensor
-    in the number format asked for; JDiffusion's `torch_dtype` and `.to` do nothing.
+    The modules are filled from safetensors by this project's own loading, which converts every
+    tensor to the wanted number format; JDiffusion's `torch_dtype` and `.to` do nothing.
 
     Attributes:
         unet, vae, text_encoder: the modules.
-        unet_config, vae_config: what the checkpoint says.
-        dtype: what UNet and text encoder compute in, `float32` or (on CUDA) `float16`.
+        unet_config, vae_config: configurations from the checkpoint.
+        dtype: number format of UNet and text encoder, `float32` or (on CUDA) `float16`.
     """
 
     backend: Backend = "jdiffusion"
@@ -99,17 +98,17 @@ class JDiffusionNetworks:
         with contained():
             return self.text_encoder(ids).last_hidden_state
 
-    def run_blocks_by(self, runner: BlockRunner) -> None:
+    def set_block_runner(self, runner: BlockRunner) -> None:
         """Only `run_directly` is possible: JDiffusion's own checkpointing is an empty function.
 
         Raises:
             InputError: another runner.
         """
         if runner is not run_directly:
-            raise InputError(NO_CHECKPOINTING)
+            raise no_checkpointing()
 
     def attentions(self) -> dict[str, JDiffusionAttention]:
-        """Every attention of the UNet by its path."""
+        """All attentions of the UNet, by path."""
         return self._attentions
 
 

@@ -1,6 +1,6 @@
 """LoRA files: every common spelling is read, diffusers' is written.
 
-All knowledge of foreign key names and file layouts is in this package; none of it needs Jittor.
+All knowledge of foreign key names and file layouts is in this package, which needs no Jittor.
 """
 
 from jstyleid_dreambooth.lora.files.reading import read_lora

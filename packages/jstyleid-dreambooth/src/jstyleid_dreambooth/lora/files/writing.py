@@ -1,4 +1,4 @@
-"""LoRA files as diffusers writes them."""
+"""Writing LoRA files in diffusers' layout."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from jstyleid_core.errors import OutputError
 from jstyleid_core.files import write_whole
-from jstyleid_dreambooth.lora.files.config import HEADER_KEY, header_config
-from jstyleid_dreambooth.lora.files.torch_writing import torch_file
+from jstyleid_core.weights.torch_files import torch_file
+from jstyleid_dreambooth.lora.files.reading import HEADER_KEY, header_config
 from jstyleid_dreambooth.lora.weights import LoRAWeights, LowRank, Part
 
 FILE_NAME = "pytorch_lora_weights.safetensors"
@@ -27,17 +27,17 @@ def write_lora(
 ) -> Path:
     """Write a LoRA that diffusers loads (`load_lora_weights`), whole or not at all.
 
-    The same LoRA gives the same bytes. A `.safetensors` file says in its header what PEFT needs
+    The same LoRA gives the same bytes. The header of a `.safetensors` file holds PEFT's settings
     (rank, alpha, targets), and for people `rank`, `alpha` and everything in `about`. A `.bin` file
     has no place for either, and readers take alpha to be the rank, diffusers the first layer's:
     there alpha / rank is multiplied into B, and layers of lower rank are filled up with zeros, so
     that every reader computes the same. Text encoder layers belong into `.safetensors`: from
-    transformers 5 on, diffusers places them by what the header says.
+    transformers 5 on, diffusers places them by the header.
 
     Args:
         path: a file ending in `.safetensors` or `.bin`; any other name is a folder, in which
             `pytorch_lora_weights.safetensors` is written.
-        weights: what to write; its own `about` is written too.
+        weights: the LoRA; its own `about` is written too.
         about: such as `base_model`, `prompt`, `steps`, `seed`. Texts are written as they are,
             everything else as JSON.
 

@@ -1,0 +1,213 @@
+"""Starting Jittor: check the machine, set the environment, compile if needed, import, tidy up.
+
+The import of Jittor changes the whole process, and `unchanged_process` restores it: the import
+turns off certificate checks for every HTTPS request, raises the recursion limit to a million and
+the stack limit to 512 MB, and installs signal handlers with which Ctrl-C ends the process before
+Python hears of it and a child's death by a signal ends its parent.
+
+Jittor reports each round of kernel compilation with `std::cerr`, past Python's `sys.stderr`, and
+has no switch for it. A command that draws its own progress sends that stream to a file with
+`redirect_native_output`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import platform
+import resource
+import signal
+import ssl
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from jstyleid_core.errors import setting
+from jstyleid_core.runtime import build, onednn, requirements
+from jstyleid_core.runtime.build import Report, ensure_built, forget
+from jstyleid_core.runtime.devices import NVCC_FIX, Device, choose
+from jstyleid_core.runtime.requirements import RuntimeSetupError
+
+_ENVIRONMENT = {
+    "gdb_path": "",  # no debugger attached after a crash
+    "use_mpi": "0",
+    "use_nccl": "0",
+    "FIX_TORCH_ERROR": "0",
+    "log_silent": "1",
+    # Threads that wait between kernels sleep: spinning, which is OpenMP's default, makes a small
+    # network ten times slower, and a hundred times when another process wants the same cores.
+    "OMP_WAIT_POLICY": "passive",
+}
+
+_SIGNALS = (signal.SIGINT, signal.SIGCHLD, signal.SIGQUIT, signal.SIGFPE, signal.SIGILL,
+            signal.SIGBUS)
+_FOR = "-for-"
+
+
+def start(device: Device = "auto", report: Report | None = None) -> Any:
+    """Import Jittor, ready to compute, and return the module; later calls return it at once.
+
+    Nothing is downloaded and nothing is written outside Jittor's cache folder. On first use Jittor
+    is compiled, which takes minutes; `report` receives the progress
+    (printed to stderr by default).
+
+    Args:
+        device: `auto` takes CUDA where a card and a CUDA compiler are found. The environment
+            variable `JSTYLEID_DEVICE` replaces `auto`.
+        report: called with a `BuildProgress` about twice a second while Jittor compiles.
+
+    Raises:
+        RuntimeSetupError: a requirement is missing; the message names the fix.
+    """
+    if device == "auto":
+        device = _device_from_environment()
+    jittor = sys.modules.get("jittor")
+    if jittor is None:
+        jittor = _first_start(device, report)
+    if device == "cuda" and not jittor.has_cuda:
+        raise RuntimeSetupError(
+            f"{setting('device')} cuda: Jittor was started without CUDA in this process. "
+            "Ask for CUDA before anything computes."
+        )
+    if device == "cpu":
+        jittor.flags.use_cuda = 0
+    return jittor
+
+
+def default_dtype(device: Device = "auto") -> Literal["float32", "float16"]:
+    """The default number format on a device; Jittor is not started.
+
+    Raises:
+        RuntimeSetupError: the device cannot be had.
+    """
+    wanted = _device_from_environment() if device == "auto" else device
+    return "float32" if choose(wanted, jittor_home()).nvcc is None else "float16"
+
+
+def jittor_home() -> Path:
+    """The folder whose `.cache/jittor` Jittor compiles into, found as Jittor itself finds it."""
+    home = os.environ.get("JITTOR_HOME")
+    if not home:
+        config = Path.home() / ".cache" / "jittor" / "config.json"
+        with contextlib.suppress(FileNotFoundError):
+            home = json.loads(config.read_text()).get("JITTOR_HOME")
+    return Path(home or Path.home()).absolute()
+
+
+def cache_folder() -> Path:
+    """The folder inside Jittor's cache that belongs to this compiler, Python and installation."""
+    with unchanged_process():
+        return Path(importlib.import_module("jittor_utils").cache_path)
+
+
+def _device_from_environment() -> Device:
+    named = os.environ.get("JSTYLEID_DEVICE", "auto")
+    if named not in ("auto", "cpu", "cuda"):
+        raise RuntimeSetupError(f"JSTYLEID_DEVICE is {named!r}: it must be auto, cpu or cuda")
+    return cast(Device, named)
+
+
+def _first_start(device: Device, report: Report | None) -> Any:
+    if sys.platform != "linux":
+        raise RuntimeSetupError(f"{platform.system()} is not supported: only Linux is")
+    numpy = requirements.numpy_version()
+    version = requirements.jittor_version()
+    compiler, compiler_version = requirements.compiler()
+    config = requirements.python_config()
+    home = jittor_home()
+    choice = choose(device, home)
+    if choice.note:
+        warnings.warn(choice.note, stacklevel=3)
+    library = onednn.find()
+    onednn.wire(home, library)
+
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    os.environ["nvcc_path"] = choice.nvcc or ""
+    os.environ["python_config_path"] = config
+    os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+    _keep_apart(requirements.instruction_set(compiler))
+
+    cache = cache_folder()
+    stamp = json.dumps({
+        "jittor": version, "numpy": numpy, "python": sys.executable, "cache": str(cache),
+        "compiler": [compiler, compiler_version, os.environ.get("cc_flags", "")],
+        "onednn": str(library.lib), "nvcc": choice.nvcc,
+        "gpus": os.environ.get("CUDA_VISIBLE_DEVICES") if choice.nvcc else None,
+    }, indent=1)
+    ensure_built(cache, stamp, report)
+    return _import_jittor(cache, cuda=choice.nvcc is not None)
+
+
+def _keep_apart(instructions: str) -> None:
+    """Give what is compiled for other instructions another folder in Jittor's cache.
+
+    Jittor's own key holds the processor's model name, which says too little: code compiled on one
+    "AMD EPYC" ends in an illegal instruction on another.
+    """
+    # Without a name Jittor takes the git branch of the folder it is installed in.
+    name, _, inherited = os.environ.get("cache_name", "default").partition(_FOR)
+    if inherited != instructions:
+        os.environ["cache_name"] = f"{name}{_FOR}{instructions}"
+
+
+def _import_jittor(cache: Path, cuda: bool) -> Any:
+    try:
+        with unchanged_process():
+            jittor = importlib.import_module("jittor")
+    except SystemExit as error:
+        # Jittor rebuilt its core and left. The library it had already loaded cannot be unloaded.
+        forget(cache)
+        raise RuntimeSetupError(
+            "Jittor's cache was out of date and is being rebuilt. Run the same command again."
+        ) from error
+    if cuda:
+        if not jittor.has_cuda or jittor.cudnn is None:
+            raise RuntimeSetupError(f"Jittor found no usable CUDA with cuDNN. {NVCC_FIX}")
+        jittor.flags.use_cuda = 1
+    elif jittor.compile_extern.mkl_ops is None:
+        raise RuntimeSetupError("Jittor started without oneDNN: unset use_mkl and run again")
+    build.settle(jittor, cache)
+    return jittor
+
+
+@contextlib.contextmanager
+def unchanged_process() -> Iterator[None]:
+    """Run the block and restore signal handlers, SSL context, recursion and stack limits."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    context = ssl._create_default_https_context
+    recursion = sys.getrecursionlimit()
+    stack = resource.getrlimit(resource.RLIMIT_STACK)
+    flags = sys.getdlopenflags()
+    try:
+        yield
+    finally:
+        # Python can only set handlers from the main thread; elsewhere Jittor's stay.
+        if in_main_thread:
+            for number, handler in handlers.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        ssl._create_default_https_context = context
+        sys.setrecursionlimit(recursion)
+        resource.setrlimit(resource.RLIMIT_STACK, stack)
+        sys.setdlopenflags(flags)
+
+
+def redirect_native_output(path: Path) -> None:
+    """Append native code's output on stderr to `path`; Python's `sys.stderr` does not change.
+
+    A crash report of native code lands in the file too, since the file is written directly.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    sys.stderr = os.fdopen(terminal, "w", buffering=1, encoding=sys.stderr.encoding,
+                           errors="backslashreplace")
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 2)
+    os.close(log)

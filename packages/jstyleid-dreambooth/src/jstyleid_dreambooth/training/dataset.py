@@ -1,0 +1,85 @@
+"""Training pictures: scaled and cropped, and encoded as latents.
+
+Each goes through the VAE once, not at every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from jstyleid_core.images import Size
+
+if TYPE_CHECKING:
+    from jstyleid_core import StableDiffusion
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """The VAE's posterior of the crops of one picture, scaled.
+
+    Attributes:
+        mean, deviation: (crops, 4, h, w) float32.
+    """
+
+    mean: NDArray[np.float32]
+    deviation: NDArray[np.float32]
+
+    def sample(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Latents (4, h, w) of a cut-out, both drawn at random (Kingma and Welling 2014)."""
+        crop = rng.integers(len(self.mean))
+        noise = rng.standard_normal(self.mean.shape[1:], dtype=np.float32)
+        return self.mean[crop] + self.deviation[crop] * noise
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Pictures with their prompts and their weight in the loss.
+
+    Attributes:
+        posteriors: one for each picture.
+        prompts: one for each picture.
+        weight: weight of these pictures' mean error: 1, or lambda for class images.
+    """
+
+    posteriors: tuple[Posterior, ...]
+    prompts: tuple[str, ...]
+    weight: float
+
+
+def encode(model: StableDiffusion, cut_outs: Sequence[Image.Image]) -> Posterior:
+    """The posterior of cut-outs of one picture; one at a time, as the VAE needs much memory."""
+    pairs = [model.posterior([image]) for image in cut_outs]
+    means, deviations = zip(*((mean.numpy(), spread.numpy()) for mean, spread in pairs),
+                            strict=True)
+    return Posterior(np.concatenate(means), np.concatenate(deviations))
+
+
+def crops(
+    image: Image.Image, size: Size, *, enlarge: float, count: int, seed: tuple[int, ...]
+) -> list[Image.Image]:
+    """Crops of `size`, at random places without repetition.
+
+    The proportions are kept: the shorter side is scaled to fit, the longer one is cropped.
+
+    Args:
+        image: RGB.
+        size: width and height of the crops.
+        enlarge: 1 scales until `size` just fits; 1.04 leaves 4 % to crop on both axes.
+        count: largest number of crops; where there are fewer places, each is taken once.
+        seed: seed of the places.
+    """
+    width, height = size
+    factor = enlarge * max(width / image.width, height / image.height)
+    scaled = (max(width, round(image.width * factor)), max(height, round(image.height * factor)))
+    large = image if scaled == image.size else image.resize(scaled, Image.Resampling.LANCZOS)
+    across, down = scaled[0] - width + 1, scaled[1] - height + 1
+    places = across * down
+    chosen = np.random.default_rng(seed).choice(places, min(count, places), replace=False)
+    return [large.crop((x, y, x + width, y + height))
+            for y, x in (divmod(int(place), across) for place in chosen)]

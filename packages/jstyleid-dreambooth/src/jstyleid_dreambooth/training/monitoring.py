@@ -1,0 +1,119 @@
+"""Monitoring of a training: TensorBoard events, the loss curve, and validation pictures."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jstyleid_core import StableDiffusion
+from jstyleid_core.files import atomic_path
+from jstyleid_core.images import open_image, save_png
+from jstyleid_dreambooth.training.job import TrainingJob, Watcher
+from jstyleid_dreambooth.training.learner import Learner, StepResult
+
+_WINDOW = 25
+
+
+class Events:
+    """Writes `train/loss`, `train/grad_norm`, `train/learning_rate` and validation pictures.
+
+    Args:
+        folder: TensorBoard's log folder; each session adds a file.
+        done: number of steps done before; later entries of a stopped session are dropped.
+    """
+
+    def __init__(self, folder: Path, done: int) -> None:
+        # Slow to import, and only a training needs it.
+        from tensorboardX import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder), purge_step=done + 1 if done else None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._writer.close()
+
+    def step(self, result: StepResult) -> None:
+        """Write a step's figures."""
+        for name in ("loss", "grad_norm", "learning_rate"):
+            self._writer.add_scalar(f"train/{name}", getattr(result, name), result.step)
+
+    def pictures(self, step: int, paths: Sequence[Path]) -> None:
+        """Write validation pictures."""
+        for path in paths:
+            self._writer.add_image(f"validation/{path.stem}", np.asarray(open_image(path)), step,
+                                   dataformats="HWC")
+
+
+def write_curve(path: Path, history: NDArray[np.float64], title: str) -> None:
+    """Draw losses and their running mean into a PNG.
+
+    Args:
+        path: path of the picture.
+        history: (steps, 3) loss, gradient norm and learning rate of each step.
+        title: title of the figure.
+    """
+    # Matplotlib takes a second to import, and only this needs it.
+    from matplotlib.figure import Figure
+
+    with warnings.catch_warnings():
+        # Jittor makes the processor round the smallest numbers to zero, which numpy remarks on.
+        warnings.filterwarnings("ignore", "The value of the smallest subnormal")
+        np.finfo(np.float64)
+    losses = history[:, 0]
+    steps = np.arange(1, len(losses) + 1)
+    window = min(_WINDOW, len(losses))
+    mean = np.convolve(losses, np.full(window, 1 / window), mode="valid")
+    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(steps, losses, color="0.75", linewidth=0.8, label="loss of each step")
+    axes.plot(steps[window - 1 :], mean, color="tab:blue", label=f"mean of {window} steps")
+    axes.set(xlabel="step", ylabel="loss", title=title, xlim=(0, len(losses) + 1))
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+class Validator:
+    """Draws a job's validation prompts every so many steps, each time from the same noise."""
+
+    def __init__(
+        self, job: TrainingJob, model: StableDiffusion, learner: Learner, events: Events,
+        watch: Watcher,
+    ) -> None:
+        self._job, self._model, self._learner = job, model, learner
+        self._events, self._watch = events, watch
+
+    def after(self, step: int, stop_if_asked: Callable[[], None]) -> None:
+        """Draw, if due after this step; `stop_if_asked` is called at every sampling step."""
+        wanted = self._job.validation
+        if wanted is None or step % wanted.every:
+            return
+        folder = self._job.folder / "validation" / f"step-{step:06}"
+        paths = []
+        with self._learner.eval_mode():
+            for number, (stem, prompt) in enumerate(wanted.prompts):
+                self._watch.preparing(f"drawing after step {step}", number, len(wanted.prompts))
+                [picture] = self._model.generate(
+                    [prompt], [self._job.settings.seed], steps=wanted.steps,
+                    guidance_scale=wanted.guidance, size=self._job.settings.size,
+                    on_step=stop_if_asked)
+                path = folder / f"{stem}.png"
+                save_png(picture, path, {"prompt": prompt})
+                paths.append(path)
+        self._events.pictures(step, paths)
+        self._watch.validated(step, paths)
