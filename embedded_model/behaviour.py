@@ -23,7 +23,7 @@ from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL
 from likeness import colour_likeness, structure_likeness, texture_distance
 
 SIZE = 128
-CONTENTS = 8
+CONTENTS = 3
 """Contents a style: with six styles 48 pairs."""
 SETTINGS: Mapping[str, StyleIDSettings] = {
     "defaults": StyleIDSettings(),
