@@ -23,7 +23,7 @@ from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL
 from likeness import colour_likeness, structure_likeness, texture_distance
 
 SIZE = 128
-CONTENTS = 3
+CONTENTS = 8
 """Contents a style: with six styles 48 pairs."""
 SETTINGS: Mapping[str, StyleIDSettings] = {
     "defaults": StyleIDSettings(),
@@ -63,14 +63,19 @@ class Pairs:
     kinds: tuple[str, ...]
 
 
-def pairs() -> dict[str, Pairs]:
-    """For each look a style picture and `CONTENTS` plain drawings of other kinds."""
+def pairs(contents: int = CONTENTS) -> dict[str, Pairs]:
+    """For each look a style picture and plain drawings of other kinds.
+
+    Args:
+        contents: the first so many of the `CONTENTS` drawings.
+    """
     rng = np.random.default_rng(41)
     found = {}
     for name, look in LOOKS.items():
         shown, *kinds = (str(kind) for kind in rng.permutation(list(KINDS))[: CONTENTS + 1])
-        contents = tuple(draw_plain(random_scene(rng, kind), SIZE) for kind in kinds)
-        found[name] = Pairs(look(rng, random_scene(rng, shown), SIZE), contents, tuple(kinds))
+        drawings = tuple(draw_plain(random_scene(rng, kind), SIZE) for kind in kinds)
+        style = look(rng, random_scene(rng, shown), SIZE)
+        found[name] = Pairs(style, drawings[:contents], tuple(kinds[:contents]))
     return found
 
 
