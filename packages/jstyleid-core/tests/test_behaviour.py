@@ -15,7 +15,6 @@ import pytest
 
 from behaviour import SETTINGS, Figures, Pairs, figures, mean, measure, pairs
 
-
 CONTENTS = int(os.environ.get("JSTYLEID_TEST_CONTENTS", "4"))
 
 
