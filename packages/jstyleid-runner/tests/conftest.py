@@ -36,7 +36,7 @@ from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.plan import build_plan
 from jstyleid_runner.progress_lines import LineReporter
 from jstyleid_runner.run_bench import RunBench
-from jstyleid_runner.scheduling.bench import Say
+from jstyleid_runner.scheduling.executor import Say
 from jstyleid_runner.scheduling.inline import InlineCrew
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings

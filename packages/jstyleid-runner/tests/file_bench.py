@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jstyleid_runner.scheduling.bench import Say
-from jstyleid_runner.scheduling.freight import Freight
+from jstyleid_runner.scheduling.executor import Freight, Say
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,10 @@ from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.progress_lines import LineReporter
 from jstyleid_runner.run_split import run_split
 from jstyleid_runner.run_tasks import tasks_of
-from jstyleid_runner.scheduling.board import Board
-from jstyleid_runner.scheduling.cost_model import CostModel
+from jstyleid_runner.scheduling.estimates import CostModel, SimulatedCrew
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import Scheduler
-from jstyleid_runner.scheduling.simulated import SimulatedCrew
+from jstyleid_runner.scheduling.state import Board
 from jstyleid_runner.scheduling.task import Stage, Task
 from jstyleid_runner.tally import Tally
 

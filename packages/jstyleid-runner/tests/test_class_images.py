@@ -16,10 +16,9 @@ from jstyleid_runner.plan import Plan
 from jstyleid_runner.progress_lines import LineReporter
 from jstyleid_runner.run_split import run_split
 from jstyleid_runner.run_tasks import tasks_of
-from jstyleid_runner.scheduling.cost_model import CostModel
-from jstyleid_runner.scheduling.crew import Crew, Event, Ready
 from jstyleid_runner.scheduling.devices import places_on_cpu
-from jstyleid_runner.scheduling.forecast import forecast
+from jstyleid_runner.scheduling.estimates import CostModel, forecast
+from jstyleid_runner.scheduling.executor import Crew, Event, Ready
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.scheduling.task import Stage, State
 from jstyleid_runner.split import read_split

@@ -21,12 +21,12 @@ from jstyleid_runner.run_pages import write_pages
 from jstyleid_runner.run_split import run_split
 from jstyleid_runner.run_status import RunStatus, run_status
 from jstyleid_runner.run_summary import run_summary
-from jstyleid_runner.scheduling.board import Board
 from jstyleid_runner.scheduling.devices import places_on_cpu
 from jstyleid_runner.scheduling.ledger import Ledger, Output, read_entries, read_time
 from jstyleid_runner.scheduling.local import LocalCrew
 from jstyleid_runner.scheduling.scheduler import Scheduler
 from jstyleid_runner.scheduling.sleeping import Sleep, SleepingBench
+from jstyleid_runner.scheduling.state import Board
 from jstyleid_runner.scheduling.task import Stage, State, Task
 from jstyleid_runner.tally import Tally
 

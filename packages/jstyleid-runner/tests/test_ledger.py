@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from jstyleid_core.errors import InputError, OutputError
-from jstyleid_runner.scheduling.board import Board
 from jstyleid_runner.scheduling.ledger import Ledger, Output, read_entries
+from jstyleid_runner.scheduling.state import Board
 from jstyleid_runner.scheduling.task import Stage, State, Task
 
 OUTPUT = Output("00/Ring.png", "ab" * 32, 1234, 5)

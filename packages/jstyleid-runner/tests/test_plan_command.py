@@ -13,11 +13,9 @@ from jstyleid_runner.commands.plan import plan
 from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.record import ModelRecord, RunRecord
 from jstyleid_runner.run_choices import RunOptions
-from jstyleid_runner.scheduling.cost_model import CostModel
-from jstyleid_runner.scheduling.forecast import forecast
+from jstyleid_runner.scheduling.estimates import CostModel, forecast, with_unneeded
 from jstyleid_runner.scheduling.ledger import Ledger
 from jstyleid_runner.scheduling.task import Stage, State, Task
-from jstyleid_runner.scheduling.unneeded import with_unneeded
 from jstyleid_runner.signatures import parameters_of
 
 Invoke = Callable[..., tuple[int, str]]

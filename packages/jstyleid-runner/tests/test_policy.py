@@ -1,7 +1,7 @@
 """Which task an idle worker gets: rules over a board, without workers and without time."""
 
-from jstyleid_runner.scheduling.board import Board
 from jstyleid_runner.scheduling.policy import Choice, choose
+from jstyleid_runner.scheduling.state import Board
 from jstyleid_runner.scheduling.task import Stage, State, Task
 
 

@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner.scheduling.bench import OpenBench
-from jstyleid_runner.scheduling.board import Board
-from jstyleid_runner.scheduling.crew import Event, Ready
+from jstyleid_runner.scheduling.executor import Event, OpenBench, Ready
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS, NoWorkersError, Scheduler
 from jstyleid_runner.scheduling.sleeping import Sleep, SleepingBench
+from jstyleid_runner.scheduling.state import Board
 from jstyleid_runner.scheduling.task import Stage, State, Task
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

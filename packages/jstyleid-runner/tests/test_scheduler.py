@@ -13,16 +13,22 @@ from pathlib import Path
 import pytest
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner.scheduling.bench import Fault, fault_of
-from jstyleid_runner.scheduling.board import Board
-from jstyleid_runner.scheduling.cost_model import CostModel, measured
-from jstyleid_runner.scheduling.crew import Event, Failed, Finished, Lost, Ready
 from jstyleid_runner.scheduling.devices import places_on_cards, places_on_cpu
+from jstyleid_runner.scheduling.estimates import CostModel, SimulatedCrew, measured
+from jstyleid_runner.scheduling.executor import (
+    Event,
+    Failed,
+    Fault,
+    Finished,
+    Lost,
+    Ready,
+    fault_of,
+)
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.local import LocalCrew
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS, NoWorkersError, Scheduler
-from jstyleid_runner.scheduling.simulated import SimulatedCrew
 from jstyleid_runner.scheduling.sleeping import Sleep, SleepingBench
+from jstyleid_runner.scheduling.state import Board
 from jstyleid_runner.scheduling.task import Stage, State, Task
 
 EVEN = CostModel(dict.fromkeys(Stage, 1.0))

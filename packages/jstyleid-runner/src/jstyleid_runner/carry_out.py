@@ -14,9 +14,9 @@ from jstyleid_runner.plan import Plan
 from jstyleid_runner.progress import Reporter
 from jstyleid_runner.run_monitor import RunMonitor
 from jstyleid_runner.run_tasks import tasks_of
-from jstyleid_runner.scheduling.board import Board
 from jstyleid_runner.scheduling.ledger import Entry, Ledger, Output
 from jstyleid_runner.scheduling.scheduler import Scheduler
+from jstyleid_runner.scheduling.state import Board
 from jstyleid_runner.scheduling.task import State, Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.survey import Survey

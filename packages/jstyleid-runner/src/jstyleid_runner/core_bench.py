@@ -9,7 +9,7 @@ from jstyleid_core.errors import CheckpointError
 from jstyleid_core.runtime import Device
 from jstyleid_runner.orders import Order
 from jstyleid_runner.run_bench import RunBench
-from jstyleid_runner.scheduling.bench import Say
+from jstyleid_runner.scheduling.executor import Say
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.starting import compile_training, start_compiled
 

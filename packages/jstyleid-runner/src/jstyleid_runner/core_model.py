@@ -21,7 +21,7 @@ from jstyleid_runner.orders import Order
 from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.progress import Reporter
 from jstyleid_runner.record import RunRecord
-from jstyleid_runner.scheduling.crew import Crew
+from jstyleid_runner.scheduling.executor import Crew
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.staff import NOBODY, Staff

@@ -12,7 +12,7 @@ from jstyleid_runner.orders import (
     StyliseOrder,
     TrainOrder,
 )
-from jstyleid_runner.scheduling.freight import Freight
+from jstyleid_runner.scheduling.executor import Freight
 
 
 def freight_of(thing: Any) -> Freight:

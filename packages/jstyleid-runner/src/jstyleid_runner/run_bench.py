@@ -18,7 +18,7 @@ from jstyleid_runner.orders import (
     StyliseOrder,
     TrainOrder,
 )
-from jstyleid_runner.scheduling.bench import Fault, Say, fault_of
+from jstyleid_runner.scheduling.executor import Fault, Say, fault_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image

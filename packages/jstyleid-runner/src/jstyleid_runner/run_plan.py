@@ -9,11 +9,9 @@ from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.plan import Plan
 from jstyleid_runner.record import RunRecord
 from jstyleid_runner.run_tasks import tasks_of
-from jstyleid_runner.scheduling.cost_model import CostModel, measured
-from jstyleid_runner.scheduling.forecast import forecast
+from jstyleid_runner.scheduling.estimates import CostModel, forecast, measured, with_unneeded
 from jstyleid_runner.scheduling.ledger import Entry, read_entries
 from jstyleid_runner.scheduling.task import Stage, State, Task
-from jstyleid_runner.scheduling.unneeded import with_unneeded
 from jstyleid_runner.settings import RunSettings
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from jstyleid_runner.lock_holder import lock_holder
 from jstyleid_runner.out_folder import OutFolder
-from jstyleid_runner.scheduling.cost_model import CostModel, measured
+from jstyleid_runner.scheduling.estimates import CostModel, measured
 from jstyleid_runner.scheduling.ledger import Entry, read_entries
 from jstyleid_runner.scheduling.task import Stage, State
 

@@ -14,8 +14,8 @@ from jstyleid_runner.devices import choose_device, choose_places
 from jstyleid_runner.orders import Order
 from jstyleid_runner.ray_cluster import Cluster, ray_cluster
 from jstyleid_runner.record import versions
-from jstyleid_runner.scheduling.crew import Crew
 from jstyleid_runner.scheduling.devices import Place
+from jstyleid_runner.scheduling.executor import Crew
 from jstyleid_runner.scheduling.local import LocalCrew
 from jstyleid_runner.scheduling.task import Task
 

@@ -5,31 +5,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Freight:
-    """The files of an order, by the paths they have where the scheduler is.
-
-    Attributes:
-        read: files that other orders read too; a machine gets each once.
-        once: files that are read for this order only.
-        folders: what is in them goes with the order, and what it changes there comes back.
-        held: files that are read if some worker has made them, and else made; they do not come
-            back, but are there for the other machines.
-    """
-
-    read: tuple[Path, ...] = ()
-    once: tuple[Path, ...] = ()
-    folders: tuple[Path, ...] = ()
-    held: tuple[Path, ...] = ()
-
-
-FreightOf = Callable[[Any], Freight]
-
-
-def no_freight(order: Any) -> Freight:
-    """The freight of orders without files."""
-    return Freight()
+from jstyleid_runner.scheduling.executor import Freight
 
 
 @dataclass(frozen=True)

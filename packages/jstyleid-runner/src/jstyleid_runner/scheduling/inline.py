@@ -5,8 +5,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jstyleid_runner.scheduling.bench import Bench, OpenBench, fault_of
-from jstyleid_runner.scheduling.crew import Doing, Event, Failed, Finished, Ready
+from jstyleid_runner.scheduling.executor import (
+    Bench,
+    Doing,
+    Event,
+    Failed,
+    Finished,
+    OpenBench,
+    Ready,
+    fault_of,
+)
 from jstyleid_runner.scheduling.task import Task
 
 

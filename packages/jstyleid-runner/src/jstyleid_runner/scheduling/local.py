@@ -6,12 +6,18 @@ from collections.abc import Callable, Sequence
 from multiprocessing import connection
 from typing import Any
 
-from jstyleid_runner.scheduling.bench import OpenBench
 from jstyleid_runner.scheduling.compiling import Compiling
-from jstyleid_runner.scheduling.crew import GRACE, SILENCE, Event, Lost
 from jstyleid_runner.scheduling.devices import Place
+from jstyleid_runner.scheduling.executor import (
+    COMPILED,
+    GRACE,
+    SILENCE,
+    Event,
+    Lost,
+    OpenBench,
+    event_of,
+)
 from jstyleid_runner.scheduling.process import WorkerProcess
-from jstyleid_runner.scheduling.reports import COMPILED, event_of
 from jstyleid_runner.scheduling.task import Task
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@
 
 from dataclasses import dataclass
 
-from jstyleid_runner.scheduling.board import Board, StyleQueues
+from jstyleid_runner.scheduling.state import Board, StyleQueues
 from jstyleid_runner.scheduling.task import Stage
 
 _ORDER = (Stage.CLASS, Stage.TRAIN, Stage.STYLISE, Stage.INVERT, Stage.DRAW)

@@ -5,14 +5,10 @@ import os
 import signal
 import time
 from multiprocessing.context import SpawnProcess
-from typing import Any
 
-from jstyleid_runner.scheduling.bench import OpenBench
 from jstyleid_runner.scheduling.devices import Place
+from jstyleid_runner.scheduling.executor import Message, OpenBench
 from jstyleid_runner.scheduling.worker import Orders, serve
-
-Message = tuple[Any, ...]
-"""What a worker sends; the first word says what it is."""
 
 
 class WorkerProcess:

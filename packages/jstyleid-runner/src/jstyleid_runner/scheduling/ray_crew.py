@@ -16,15 +16,26 @@ from typing import Any
 import ray
 
 from jstyleid_core.errors import InputError, JStyleIDError
-from jstyleid_runner.scheduling.bench import Fault, OpenBench
 from jstyleid_runner.scheduling.compiling import Compiling
-from jstyleid_runner.scheduling.crew import GRACE, SILENCE, Doing, Event, Failed, Lost
-from jstyleid_runner.scheduling.freight import FreightOf, Load, no_freight, together
+from jstyleid_runner.scheduling.executor import (
+    COMPILED,
+    GRACE,
+    SILENCE,
+    Doing,
+    Event,
+    Failed,
+    Fault,
+    FreightOf,
+    Lost,
+    Message,
+    OpenBench,
+    event_of,
+    no_freight,
+)
+from jstyleid_runner.scheduling.freight import Load, together
 from jstyleid_runner.scheduling.holders import Holders
 from jstyleid_runner.scheduling.mirror import bring_back, files_below
-from jstyleid_runner.scheduling.process import Message
 from jstyleid_runner.scheduling.ray_worker import Arrival, RayWorker
-from jstyleid_runner.scheduling.reports import COMPILED, event_of
 from jstyleid_runner.scheduling.sender import Sender
 from jstyleid_runner.scheduling.task import Task
 

@@ -6,11 +6,19 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from jstyleid_core.errors import JStyleIDError
-from jstyleid_runner.scheduling.bench import Fault
-from jstyleid_runner.scheduling.board import Board
-from jstyleid_runner.scheduling.crew import Crew, Doing, Event, Failed, Finished, Lost, Ready
+from jstyleid_runner.scheduling.executor import (
+    Crew,
+    Doing,
+    Event,
+    Failed,
+    Fault,
+    Finished,
+    Lost,
+    Ready,
+)
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.policy import choose
+from jstyleid_runner.scheduling.state import Board
 from jstyleid_runner.scheduling.task import State, Task
 
 log = logging.getLogger(__name__)

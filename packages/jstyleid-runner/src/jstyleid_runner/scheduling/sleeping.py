@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from jstyleid_runner.scheduling.bench import Say
+from jstyleid_runner.scheduling.executor import Say
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from jstyleid_core.errors import JStyleIDError
-from jstyleid_runner.scheduling.bench import Bench, OpenBench, fault_of
 from jstyleid_runner.scheduling.devices import Place
+from jstyleid_runner.scheduling.executor import Bench, OpenBench, fault_of
 
 Orders = Sequence[tuple[str, Any]]
 _BEAT = 1.0

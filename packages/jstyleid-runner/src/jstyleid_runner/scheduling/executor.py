@@ -1,0 +1,212 @@
+"""The interface between scheduler and executors: workers, files, messages and events."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+from jstyleid_core.errors import InputError
+from jstyleid_runner.scheduling.task import Task
+
+log = logging.getLogger(__name__)
+
+_MEMORY_SIGNS = (
+    "out of memory", "out_of_memory", "bad_alloc", "unable to alloc", "memory is overflow")
+"""What Jittor, CUDA and the C++ library say."""
+
+Say = Callable[[str, float], None]
+"""Told what the worker is at, and which share of its present task is done, from 0 to 1."""
+
+
+class Bench(Protocol):
+    """A place of work. It is made in the worker's own process, when its device is settled."""
+
+    def compile(self, say: Say) -> None:
+        """Compile what is not compiled on this machine yet; only one worker does it at a time."""
+        ...
+
+    def prepare(self, say: Say) -> None:
+        """Load the model."""
+        ...
+
+    def perform(self, orders: Sequence[Any], say: Say) -> Iterator[bytes | None]:
+        """Do an assignment; yields each order's product as soon as it is there, in their order."""
+        ...
+
+
+OpenBench = Callable[[], Bench]
+"""Makes a bench; it is sent to the worker's process."""
+
+
+class Fault(Enum):
+    """What an error means for whoever might try again."""
+
+    MEMORY = "memory"
+    """The memory was too small: less at a time may do."""
+    INPUT = "input"
+    """Something given cannot be used: it will not do at all."""
+    OTHER = "other"
+    """It may do the next time."""
+
+
+def fault_of(error: BaseException) -> Fault:
+    """The kind of an error that a bench has raised."""
+    if isinstance(error, InputError):
+        return Fault.INPUT
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or any(sign in text for sign in _MEMORY_SIGNS):
+        return Fault.MEMORY
+    return Fault.OTHER
+
+
+@dataclass(frozen=True)
+class Freight:
+    """The files of an order, by the paths they have where the scheduler is.
+
+    Attributes:
+        read: files that other orders read too; a machine gets each once.
+        once: files that are read for this order only.
+        folders: what is in them goes with the order, and what it changes there comes back.
+        held: files that are read if some worker has made them, and else made; they do not come
+            back, but are there for the other machines.
+    """
+
+    read: tuple[Path, ...] = ()
+    once: tuple[Path, ...] = ()
+    folders: tuple[Path, ...] = ()
+    held: tuple[Path, ...] = ()
+
+
+FreightOf = Callable[[Any], Freight]
+
+
+def no_freight(order: Any) -> Freight:
+    """The freight of orders without files."""
+    return Freight()
+
+
+SILENCE = 900.0
+"""Seconds without a sign of life after which a worker is taken for hung; compilers may run long."""
+GRACE = 120.0
+"""Seconds a worker at work gets to end its training step and save it."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker has started and can be given work."""
+
+    worker: str
+
+
+@dataclass(frozen=True)
+class Doing:
+    """A worker is at its task, or getting ready: what it says of it, for people.
+
+    Attributes:
+        share: of the task that is done, from 0 to 1.
+    """
+
+    worker: str
+    detail: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A worker has done a task of its assignment.
+
+    Attributes:
+        product: the file's content, to be stored; None where there is nothing to store.
+        seconds: how long it took.
+    """
+
+    worker: str
+    task: str
+    product: bytes | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A worker could not do its assignment, and can be given another.
+
+    Attributes:
+        tasks: those of the assignment that are not done.
+        fault: whether it makes sense to try again.
+    """
+
+    worker: str
+    tasks: tuple[str, ...]
+    error: str
+    fault: Fault
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A worker is gone: it crashed, was killed, or gave no sign of life for too long."""
+
+    worker: str
+    reason: str
+
+
+Event = Ready | Doing | Finished | Failed | Lost
+
+
+class Crew(Protocol):
+    """A set of workers, each with one device for its whole life."""
+
+    def start(self) -> None:
+        """Start all workers; each says when it is ready."""
+        ...
+
+    def assign(self, worker: str, tasks: Sequence[Task]) -> None:
+        """Give work to a ready worker: one task, or several alike to be computed together."""
+        ...
+
+    def wait(self, seconds: float) -> list[Event]:
+        """What has happened; returns as soon as something has, at the latest after `seconds`."""
+        ...
+
+    def replace(self, worker: str) -> None:
+        """Start a new worker in the place of one that is lost."""
+        ...
+
+    def stop(self) -> None:
+        """End all workers; what they have not reported is given up."""
+        ...
+
+
+Message = tuple[Any, ...]
+"""What a worker sends; the first word says what it is."""
+
+
+
+COMPILED = ("compiled",)
+"""For the crew itself: the machine's other workers may start now."""
+
+
+def event_of(worker: str, message: Message) -> Event | None:
+    """What a message means; None for a mere sign of life.
+
+    Raises:
+        InputError: the worker cannot get ready, because of something that was given.
+    """
+    match message:
+        case ("doing", detail, share):
+            return Doing(worker, detail, share) if detail else None
+        case ("ready",):
+            return Ready(worker)
+        case ("finished", task, product, seconds):
+            return Finished(worker, task, product, seconds)
+        case ("failed", tasks, error, report, kind, seconds):
+            log.error("%s: %s\n%s", worker, ", ".join(tasks), report)
+            return Failed(worker, tasks, error, kind, seconds)
+        case ("unfit", error, report, kind):
+            log.error("%s\n%s", worker, report)
+            if kind is Fault.INPUT:
+                raise InputError(error)
+            return Lost(worker, error)
+    raise ValueError(f"{worker} sent {message[0]!r}")
