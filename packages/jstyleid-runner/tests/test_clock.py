@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app
+from jstyleid_runner.executors.local import LocalCrew
+from jstyleid_runner.executors.process import places_on_cpu
 from jstyleid_runner.folder_lock import folder_lock
 from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.pages.attempts import attempt_of, by_worker
@@ -21,9 +23,7 @@ from jstyleid_runner.run_pages import write_pages
 from jstyleid_runner.run_split import run_split
 from jstyleid_runner.run_status import RunStatus, run_status
 from jstyleid_runner.run_summary import run_summary
-from jstyleid_runner.scheduling.devices import places_on_cpu
 from jstyleid_runner.scheduling.ledger import Ledger, Output, read_entries, read_time
-from jstyleid_runner.scheduling.local import LocalCrew
 from jstyleid_runner.scheduling.scheduler import Scheduler
 from jstyleid_runner.scheduling.sleeping import Sleep, SleepingBench
 from jstyleid_runner.scheduling.state import Board

@@ -18,6 +18,7 @@ from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner import ray_cluster
 from jstyleid_runner.core_bench import OpenCoreBench
+from jstyleid_runner.executors.process import Compiling
 from jstyleid_runner.order_files import freight_of
 from jstyleid_runner.orders import (
     ClassImageOrder,
@@ -30,7 +31,6 @@ from jstyleid_runner.orders import (
 )
 from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.ray_cluster import Cluster
-from jstyleid_runner.scheduling.compiling import Compiling
 from jstyleid_runner.scheduling.depot import Depot
 from jstyleid_runner.scheduling.freight import relocated, together
 from jstyleid_runner.scheduling.mirror import Mirrored, bring_back

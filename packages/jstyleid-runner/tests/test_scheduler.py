@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner.scheduling.devices import places_on_cards, places_on_cpu
+from jstyleid_runner.executors.local import LocalCrew
+from jstyleid_runner.executors.process import places_on_cards, places_on_cpu
 from jstyleid_runner.scheduling.estimates import CostModel, SimulatedCrew, measured
 from jstyleid_runner.scheduling.executor import (
     Event,
@@ -25,7 +26,6 @@ from jstyleid_runner.scheduling.executor import (
     fault_of,
 )
 from jstyleid_runner.scheduling.ledger import Ledger, Output
-from jstyleid_runner.scheduling.local import LocalCrew
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS, NoWorkersError, Scheduler
 from jstyleid_runner.scheduling.sleeping import Sleep, SleepingBench
 from jstyleid_runner.scheduling.state import Board

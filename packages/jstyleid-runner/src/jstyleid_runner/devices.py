@@ -3,7 +3,7 @@
 from jstyleid_core import runtime
 from jstyleid_core.errors import InputError
 from jstyleid_core.runtime import Device
-from jstyleid_runner.scheduling.devices import Place, places_on_cards, places_on_cpu
+from jstyleid_runner.executors.process import Place, places_on_cards, places_on_cpu
 
 
 def choose_device(device: Device, gpus: int | None) -> Device:

@@ -11,12 +11,12 @@ from jstyleid_core.errors import InputError
 from jstyleid_core.runtime import Device
 from jstyleid_runner.core_bench import OpenCoreBench
 from jstyleid_runner.devices import choose_device, choose_places
+from jstyleid_runner.executors.local import LocalCrew
+from jstyleid_runner.executors.process import Place
 from jstyleid_runner.orders import Order
 from jstyleid_runner.ray_cluster import Cluster, ray_cluster
 from jstyleid_runner.record import versions
-from jstyleid_runner.scheduling.devices import Place
 from jstyleid_runner.scheduling.executor import Crew
-from jstyleid_runner.scheduling.local import LocalCrew
 from jstyleid_runner.scheduling.task import Task
 
 EngineName = Literal["local", "ray"]

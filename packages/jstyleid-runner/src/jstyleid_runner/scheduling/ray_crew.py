@@ -16,7 +16,7 @@ from typing import Any
 import ray
 
 from jstyleid_core.errors import InputError, JStyleIDError
-from jstyleid_runner.scheduling.compiling import Compiling
+from jstyleid_runner.executors.process import Compiling
 from jstyleid_runner.scheduling.executor import (
     COMPILED,
     GRACE,

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing import connection
 from typing import Any
 
-from jstyleid_runner.scheduling.compiling import Compiling
-from jstyleid_runner.scheduling.devices import Place
+from jstyleid_runner.executors.process import Compiling, Place, WorkerProcess
 from jstyleid_runner.scheduling.executor import (
     COMPILED,
     GRACE,
@@ -17,7 +16,6 @@ from jstyleid_runner.scheduling.executor import (
     OpenBench,
     event_of,
 )
-from jstyleid_runner.scheduling.process import WorkerProcess
 from jstyleid_runner.scheduling.task import Task
 
 log = logging.getLogger(__name__)
