@@ -97,7 +97,7 @@ class Run:
         order_of: Callable[[Task], Any] = lambda task: Sleep(task.id, task.cost / 500),
         on_cards: bool = False, **options: Any,
     ) -> None:
-        from jstyleid_runner.scheduling.ray_crew import RayCrew
+        from jstyleid_runner.executors.ray.executor import RayCrew
 
         self.ledger, self.tasks, self.workers = Ledger(folder / "ledger.sqlite"), tasks, workers
         self.crew = RayCrew(workers, on_cards, open_bench, order_of, **options)

@@ -16,9 +16,11 @@ from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.class_images import ClassImage
 from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_runner import ray_cluster
 from jstyleid_runner.core_bench import OpenCoreBench
 from jstyleid_runner.executors.process import Compiling
+from jstyleid_runner.executors.ray import cluster as ray_cluster
+from jstyleid_runner.executors.ray.cluster import Cluster
+from jstyleid_runner.executors.ray.files import Depot, Mirrored, bring_back, relocated, together
 from jstyleid_runner.order_files import freight_of
 from jstyleid_runner.orders import (
     ClassImageOrder,
@@ -30,10 +32,6 @@ from jstyleid_runner.orders import (
     TrainOrder,
 )
 from jstyleid_runner.out_folder import OutFolder
-from jstyleid_runner.ray_cluster import Cluster
-from jstyleid_runner.scheduling.depot import Depot
-from jstyleid_runner.scheduling.freight import relocated, together
-from jstyleid_runner.scheduling.mirror import Mirrored, bring_back
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.staff import StaffOptions, ray_staff
 

@@ -13,8 +13,8 @@ from jstyleid_runner.core_bench import OpenCoreBench
 from jstyleid_runner.devices import choose_device, choose_places
 from jstyleid_runner.executors.local import LocalCrew
 from jstyleid_runner.executors.process import Place
+from jstyleid_runner.executors.ray.cluster import Cluster, ray_cluster
 from jstyleid_runner.orders import Order
-from jstyleid_runner.ray_cluster import Cluster, ray_cluster
 from jstyleid_runner.record import versions
 from jstyleid_runner.scheduling.executor import Crew
 from jstyleid_runner.scheduling.task import Task
@@ -69,8 +69,8 @@ class RayStaff:
 
     def crew(self, bench: OpenCoreBench, order_of: Callable[[Task], Order]) -> Crew:
         """The actors. A checkpoint in a folder must be on every node; the pictures name it."""
+        from jstyleid_runner.executors.ray.executor import RayCrew
         from jstyleid_runner.order_files import freight_of
-        from jstyleid_runner.scheduling.ray_crew import RayCrew
 
         needed = []
         folder = Path(bench.source).expanduser().resolve()

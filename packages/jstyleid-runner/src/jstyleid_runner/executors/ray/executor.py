@@ -17,6 +17,15 @@ import ray
 
 from jstyleid_core.errors import InputError, JStyleIDError
 from jstyleid_runner.executors.process import Compiling
+from jstyleid_runner.executors.ray.actor import Arrival, RayWorker
+from jstyleid_runner.executors.ray.files import (
+    Holders,
+    Load,
+    Sender,
+    bring_back,
+    files_below,
+    together,
+)
 from jstyleid_runner.scheduling.executor import (
     COMPILED,
     GRACE,
@@ -32,11 +41,6 @@ from jstyleid_runner.scheduling.executor import (
     event_of,
     no_freight,
 )
-from jstyleid_runner.scheduling.freight import Load, together
-from jstyleid_runner.scheduling.holders import Holders
-from jstyleid_runner.scheduling.mirror import bring_back, files_below
-from jstyleid_runner.scheduling.ray_worker import Arrival, RayWorker
-from jstyleid_runner.scheduling.sender import Sender
 from jstyleid_runner.scheduling.task import Task
 
 log = logging.getLogger(__name__)

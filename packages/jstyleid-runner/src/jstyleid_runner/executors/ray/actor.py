@@ -20,11 +20,9 @@ import ray
 
 from jstyleid_core.files import write_whole
 from jstyleid_runner.executors.process import Place, WorkerProcess
+from jstyleid_runner.executors.ray.files import Depot, Load, Mirrored, relocated
 from jstyleid_runner.record import versions
-from jstyleid_runner.scheduling.depot import Depot
 from jstyleid_runner.scheduling.executor import Fault, Message
-from jstyleid_runner.scheduling.freight import Load, relocated
-from jstyleid_runner.scheduling.mirror import Mirrored
 
 _SWEEP = 5.0
 """Seconds between two looks into the folders that come back."""

@@ -1,0 +1,280 @@
+"""Files of a run on the nodes of a cluster: sent once, kept a node, brought back when changed.
+
+A machine of the cluster does not see the scheduler's files.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import shutil
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TextIO
+
+import ray
+
+from jstyleid_core.files import write_whole
+from jstyleid_runner.scheduling.executor import Freight
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file on its way.
+
+    Attributes:
+        path: where the scheduler has it.
+        digest: SHA-256 of its content.
+        content: a reference to its bytes in the cluster's object store.
+        kept: whether the machine keeps it for other orders.
+    """
+
+    path: Path
+    digest: str
+    content: Any
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Load:
+    """An assignment on its way: what is to be done, and the files.
+
+    Attributes:
+        things: orders with their tasks' ids, or whatever else names paths.
+        items: files that exist.
+        folders: see `Freight`.
+        held: those of `Freight`, with a reference to the content if another machine has it.
+    """
+
+    things: tuple[tuple[str, Any], ...]
+    items: tuple[Item, ...]
+    folders: tuple[Path, ...]
+    held: tuple[tuple[Path, Any], ...]
+
+
+def relocated(value: Any, place: Callable[[Path], Path]) -> Any:
+    """A copy of a value in which every path, however deep in it, is where `place` says.
+
+    Looked into are dataclasses and tuples, which is what orders are made of.
+    """
+    match value:
+        case Path():
+            return place(value)
+        case tuple():
+            return tuple(relocated(part, place) for part in value)
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            parts = {field.name: getattr(value, field.name) for field in fields(value)}
+            return replace(value, **{name: relocated(part, place) for name, part in parts.items()})
+        case _:
+            return value
+
+
+def together(freights: Sequence[Freight]) -> Freight:
+    """The files of several orders, each once."""
+    return Freight(*(
+        tuple(dict.fromkeys(path for freight in freights for path in getattr(freight, field.name)))
+        for field in fields(Freight)))
+
+
+_KEPT = 2**30
+"""Bytes of files that stay in the store for other machines; the oldest go first."""
+
+
+class Sender:
+    """What is in the store.
+
+    Attributes:
+        puts: how many files were put there.
+    """
+
+    def __init__(self) -> None:
+        self.puts = 0
+        self._digests: dict[Path, tuple[tuple[int, int], str]] = {}
+        self._refs: OrderedDict[str, tuple[Any, int]] = OrderedDict()
+
+    def item(self, path: Path, kept: bool) -> Item:
+        """A file, ready to go.
+
+        Args:
+            path: the file.
+            kept: whether it is for other orders, too.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        status = path.stat()
+        stamp = (status.st_size, status.st_mtime_ns)
+        known = self._digests.get(path)
+        if kept and known and known[0] == stamp and known[1] in self._refs:
+            self._refs.move_to_end(known[1])
+            return Item(path, known[1], self._refs[known[1]][0], kept)
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        if not kept:
+            self.puts += 1
+            return Item(path, digest, ray.put(content), kept)
+        self._digests[path] = (stamp, digest)
+        if digest not in self._refs:
+            self.puts += 1
+            self._refs[digest] = (ray.put(content), len(content))
+            while len(self._refs) > 1 and sum(size for _, size in self._refs.values()) > _KEPT:
+                self._refs.popitem(last=False)
+        return Item(path, digest, self._refs[digest][0], kept)
+
+
+class Holders:
+    """Files by the paths that orders name them by.
+
+    A content goes to the object store when another node first asks for it, and from there to any
+    number of nodes.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: dict[Path, dict[str, Any]] = {}
+        self._contents: dict[Path, Any] = {}
+
+    def add(self, path: Path, node: str, actor: Any) -> None:
+        """A file is on a node, and this actor there can be asked for it."""
+        self._nodes.setdefault(path, {})[node] = actor
+
+    def content(self, path: Path, node: str) -> Any:
+        """A reference to the file for a node; None where nobody has it, or the node itself does."""
+        holders = self._nodes.get(path, {})
+        if node in holders or not (holders or path in self._contents):
+            return None
+        if path not in self._contents:
+            self._contents[path] = next(iter(holders.values())).take.remote(path)
+        return self._contents[path]
+
+    def lost(self, actor: Any) -> None:
+        """An actor is gone: it can be asked for nothing any more."""
+        for path, holders in self._nodes.items():
+            for node in [node for node, other in holders.items() if other is actor]:
+                del holders[node]
+                # It may have been asked, and not have answered.
+                self._contents.pop(path, None)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files of a folder by their paths in it; not what is still being written there."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            yield path.relative_to(folder)
+
+
+class Mirrored:
+    """The folder where it is worked in.
+
+    Args:
+        path: where it belongs.
+        place: where it is, with all that was there when the work began.
+    """
+
+    def __init__(self, path: Path, place: Path) -> None:
+        self.path, self._place = path, place
+        self._known = self._stamps()
+
+    def changes(self) -> tuple[dict[Path, bytes], tuple[Path, ...]]:
+        """The files that are new or changed since the last time, and those that are gone."""
+        before, self._known = self._known, self._stamps()
+        changed = {path: (self._place / path).read_bytes()
+                   for path, stamp in self._known.items() if before.get(path) != stamp}
+        return changed, tuple(path for path in before if path not in self._known)
+
+    def _stamps(self) -> dict[Path, tuple[int, int]]:
+        found = {}
+        for path in files_below(self._place):
+            # A training removes old checkpoints after new ones are there.
+            if (self._place / path).exists():
+                status = (self._place / path).stat()
+                found[path] = (status.st_size, status.st_mtime_ns)
+        return found
+
+
+def bring_back(folder: Path, changed: Mapping[Path, bytes], gone: Iterable[Path]) -> None:
+    """Let a folder be as the mirrored one, each file whole or not at all.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    for path, content in changed.items():
+        write_whole(folder / path, content)
+    for path in gone:
+        (folder / path).unlink(missing_ok=True)
+
+
+_PREFIX = "jstyleid-node-"
+
+
+class Depot:
+    """A folder that all workers of a run on one machine share.
+
+    It is below the machine's folder for temporary files. The last worker to leave removes it; where
+    the workers were killed, the next one of any run does.
+
+    Args:
+        run: tells runs apart.
+        node: tells the machines apart, of which several may be one in truth.
+        worker: has a folder of its own in it.
+    """
+
+    def __init__(self, run: str, node: str, worker: str) -> None:
+        top = Path(tempfile.gettempdir())
+        self.root = top / f"{_PREFIX}{run}-{node}"
+        self._lock = _enter(self.root)
+        for lock in top.glob(f"{_PREFIX}*.lock"):
+            _remove_if_left(lock)
+        self.own = self.root / "workers" / worker
+        # Of one that was lost.
+        shutil.rmtree(self.own, ignore_errors=True)
+        self.own.mkdir(parents=True)
+
+    def kept(self, digest: str, name: str) -> Path:
+        """Where a file belongs that several orders read: by its content, and under its name."""
+        return self.root / "files" / digest / name
+
+    def held(self, path: Path) -> Path:
+        """Where a file belongs that one worker makes for the others."""
+        return self.root / "held" / _key(path) / path.name
+
+    def made(self, part: str, path: Path) -> Path:
+        """Where something belongs that this worker alone knows, in a part of its folder."""
+        return self.own / part / _key(path) / path.name
+
+    def leave(self) -> None:
+        """Remove the folder, unless another worker is there still."""
+        self._lock.close()
+        _remove_if_left(_lock_of(self.root))
+
+
+def _key(path: Path) -> str:
+    return hashlib.sha256(str(path).encode()).hexdigest()[:16]
+
+
+def _lock_of(root: Path) -> Path:
+    return root.with_name(f"{root.name}.lock")
+
+
+def _enter(root: Path) -> TextIO:
+    """A lock on the folder that others may have too, but not who wants to remove it."""
+    while True:
+        lock = _lock_of(root).open("w")
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        with contextlib.suppress(FileNotFoundError):
+            if _lock_of(root).stat().st_ino == Path(f"/proc/self/fd/{lock.fileno()}").stat().st_ino:
+                root.mkdir(exist_ok=True)
+                return lock
+        lock.close()  # somebody removed it in between
+
+
+def _remove_if_left(lock: Path) -> None:
+    """Remove a folder that nobody works in any more."""
+    with contextlib.suppress(FileNotFoundError, PermissionError), lock.open("r") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+        lock.unlink(missing_ok=True)
