@@ -32,7 +32,6 @@ from jstyleid_runner.core_bench import CoreBench, OpenCoreBench
 from jstyleid_runner.core_model import CoreModel
 from jstyleid_runner.engine import CoreEngine, OnPicture, OnStep
 from jstyleid_runner.orders import Order
-from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.plan import build_plan
 from jstyleid_runner.progress_lines import LineReporter
 from jstyleid_runner.run_bench import RunBench
@@ -40,7 +39,8 @@ from jstyleid_runner.scheduling.executor import Say
 from jstyleid_runner.scheduling.inline import InlineCrew
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
-from jstyleid_runner.split import read_split
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.split import read_split
 from jstyleid_runner.train_loras import OpenedTrainer
 from reference_sets import LORA_CHECKPOINT
 from small_checkpoint import build

@@ -12,7 +12,6 @@ from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app
 from jstyleid_runner.core_model import CoreModel
 from jstyleid_runner.executors.process import places_on_cpu
-from jstyleid_runner.lora_folder import LoRAFolder
 from jstyleid_runner.plan import Plan
 from jstyleid_runner.progress_lines import LineReporter
 from jstyleid_runner.run_split import run_split
@@ -21,8 +20,9 @@ from jstyleid_runner.scheduling.estimates import CostModel, forecast
 from jstyleid_runner.scheduling.executor import Crew, Event, Ready
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.scheduling.task import Stage, State
-from jstyleid_runner.split import read_split
 from jstyleid_runner.staff import LocalStaff
+from jstyleid_runner.storage.layout import LoRAFolder
+from jstyleid_runner.storage.split import read_split
 from jstyleid_runner.tally import Tally
 from jstyleid_runner.train_loras import TrainRequest, train_loras
 from jstyleid_runner.training_jobs import training_jobs

@@ -19,8 +19,8 @@ from jstyleid_runner import __version__, core_model
 from jstyleid_runner.cli import app
 from jstyleid_runner.commands.run import run
 from jstyleid_runner.commands.transfer import transfer
-from jstyleid_runner.folder_lock import folder_lock
-from jstyleid_runner.out_folder import OutFolder
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.lock import folder_lock
 
 Invoke = Callable[..., tuple[int, str]]
 

@@ -14,8 +14,6 @@ from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app
 from jstyleid_runner.executors.local import LocalCrew
 from jstyleid_runner.executors.process import places_on_cpu
-from jstyleid_runner.folder_lock import folder_lock
-from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.pages.attempts import attempt_of, by_worker
 from jstyleid_runner.pages.utilisation import utilisation
 from jstyleid_runner.progress_lines import LineReporter
@@ -28,6 +26,8 @@ from jstyleid_runner.scheduling.scheduler import Scheduler
 from jstyleid_runner.scheduling.sleeping import Sleep, SleepingBench
 from jstyleid_runner.scheduling.state import Board
 from jstyleid_runner.scheduling.task import Stage, State, Task
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.lock import folder_lock
 from jstyleid_runner.tally import Tally
 
 HOUR = 3600.0

@@ -18,11 +18,11 @@ from PIL import Image
 
 from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.core_bench import CoreBench
-from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.progress_lines import LineReporter
 from jstyleid_runner.run_split import run_split
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.scheduling.task import State
+from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.tally import Tally
 
 CONTENT, STEPS = 1, 2

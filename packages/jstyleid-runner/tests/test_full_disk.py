@@ -12,10 +12,10 @@ from PIL import Image
 
 from jstyleid_core.errors import OutputError
 from jstyleid_runner.carry_out import RunRequest
-from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.progress_lines import LineReporter
 from jstyleid_runner.run_split import run_split
 from jstyleid_runner.runlog import log_to
+from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.tally import Tally
 
 MakeRequest = Callable[..., RunRequest]

@@ -9,7 +9,7 @@ from jstyleid_runner.draws import content_seed
 from jstyleid_runner.jobs import Draw, InvertStyle, Stylise
 from jstyleid_runner.plan import build_plan
 from jstyleid_runner.settings import RunSettings
-from jstyleid_runner.split import Split, StyleFolder
+from jstyleid_runner.storage.split import Split, StyleFolder
 
 
 def split(*styles: str, references: int = 3) -> Split:

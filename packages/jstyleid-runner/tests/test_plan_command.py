@@ -10,13 +10,13 @@ from typer.testing import CliRunner
 
 from jstyleid_runner.cli import app
 from jstyleid_runner.commands.plan import plan
-from jstyleid_runner.out_folder import OutFolder
-from jstyleid_runner.record import ModelRecord, RunRecord
 from jstyleid_runner.run_choices import RunOptions
 from jstyleid_runner.scheduling.estimates import CostModel, forecast, with_unneeded
 from jstyleid_runner.scheduling.ledger import Ledger
 from jstyleid_runner.scheduling.task import Stage, State, Task
 from jstyleid_runner.signatures import parameters_of
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.records import ModelRecord, RunRecord
 
 Invoke = Callable[..., tuple[int, str]]
 pytestmark = pytest.mark.usefixtures("no_jittor", "data", "here")

@@ -31,9 +31,9 @@ from jstyleid_runner.orders import (
     StyliseOrder,
     TrainOrder,
 )
-from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.staff import StaffOptions, ray_staff
+from jstyleid_runner.storage.layout import OutFolder
 
 OUT = OutFolder(Path("/scheduler/out"))
 DATA = Path("/scheduler/data")

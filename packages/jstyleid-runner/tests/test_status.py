@@ -11,12 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from jstyleid_runner.cli import app
-from jstyleid_runner.folder_lock import folder_lock
-from jstyleid_runner.lock_holder import lock_holder
-from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.run_status import run_status
 from jstyleid_runner.scheduling.ledger import Ledger, read_entries
 from jstyleid_runner.scheduling.task import Stage, State, Task
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.lock import folder_lock, lock_holder
 
 Invoke = Callable[..., tuple[int, str]]
 NOW = 1_000_000.0

@@ -15,9 +15,9 @@ from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_dreambooth.training.state import TrainingState
-from jstyleid_runner.lora_folder import LoRAFolder
 from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.split import read_split
+from jstyleid_runner.storage.layout import LoRAFolder
+from jstyleid_runner.storage.split import read_split
 from jstyleid_runner.tally import Tally
 from jstyleid_runner.train_loras import TrainRequest, train_loras
 from jstyleid_runner.training_jobs import Looks, training_jobs

@@ -7,9 +7,9 @@ from jstyleid_dreambooth.training.class_images import ClassImages, class_images
 from jstyleid_dreambooth.training.class_samples import read_latents
 from jstyleid_runner.facts import carries
 from jstyleid_runner.jobs import DrawClassImage, EncodeClassImages
-from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.plan import Plan
 from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.storage.layout import OutFolder
 
 
 @dataclass(frozen=True)

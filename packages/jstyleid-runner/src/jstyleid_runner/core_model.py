@@ -15,17 +15,16 @@ from jstyleid_core.weights.layout import (
     find_downloaded,
     shown_source,
 )
-from jstyleid_runner.checkpoint_stamp import checkpoint_stamp
 from jstyleid_runner.core_bench import OpenCoreBench
 from jstyleid_runner.orders import Order
-from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.progress import Reporter
-from jstyleid_runner.record import RunRecord
 from jstyleid_runner.scheduling.executor import Crew
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.staff import NOBODY, Staff
 from jstyleid_runner.starting import start_compiled
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.records import RunRecord, checkpoint_stamp
 from jstyleid_runner.train_loras import OpenedTrainer
 from jstyleid_runner.trainer import CoreTrainer
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner.split import StyleFolder
+from jstyleid_runner.storage.split import StyleFolder
 
 _SEEDS = 2**32
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from jstyleid_core.images import open_image
 from jstyleid_dreambooth.training.job import TrainingJob
-from jstyleid_runner.digests import Reference, describe_reference, digests
 from jstyleid_runner.plan import StylePlan
 from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.storage.records import Reference, describe_reference, digests
 
 
 @dataclass(frozen=True)

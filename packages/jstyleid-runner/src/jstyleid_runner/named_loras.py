@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jstyleid_runner.digests import describe_reference
+from jstyleid_runner.storage.records import describe_reference
 
 if TYPE_CHECKING:
     from jstyleid_core import StableDiffusion

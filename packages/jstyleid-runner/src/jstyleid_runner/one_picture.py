@@ -15,7 +15,7 @@ from jstyleid_runner.failures import temporary_report
 from jstyleid_runner.named_loras import attach, read_loras
 from jstyleid_runner.plan import guidance_evaluations
 from jstyleid_runner.progress import make_reporter
-from jstyleid_runner.targets import picture_target, require_writable
+from jstyleid_runner.storage.layout import picture_target, require_writable
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from jstyleid_runner.jobs import (
     Stylise,
     TrainLoRA,
 )
-from jstyleid_runner.out_folder import OutFolder
+from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.survey import StyleWork, Survey
 
 

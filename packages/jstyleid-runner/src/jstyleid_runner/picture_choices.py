@@ -7,13 +7,11 @@ from jstyleid_core import StyleIDSettings
 from jstyleid_core.backends import Backend
 from jstyleid_core.runtime import DType
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_runner.lora_lookup import find_loras
 from jstyleid_runner.named_styles import named_styles
-from jstyleid_runner.objects import class_objects
 from jstyleid_runner.plan import Plan, build_plan
 from jstyleid_runner.settings import Method, RunSettings, Start
-from jstyleid_runner.split import read_split, style_names
-from jstyleid_runner.templates import read_templates, usual_template
+from jstyleid_runner.storage.prompts import read_templates, usual_template
+from jstyleid_runner.storage.split import class_objects, find_loras, read_split, style_names
 
 
 @dataclass(frozen=True)

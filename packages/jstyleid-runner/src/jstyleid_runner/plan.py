@@ -21,7 +21,7 @@ from jstyleid_runner.jobs import (
     TrainLoRA,
 )
 from jstyleid_runner.settings import RunSettings
-from jstyleid_runner.split import Split, StyleFolder
+from jstyleid_runner.storage.split import Split, StyleFolder
 
 
 @dataclass(frozen=True)

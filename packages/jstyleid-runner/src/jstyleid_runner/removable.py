@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jstyleid_core.errors import OutputError
 from jstyleid_core.files import is_leftover
-from jstyleid_runner.out_folder import OutFolder
+from jstyleid_runner.storage.layout import OutFolder
 
 
 @dataclass(frozen=True)

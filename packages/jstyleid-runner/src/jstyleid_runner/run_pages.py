@@ -1,6 +1,5 @@
 """The pages that a run leaves: its pictures to look at, and who did what when."""
 
-from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.pages.gallery import write_gallery
 from jstyleid_runner.pages.run_gallery import gallery_of
 from jstyleid_runner.pages.timeline import write_timeline
@@ -8,6 +7,7 @@ from jstyleid_runner.plan import Plan
 from jstyleid_runner.progress import Reporter
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.tally import Tally
 
 

@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from jstyleid_core.differences import differences
-from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.plan import Plan
-from jstyleid_runner.record import RunRecord
 from jstyleid_runner.run_tasks import tasks_of
 from jstyleid_runner.scheduling.estimates import CostModel, forecast, measured, with_unneeded
 from jstyleid_runner.scheduling.ledger import Entry, read_entries
 from jstyleid_runner.scheduling.task import Stage, State, Task
 from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.records import RunRecord
 
 
 @dataclass(frozen=True)

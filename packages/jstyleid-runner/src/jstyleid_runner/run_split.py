@@ -7,13 +7,19 @@ from jstyleid_core.differences import differences
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.resuming import find_training
 from jstyleid_runner.carry_out import RunRequest, carry_out
-from jstyleid_runner.digests import Reference, describe_reference
 from jstyleid_runner.ingredients import check_pictures
 from jstyleid_runner.listing import listed
-from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.plan import Plan
 from jstyleid_runner.progress import Reporter
-from jstyleid_runner.record import ModelRecord, RunRecord, known_fingerprint, versions
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.records import (
+    ModelRecord,
+    Reference,
+    RunRecord,
+    describe_reference,
+    known_fingerprint,
+    versions,
+)
 from jstyleid_runner.style_sheet import write_style_sheet
 from jstyleid_runner.style_training import training_job
 from jstyleid_runner.survey import StyleWork, Survey, survey

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from jstyleid_runner.lock_holder import lock_holder
-from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.scheduling.estimates import CostModel, measured
 from jstyleid_runner.scheduling.ledger import Entry, read_entries
 from jstyleid_runner.scheduling.task import Stage, State
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.lock import lock_holder
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import typer
 from jstyleid_core import runtime
 from jstyleid_core.errors import JStyleIDError
 from jstyleid_runner.failures import EXIT_STOPPED, crashes_reported_in
-from jstyleid_runner.folder_lock import folder_lock
 from jstyleid_runner.progress import Reporter, make_reporter
 from jstyleid_runner.runlog import log_to
+from jstyleid_runner.storage.layout import WorkFolder
+from jstyleid_runner.storage.lock import folder_lock
 from jstyleid_runner.tally import Tally
-from jstyleid_runner.work_folder import WorkFolder
 
 
 @contextmanager

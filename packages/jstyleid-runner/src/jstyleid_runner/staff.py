@@ -15,9 +15,9 @@ from jstyleid_runner.executors.local import LocalCrew
 from jstyleid_runner.executors.process import Place
 from jstyleid_runner.executors.ray.cluster import Cluster, ray_cluster
 from jstyleid_runner.orders import Order
-from jstyleid_runner.record import versions
 from jstyleid_runner.scheduling.executor import Crew
 from jstyleid_runner.scheduling.task import Task
+from jstyleid_runner.storage.records import versions
 
 EngineName = Literal["local", "ray"]
 

@@ -1,9 +1,9 @@
 """The training of a style's LoRA inside a run."""
 
 from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
-from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.plan import StylePlan
 from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.storage.layout import OutFolder
 
 
 def training_job(plan: StylePlan, settings: RunSettings, folder: OutFolder) -> TrainingJob | None:

@@ -19,9 +19,9 @@ from jstyleid_runner.facts import (
 )
 from jstyleid_runner.ingredients import Ingredients, ingredients
 from jstyleid_runner.jobs import Draw, Job, Stylise
-from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.plan import Plan, StylePlan
 from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.style_training import training_job
 
 log = logging.getLogger(__name__)

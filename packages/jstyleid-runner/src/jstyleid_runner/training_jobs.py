@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from jstyleid_dreambooth.prompts import DRAWING_TEMPLATE, fill
 from jstyleid_dreambooth.training.job import StyleImages, TrainingJob, Validation
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_runner.lora_folder import LoRAFolder
-from jstyleid_runner.split import Split, StyleFolder
+from jstyleid_runner.storage.layout import LoRAFolder
+from jstyleid_runner.storage.split import Split, StyleFolder
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from jstyleid_core.images import fit, open_image, save_png
 from jstyleid_runner.facts import as_text
 from jstyleid_runner.progress import Reporter
 from jstyleid_runner.sheet import Cell, contact_sheet
-from jstyleid_runner.targets import (
+from jstyleid_runner.storage.layout import (
     CONTACT_SHEET,
     is_folder,
     picture_target,

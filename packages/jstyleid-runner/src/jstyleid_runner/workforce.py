@@ -6,10 +6,10 @@ from typing import Protocol
 
 from jstyleid_core.runtime import DType
 from jstyleid_runner.orders import Order
-from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.scheduling.executor import Crew
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.storage.layout import OutFolder
 
 
 class Workforce(Protocol):

@@ -34,9 +34,9 @@ def clean(
 
     Pictures and the ledger stay. What is removed is made again if a later run needs it.
     """
-    from jstyleid_runner.folder_lock import folder_lock
-    from jstyleid_runner.out_folder import OutFolder
     from jstyleid_runner.removable import find_removable
+    from jstyleid_runner.storage.layout import OutFolder
+    from jstyleid_runner.storage.lock import folder_lock
 
     chosen = {"--contents": contents, "--loras": loras, "--class-images": class_images}
     folder = OutFolder(out)

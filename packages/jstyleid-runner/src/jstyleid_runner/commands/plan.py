@@ -50,10 +50,10 @@ def plan(
     the table [run] of a file, and in JSTYLEID_RUN_GAMMA and the like.
     """
     from jstyleid_core.errors import InputError
-    from jstyleid_runner.out_folder import OutFolder
     from jstyleid_runner.picture_choices import planned_pictures
     from jstyleid_runner.run_choices import read_choices
     from jstyleid_runner.run_plan import run_plan
+    from jstyleid_runner.storage.layout import OutFolder
 
     if seconds_per_evaluation is not None and not 0 < seconds_per_evaluation < float("inf"):
         raise InputError(

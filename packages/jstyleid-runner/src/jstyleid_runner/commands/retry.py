@@ -5,9 +5,9 @@ from jstyleid_runner import options
 
 def retry(out: options.RunFolderArgument) -> None:
     """Let the jobs of a run that were set aside be tried again, by the next run."""
-    from jstyleid_runner.folder_lock import folder_lock
-    from jstyleid_runner.out_folder import OutFolder
     from jstyleid_runner.scheduling.ledger import Ledger, read_entries
+    from jstyleid_runner.storage.layout import OutFolder
+    from jstyleid_runner.storage.lock import folder_lock
 
     folder = OutFolder(out)
     errors = {entry.id: entry.error for entry in read_entries(folder.ledger)}

@@ -54,9 +54,9 @@ class _Look:
 
 
 def _look(out: Path) -> _Look:
-    from jstyleid_runner.out_folder import OutFolder
     from jstyleid_runner.run_status import run_status
     from jstyleid_runner.scheduling.ledger import read_time
+    from jstyleid_runner.storage.layout import OutFolder
 
     folder = OutFolder(out)
     now = read_time(folder.ledger)

@@ -73,12 +73,11 @@ def train(
     from jstyleid_runner.core_model import CoreModel, named_source
     from jstyleid_runner.given_options import refuse_given
     from jstyleid_runner.layer_names import layer_names
-    from jstyleid_runner.lora_folder import LoRAFolder
     from jstyleid_runner.named_styles import named_styles
-    from jstyleid_runner.objects import class_objects
     from jstyleid_runner.session import session
     from jstyleid_runner.sizes import parse_size
-    from jstyleid_runner.split import read_split
+    from jstyleid_runner.storage.layout import LoRAFolder
+    from jstyleid_runner.storage.split import class_objects, read_split
     from jstyleid_runner.tally import Tally
     from jstyleid_runner.train_loras import TrainRequest, train_loras
     from jstyleid_runner.training_jobs import Looks, training_jobs

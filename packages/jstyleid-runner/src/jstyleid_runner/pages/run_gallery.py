@@ -1,8 +1,8 @@
 """What a run's gallery shows."""
 
-from jstyleid_runner.out_folder import OutFolder
 from jstyleid_runner.pages.gallery import GalleryPrompt, GalleryStyle
 from jstyleid_runner.plan import Plan, StylePlan
+from jstyleid_runner.storage.layout import OutFolder
 
 
 def gallery_of(plan: Plan, folder: OutFolder) -> tuple[GalleryStyle, ...]:

@@ -21,8 +21,8 @@ import ray
 from jstyleid_core.files import write_whole
 from jstyleid_runner.executors.process import Place, WorkerProcess
 from jstyleid_runner.executors.ray.files import Depot, Load, Mirrored, relocated
-from jstyleid_runner.record import versions
 from jstyleid_runner.scheduling.executor import Fault, Message
+from jstyleid_runner.storage.records import versions
 
 _SWEEP = 5.0
 """Seconds between two looks into the folders that come back."""

@@ -1,6 +1,9 @@
-"""`run.json` and `train.json`: what a folder's pictures or LoRAs were made with."""
+"""The records of a run: `run.json` and `train.json`, and the digests of files in them."""
 
+import hashlib
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -12,7 +15,43 @@ import jstyleid_dreambooth
 import jstyleid_runner
 from jstyleid_core.errors import InputError
 from jstyleid_core.files import atomic_path
-from jstyleid_runner.digests import Reference
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A file, as recorded."""
+
+    name: str
+    sha256: str
+
+
+def describe_reference(path: Path) -> Reference:
+    """The name and the digest of a file."""
+    return Reference(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def digests(paths: Iterable[Path]) -> dict[str, str]:
+    """The digest of each of several files in one folder, by its name."""
+    found = map(describe_reference, paths)
+    return {file.name: file.sha256 for file in found}
+
+
+_FILES = {".json", ".safetensors", ".txt", ".model"}
+
+
+def checkpoint_stamp(folder: Path) -> str:
+    """A digest of the names, sizes and times of the checkpoint's files, not of their content.
+
+    A file that was replaced has another time, and nearly always another size.
+    """
+    entries: list[tuple[str, int, int]] = []
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in _FILES and path.is_file():
+            status = path.stat()
+            entries.append(
+                (path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns)
+            )
+    return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
 
 
 class ModelRecord(BaseModel):

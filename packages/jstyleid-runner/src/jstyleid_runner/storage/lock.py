@@ -1,4 +1,4 @@
-"""One run at a time in one folder: a second would tidy away what the first is writing."""
+"""The lock of a folder: one run at a time, for a second would remove what the first is writing."""
 
 import fcntl
 import os
@@ -46,3 +46,29 @@ def _errors_named(path: Path) -> Iterator[None]:
             f"cannot write {path}: {error.strerror}. Free some space or choose another --out that "
             "you may write to."
         ) from error
+
+
+def lock_holder(path: Path) -> str | None:
+    """The process that holds the lock file at `path`; None if none does.
+
+    A process that ended, however that was, holds nothing.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read: {error.strerror}. Check the file's permissions."
+        ) from error
+    try:
+        # Shared, and given back at once: nobody is to be kept out by being asked about.
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.read(handle, 32).decode(errors="replace").strip()
+    finally:
+        os.close(handle)
+    return None
