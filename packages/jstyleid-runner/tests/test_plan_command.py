@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 from jstyleid_runner.cli import app
 from jstyleid_runner.commands.plan import plan
-from jstyleid_runner.run_choices import RunOptions
+from jstyleid_runner.options.sources import parameters_of
+from jstyleid_runner.options.to_settings import RunOptions
 from jstyleid_runner.scheduling.estimates import CostModel, forecast, with_unneeded
 from jstyleid_runner.scheduling.ledger import Ledger
 from jstyleid_runner.scheduling.task import Stage, State, Task
-from jstyleid_runner.signatures import parameters_of
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.records import ModelRecord, RunRecord
 

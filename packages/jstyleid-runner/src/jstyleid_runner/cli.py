@@ -16,8 +16,8 @@ from jstyleid_runner.commands.run import run
 from jstyleid_runner.commands.status import status
 from jstyleid_runner.commands.train import train
 from jstyleid_runner.commands.transfer import transfer
-from jstyleid_runner.configured import configured
 from jstyleid_runner.failures import guarded
+from jstyleid_runner.options.sources import configured
 
 app = typer.Typer(
     name="jstyleid",

@@ -8,14 +8,13 @@ from jstyleid_core import StyleIDSettings
 from jstyleid_core.drawn_world.demo_split import SIZE, draw_split
 from jstyleid_core.images import open_image, save_png
 from jstyleid_core.weights.layout import EMBEDDED_MODEL
-from jstyleid_runner.picture_choices import PictureChoices
-from jstyleid_runner.settings import Method
+from jstyleid_runner.options.to_settings import training_settings
+from jstyleid_runner.settings import Method, PictureChoices
 from jstyleid_runner.sheet import Cell, contact_sheet
 from jstyleid_runner.split_pictures import Execution, make_pictures
 from jstyleid_runner.staff import StaffOptions
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.split import StyleFolder, read_split
-from jstyleid_runner.training_settings import training_settings
 
 SPLIT = "demo"
 METHODS: tuple[Method, ...] = get_args(Method)

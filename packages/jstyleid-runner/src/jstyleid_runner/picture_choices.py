@@ -1,49 +1,11 @@
 """What decides the pictures of a split, as options say it, and the plan that follows from it."""
 
-from dataclasses import dataclass
-from pathlib import Path
-
-from jstyleid_core import StyleIDSettings
-from jstyleid_core.backends import Backend
 from jstyleid_core.runtime import DType
-from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_runner.named_styles import named_styles
+from jstyleid_runner.options.to_settings import named_styles
 from jstyleid_runner.plan import Plan, build_plan
-from jstyleid_runner.settings import Method, RunSettings, Start
+from jstyleid_runner.settings import PictureChoices, RunSettings
 from jstyleid_runner.storage.prompts import read_templates, usual_template
 from jstyleid_runner.storage.split import class_objects, find_loras, read_split, style_names
-
-
-@dataclass(frozen=True)
-class PictureChoices:
-    """What was chosen, by the names of the options.
-
-    Attributes:
-        training: of the LoRAs that are trained first.
-        styleid: of stylising.
-        reference: which sample image it is stylised after.
-        backend: whose networks compute.
-    """
-
-    split: str
-    data: Path
-    styles: str | None
-    prompts: int | None
-    method: Method
-    lora: Path | None
-    seed: int
-    size: tuple[int, int]
-    content_steps: int
-    guidance: float
-    negative: str
-    template: str | None
-    templates: Path | None
-    start: Start
-    strength: float
-    training: TrainingSettings | None = None
-    styleid: StyleIDSettings | None = None
-    reference: str | None = None
-    backend: Backend = "native"
 
 
 def planned_pictures(chosen: PictureChoices, dtype: DType) -> tuple[Plan, RunSettings]:

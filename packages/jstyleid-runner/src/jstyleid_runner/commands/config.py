@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from jstyleid_runner import options
+from jstyleid_runner.options import common as options
 
 
 def show(
@@ -27,8 +27,7 @@ def show(
     default, the first of them that says something.
     """
     from jstyleid_core.errors import InputError
-    from jstyleid_runner.configured import TABLES
-    from jstyleid_runner.options_in_force import options_in_force
+    from jstyleid_runner.options.sources import TABLES, options_in_force
 
     if command is None and context.args:
         raise InputError(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from jstyleid_runner import options
+from jstyleid_runner.options import common as options
 
 
 def demo(

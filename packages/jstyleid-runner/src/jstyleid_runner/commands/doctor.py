@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jstyleid_runner import options
 from jstyleid_runner.failures import EXIT_FAILED, temporary_report
+from jstyleid_runner.options import common as options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

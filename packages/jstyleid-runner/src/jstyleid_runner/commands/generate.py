@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner import options
+from jstyleid_runner.options import common as options
 
 _OF_SPLITS = (
     "data",
@@ -85,9 +85,9 @@ def generate(
             "text, or the split."
         )
     if prompt is not None:
-        from jstyleid_runner.given_options import refuse_given
         from jstyleid_runner.one_picture import Drawing, draw_picture
-        from jstyleid_runner.sizes import parse_size
+        from jstyleid_runner.options.sources import refuse_given
+        from jstyleid_runner.options.to_settings import parse_size
 
         refuse_given(context, _OF_SPLITS, "belongs to --split. Leave this out, or PROMPT.")
         drawing = Drawing(prompt, negative, seed, steps, guidance, parse_size(size))
@@ -97,9 +97,8 @@ def generate(
         )
         print(drawn)
     elif split is not None:
-        from jstyleid_runner.method_options import refuse_strength
-        from jstyleid_runner.picture_choices import PictureChoices
-        from jstyleid_runner.sizes import parse_size
+        from jstyleid_runner.options.to_settings import parse_size, refuse_strength
+        from jstyleid_runner.settings import PictureChoices
         from jstyleid_runner.split_pictures import Execution, make_pictures
         from jstyleid_runner.staff import StaffOptions
 

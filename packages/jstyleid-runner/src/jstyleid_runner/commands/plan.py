@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jstyleid_runner import options
 from jstyleid_runner.commands.run import run
-from jstyleid_runner.signatures import give_signature, parameters_of
+from jstyleid_runner.options import common as options
+from jstyleid_runner.options.sources import give_signature, parameters_of
 
 if TYPE_CHECKING:
     from jstyleid_runner.run_plan import RunPlan
@@ -50,8 +50,8 @@ def plan(
     the table [run] of a file, and in JSTYLEID_RUN_GAMMA and the like.
     """
     from jstyleid_core.errors import InputError
+    from jstyleid_runner.options.to_settings import read_choices
     from jstyleid_runner.picture_choices import planned_pictures
-    from jstyleid_runner.run_choices import read_choices
     from jstyleid_runner.run_plan import run_plan
     from jstyleid_runner.storage.layout import OutFolder
 

@@ -1,6 +1,6 @@
 """`jstyleid retry`: another chance for jobs that failed too often."""
 
-from jstyleid_runner import options
+from jstyleid_runner.options import common as options
 
 
 def retry(out: options.RunFolderArgument) -> None:

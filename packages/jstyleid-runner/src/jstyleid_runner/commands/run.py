@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from jstyleid_runner import options, training_options
+from jstyleid_runner.options import common as options
+from jstyleid_runner.options import training as training_options
 
 
 def run(
@@ -94,7 +95,7 @@ def run(
     already are kept; run the same command again after a stop. Everything else (log, LoRAs,
     contents, contact sheets, settings) is in OUT/.jstyleid.
     """
-    from jstyleid_runner.run_choices import read_choices
+    from jstyleid_runner.options.to_settings import read_choices
     from jstyleid_runner.split_pictures import Execution, make_pictures
     from jstyleid_runner.staff import StaffOptions
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jstyleid_runner import options
+from jstyleid_runner.options import common as options
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

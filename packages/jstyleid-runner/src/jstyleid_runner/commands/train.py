@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner import options
-from jstyleid_runner import training_options as training
+from jstyleid_runner.options import common as options
+from jstyleid_runner.options import training
 
 
 def train(
@@ -71,17 +71,19 @@ def train(
     after a stop. Class images and the log are in OUT/.jstyleid.
     """
     from jstyleid_runner.core_model import CoreModel, named_source
-    from jstyleid_runner.given_options import refuse_given
-    from jstyleid_runner.layer_names import layer_names
-    from jstyleid_runner.named_styles import named_styles
+    from jstyleid_runner.options.sources import refuse_given
+    from jstyleid_runner.options.to_settings import (
+        layer_names,
+        named_styles,
+        parse_size,
+        training_settings,
+    )
     from jstyleid_runner.session import session
-    from jstyleid_runner.sizes import parse_size
     from jstyleid_runner.storage.layout import LoRAFolder
     from jstyleid_runner.storage.split import class_objects, read_split
     from jstyleid_runner.tally import Tally
     from jstyleid_runner.train_loras import TrainRequest, train_loras
     from jstyleid_runner.training_jobs import Looks, training_jobs
-    from jstyleid_runner.training_settings import training_settings
 
     if validate_every is None:
         refuse_given(context, ["validation_prompts"], "nothing is drawn without --validate-every.")

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from jstyleid_runner import options
 from jstyleid_runner.failures import temporary_report
+from jstyleid_runner.options import common as options
 
 
 def transfer(
@@ -61,9 +61,8 @@ def transfer(
     from jstyleid_core import runtime
     from jstyleid_core.weights.layout import shown_source
     from jstyleid_runner.core_model import load_model, named_source
-    from jstyleid_runner.method_settings import method_settings
+    from jstyleid_runner.options.to_settings import method_settings, parse_size
     from jstyleid_runner.progress import make_reporter
-    from jstyleid_runner.sizes import parse_size
     from jstyleid_runner.transfer_job import TransferJob, run_transfer
 
     settings = method_settings(

@@ -1,0 +1,273 @@
+"""Sources of options: command line, environment, file, default, in this order.
+
+The environment is `JSTYLEID_RUN_GAMMA` and the like; the file is that of `--config`.
+"""
+
+import functools
+import inspect
+import os
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import typer
+from typer.models import OptionInfo
+
+from jstyleid_core.errors import InputError
+from jstyleid_runner.failures import guarded
+from jstyleid_runner.options.config_file import (
+    check_table,
+    command_named,
+    did_you_mean,
+    keys_of,
+    read_tables,
+)
+
+Source = Literal["command line", "environment", "file", "default"]
+
+
+class FileValues(dict[str, Any]):
+    """What a file says of a command's parameters, for `Context.default_map`.
+
+    Args:
+        file: it.
+        table: in the file.
+        values: by the parameters' names.
+    """
+
+    def __init__(self, file: Path, table: str, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.file, self.table = file, table
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an option's value comes from.
+
+    Attributes:
+        source: what kind of place.
+        place: it, as a user knows it: the option, the variable, or the file's key.
+    """
+
+    source: Source
+    place: str
+
+
+def origins(context: typer.Context) -> dict[str, Origin]:
+    """The origin of every parameter of the command, by name."""
+    found = {}
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        option = max(parameter.opts, key=len)
+        source = context.get_parameter_source(name)
+        values = context.default_map
+        match source.name if source else "":
+            case "COMMANDLINE":
+                found[name] = Origin("command line", option)
+            case "ENVIRONMENT":
+                found[name] = Origin("environment", variable(context, name))
+            case "DEFAULT_MAP" if isinstance(values, FileValues):
+                key = option.lstrip("-")
+                found[name] = Origin("file", f"{values.file} [{values.table}] {key}")
+            case _:
+                found[name] = Origin("default", "")
+    return found
+
+
+def variable(context: typer.Context, parameter: str) -> str:
+    """The environment variable that a parameter of the command is read from."""
+    return f"{context.auto_envvar_prefix}_{parameter.upper()}"
+
+
+def refuse_given(context: typer.Context, names: Collection[str], why: str) -> None:
+    """Raise an InputError if one of a command's options was given, wherever that was.
+
+    Args:
+        context: of the command.
+        names: of its parameters.
+        why: they are not used, and what to do about it.
+    """
+    given = [origin.place for name, origin in origins(context).items()
+             if name in names and origin.source != "default"]
+    if given:
+        raise InputError(f"{', '.join(given)}: {why}")
+
+
+def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The parameters of a function by name, to be named only: their order does not matter."""
+    found = inspect.signature(function).parameters
+    return {name: parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for name, parameter in found.items()
+            if parameter.kind is not inspect.Parameter.VAR_KEYWORD}
+
+
+def option(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    """One more parameter."""
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )
+
+
+def give_signature(
+    function: Callable[..., Any], parameters: Iterable[inspect.Parameter]
+) -> None:
+    """Let a function that takes any keywords be seen with these parameters."""
+    listed = list(parameters)
+    function.__signature__ = inspect.Signature(listed)  # type: ignore[attr-defined]
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in listed}
+
+
+_UsageError: Any = typer.BadParameter.__mro__[1]
+"""Typer does not export it, and its place differs between versions."""
+
+
+@dataclass(frozen=True)
+class InForce:
+    """An option's value.
+
+    Attributes:
+        value: as JSON has it.
+        source: the kind of place it comes from.
+        place: the option, the variable or the file's key.
+    """
+
+    value: Any
+    source: Source
+    place: str
+
+    def facts(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def options_in_force(context: typer.Context, name: str, words: Sequence[str]) -> dict[str, InForce]:
+    """The options of a command by their keys in a file.
+
+    Args:
+        context: of the program.
+        name: of the command.
+        words: its command line.
+
+    Raises:
+        InputError: the words are no such command line.
+    """
+    command = copy(command_named(context, name))
+    # What is missing is shown, not refused.
+    command.params = [_optional(parameter) for parameter in command.params]
+    keys = {parameter: key for key, parameter in keys_of(command).items()}
+    try:
+        with command.make_context(name, list(words), parent=context.find_root()) as told:
+            found = origins(told)  # type: ignore[arg-type]
+            return {key: InForce(_plain(told.params[parameter]), found[parameter].source,
+                                 found[parameter].place)
+                    for parameter, key in keys.items()}
+    except _UsageError as error:
+        raise InputError(f"jstyleid {name}: {error.format_message()}") from error
+
+
+def _optional(parameter: Any) -> Any:
+    changed = copy(parameter)
+    changed.required = False
+    return changed
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+TABLES = ("run", "train", "generate")
+"""The commands that have a table of their own."""
+
+
+def configured(command: Callable[..., None], table: str) -> Callable[..., None]:
+    """A command with `--config`; it takes its context as the parameter `context`.
+
+    Args:
+        command: the command.
+        table: the command whose options it takes.
+    """
+
+    def take(context: typer.Context, file: Path | None) -> Path | None:
+        # What is raised here would not come to the guard of the command.
+        guarded(_take_values)(context, file, table)
+        return file
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        del given["config"]  # `take` has done with it
+        try:
+            command(**given)
+        except InputError as error:
+            if places := _places_named(given["context"], str(error)):
+                error.args = (f"{error}\nGiven in {', '.join(places)}.",)
+            raise
+
+    config = Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            callback=take,
+            is_eager=True,
+            help=f"TOML file with a table [{table}] of options; what is given here comes first.",
+        ),
+    ]
+    parameters = [*parameters_of(command).values(), option("config", config, None)]
+    give_signature(run, [_without_variable(parameter) for parameter in parameters])
+    return run
+
+
+def _without_variable(parameter: inspect.Parameter) -> inspect.Parameter:
+    """The parameter, with a help that leaves out what all have: a variable of its name."""
+    kind, *infos = get_args(parameter.annotation) or (parameter.annotation,)
+    if not infos or not isinstance(infos[0], OptionInfo):
+        return parameter
+    info = copy(infos[0])
+    info.show_envvar = False
+    return parameter.replace(annotation=Annotated[kind, info])
+
+
+def _take_values(context: typer.Context, file: Path | None, table: str) -> None:
+    """Let the file's values be what the command falls back to."""
+    _refuse_unknown_variables(context, table)
+    if file is None:
+        return
+    tables = {
+        name: check_table(f"{file} [{name}]", values, name, command_named(context, name))
+        for name, values in read_tables(file, TABLES).items()
+    }
+    known = {parameter.name for parameter in context.command.params}
+    # `jstyleid plan` has not all options of the command whose table it takes.
+    values = {name: value for name, value in tables.get(table, {}).items() if name in known}
+    context.default_map = FileValues(file, table, values)
+
+
+def _refuse_unknown_variables(context: typer.Context, table: str) -> None:
+    known = [variable(context, str(parameter.name))
+             for parameter in command_named(context, table).params
+             if parameter.param_type_name == "option"]
+    prefix = variable(context, "")
+    for name in sorted(os.environ):
+        if name.startswith(prefix) and name not in known:
+            raise InputError(
+                f"environment variable {name}: no option of jstyleid {table}."
+                f"{did_you_mean(name, known)} Unset it, or correct its name."
+            )
+
+
+def _places_named(context: typer.Context, message: str) -> list[str]:
+    """Where options that a message names were given, if not on the command line."""
+    found = []
+    for parameter in context.command.params:
+        origin = origins(context)[str(parameter.name)]
+        if origin.source in ("environment", "file") and origin.place not in message:
+            name = re.escape(max(parameter.opts, key=len).lstrip("-"))
+            # The method's own messages say "gamma = 2" and "layers 'x'", the others "--gamma 2".
+            if re.search(rf"--{name}(?![\w-])|(?<![\w/.-]){name} (= |['\"])", message):
+                found.append(origin.place)
+    return found
