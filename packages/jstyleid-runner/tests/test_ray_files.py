@@ -91,7 +91,7 @@ def test_nor_a_path_of_the_bench() -> None:
     settings = RunSettings.create(split="S", method="styleid", reference="first",
                                   styleid={"steps": 2})
     bench = OpenCoreBench("/models/sd", "cpu", settings, (lora,), OUT.native_log)
-    assert freight_of(bench).read == (lora,)
+    assert bench.freight().read == (lora,)
     moved = relocated(bench, lambda path: Path("/node") / path.name)
     assert moved.loras == (Path("/node") / lora.name,)
     assert moved.native_log == Path("/node") / OUT.native_log.name

@@ -9,7 +9,7 @@ from jstyleid_core.errors import CheckpointError
 from jstyleid_core.runtime import Device
 from jstyleid_runner.orders import Order
 from jstyleid_runner.run_bench import RunBench
-from jstyleid_runner.scheduling.executor import Say
+from jstyleid_runner.scheduling.executor import Freight, Say
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.starting import compile_training, start_compiled
 
@@ -37,6 +37,10 @@ class OpenCoreBench:
     def __call__(self) -> "CoreBench":
         """Make the bench."""
         return CoreBench(self)
+
+    def freight(self) -> Freight:
+        """The files that go with it to another machine."""
+        return Freight(read=self.loras)
 
 
 class CoreBench:

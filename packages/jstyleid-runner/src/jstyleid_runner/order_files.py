@@ -1,8 +1,7 @@
 """Which files an order reads, and where what it makes belongs, for workers on other machines."""
 
-from typing import Any, assert_never
+from typing import assert_never
 
-from jstyleid_runner.core_bench import OpenCoreBench
 from jstyleid_runner.orders import (
     ClassImageOrder,
     ClassLatentsOrder,
@@ -15,14 +14,8 @@ from jstyleid_runner.orders import (
 from jstyleid_runner.scheduling.executor import Freight
 
 
-def freight_of(thing: Any) -> Freight:
-    """The files of an order, or of the bench they are done on."""
-    if isinstance(thing, OpenCoreBench):
-        return Freight(read=thing.loras)
-    return _freight_of_order(thing)
-
-
-def _freight_of_order(order: Order) -> Freight:
+def freight_of(order: Order) -> Freight:
+    """The files of an order."""
     match order:
         case ClassImageOrder():
             return Freight()
@@ -39,7 +32,7 @@ def _freight_of_order(order: Order) -> Freight:
         case DrawOrder():
             return Freight(read=(*((order.lora,) if order.lora else ()), *order.start))
         case StyliseOrder():
-            style = _freight_of_order(order.style)
+            style = freight_of(order.style)
             return Freight(style.read, (order.content, *order.company), held=style.held)
         case _:
             assert_never(order)

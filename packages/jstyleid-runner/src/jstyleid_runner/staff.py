@@ -14,8 +14,9 @@ from jstyleid_runner.devices import choose_device, choose_places
 from jstyleid_runner.executors.local import LocalCrew
 from jstyleid_runner.executors.process import Place
 from jstyleid_runner.executors.ray.cluster import Cluster, ray_cluster
+from jstyleid_runner.order_files import freight_of
 from jstyleid_runner.orders import Order
-from jstyleid_runner.scheduling.executor import Crew
+from jstyleid_runner.scheduling.executor import Crew, Freight
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.storage.records import versions
 
@@ -70,16 +71,20 @@ class RayStaff:
     def crew(self, bench: OpenCoreBench, order_of: Callable[[Task], Order]) -> Crew:
         """The actors. A checkpoint in a folder must be on every node; the pictures name it."""
         from jstyleid_runner.executors.ray.executor import RayCrew
-        from jstyleid_runner.order_files import freight_of
 
         needed = []
         folder = Path(bench.source).expanduser().resolve()
         if folder.is_dir():
             needed, bench = [folder], replace(bench, source=str(folder))
         return RayCrew(
-            self.workers, self.on_cards, bench, order_of, freight_of, needed=needed,
+            self.workers, self.on_cards, bench, order_of, _freight_of, needed=needed,
             versions=versions(),
         )
+
+
+def _freight_of(thing: OpenCoreBench | Order) -> Freight:
+    """The files of an order, or of the bench they are done on."""
+    return thing.freight() if isinstance(thing, OpenCoreBench) else freight_of(thing)
 
 
 @dataclass(frozen=True)
