@@ -22,7 +22,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from jstyleid_runner.jobs import (
+from jstyleid_runner.planning.jobs import (
     Draw,
     DrawClassImage,
     EncodeClassImages,
@@ -30,8 +30,8 @@ from jstyleid_runner.jobs import (
     Stylise,
     TrainLoRA,
 )
-from jstyleid_runner.plan import ClassPlan, Plan, StylePlan
-from jstyleid_runner.run_tasks import tasks_of
+from jstyleid_runner.planning.plan import ClassPlan, Plan, StylePlan
+from jstyleid_runner.planning.tasks import tasks_of
 from jstyleid_runner.scheduling.estimates import CostModel, SimulatedCrew
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import Scheduler

@@ -31,8 +31,8 @@ from jstyleid_runner.cli import app
 from jstyleid_runner.core_bench import CoreBench, OpenCoreBench
 from jstyleid_runner.core_model import CoreModel
 from jstyleid_runner.engine import CoreEngine, OnPicture, OnStep
-from jstyleid_runner.orders import Order
-from jstyleid_runner.plan import build_plan
+from jstyleid_runner.planning.plan import build_plan
+from jstyleid_runner.planning.tasks import Order
 from jstyleid_runner.progress_lines import LineReporter
 from jstyleid_runner.run_bench import RunBench
 from jstyleid_runner.scheduling.executor import Say

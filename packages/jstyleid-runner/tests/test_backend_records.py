@@ -18,7 +18,7 @@ from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner import core_bench
 from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.core_bench import OpenCoreBench
-from jstyleid_runner.facts import KEY, read_facts
+from jstyleid_runner.planning.provenance import KEY, read_facts
 from jstyleid_runner.progress_lines import LineReporter
 from jstyleid_runner.run_split import run_split
 from jstyleid_runner.settings import RunSettings

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner.draws import content_seed
-from jstyleid_runner.jobs import Draw, InvertStyle, Stylise
-from jstyleid_runner.plan import build_plan
+from jstyleid_runner.planning.jobs import Draw, InvertStyle, Stylise
+from jstyleid_runner.planning.plan import build_plan, content_seed
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.split import Split, StyleFolder
 

@@ -21,8 +21,7 @@ from jstyleid_runner.executors.process import Compiling
 from jstyleid_runner.executors.ray import cluster as ray_cluster
 from jstyleid_runner.executors.ray.cluster import Cluster
 from jstyleid_runner.executors.ray.files import Depot, Mirrored, bring_back, relocated, together
-from jstyleid_runner.order_files import freight_of
-from jstyleid_runner.orders import (
+from jstyleid_runner.planning.tasks import (
     ClassImageOrder,
     ClassLatentsOrder,
     DrawOrder,
@@ -30,6 +29,7 @@ from jstyleid_runner.orders import (
     Order,
     StyliseOrder,
     TrainOrder,
+    freight_of,
 )
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.staff import StaffOptions, ray_staff

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from jstyleid_runner.carry_out import IncompleteError, RunRequest
-from jstyleid_runner.facts import read_facts
 from jstyleid_runner.picture_store import describe_output
+from jstyleid_runner.planning.provenance import read_facts
 from jstyleid_runner.progress_lines import LineReporter
 from jstyleid_runner.run_split import run_split
 from jstyleid_runner.runlog import log_to

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from jstyleid_core.errors import JStyleIDError
 from jstyleid_runner.listing import listed
-from jstyleid_runner.orders import DrawOrder, Order, orders_of, product_path
 from jstyleid_runner.picture_store import PictureStore, describe_output
-from jstyleid_runner.plan import Plan
+from jstyleid_runner.planning.pending import Survey
+from jstyleid_runner.planning.plan import Plan
+from jstyleid_runner.planning.tasks import DrawOrder, Order, orders_of, product_path, tasks_of
 from jstyleid_runner.progress import Reporter
 from jstyleid_runner.run_monitor import RunMonitor
-from jstyleid_runner.run_tasks import tasks_of
 from jstyleid_runner.scheduling.ledger import Entry, Ledger, Output
 from jstyleid_runner.scheduling.scheduler import Scheduler
 from jstyleid_runner.scheduling.state import Board
@@ -19,7 +19,6 @@ from jstyleid_runner.scheduling.task import State, Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.records import describe_reference
-from jstyleid_runner.survey import Survey
 from jstyleid_runner.tally import Tally
 from jstyleid_runner.workforce import Workforce
 

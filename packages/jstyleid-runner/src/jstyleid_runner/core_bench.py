@@ -7,7 +7,7 @@ from pathlib import Path
 from jstyleid_core import runtime
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.runtime import Device
-from jstyleid_runner.orders import Order
+from jstyleid_runner.planning.tasks import Order
 from jstyleid_runner.run_bench import RunBench
 from jstyleid_runner.scheduling.executor import Freight, Say
 from jstyleid_runner.settings import RunSettings

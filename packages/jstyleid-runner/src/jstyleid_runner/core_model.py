@@ -16,7 +16,7 @@ from jstyleid_core.weights.layout import (
     shown_source,
 )
 from jstyleid_runner.core_bench import OpenCoreBench
-from jstyleid_runner.orders import Order
+from jstyleid_runner.planning.tasks import Order
 from jstyleid_runner.progress import Reporter
 from jstyleid_runner.scheduling.executor import Crew
 from jstyleid_runner.scheduling.task import Task

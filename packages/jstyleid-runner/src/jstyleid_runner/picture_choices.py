@@ -2,7 +2,7 @@
 
 from jstyleid_core.runtime import DType
 from jstyleid_runner.options.to_settings import named_styles
-from jstyleid_runner.plan import Plan, build_plan
+from jstyleid_runner.planning.plan import Plan, build_plan
 from jstyleid_runner.settings import PictureChoices, RunSettings
 from jstyleid_runner.storage.prompts import read_templates, usual_template
 from jstyleid_runner.storage.split import class_objects, find_loras, read_split, style_names

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import encode_png, fit, mean_image, open_image
 from jstyleid_runner.engine import Engine, StyleT
-from jstyleid_runner.facts import as_text
-from jstyleid_runner.orders import (
+from jstyleid_runner.planning.provenance import as_text
+from jstyleid_runner.planning.tasks import (
     ClassImageOrder,
     ClassLatentsOrder,
     DrawOrder,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jstyleid_runner.plan import Plan
+from jstyleid_runner.planning.plan import Plan
 from jstyleid_runner.progress import Reporter
 from jstyleid_runner.scheduling.ledger import Output
 from jstyleid_runner.scheduling.task import Task

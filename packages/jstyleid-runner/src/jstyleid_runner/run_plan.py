@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from jstyleid_core.differences import differences
-from jstyleid_runner.plan import Plan
-from jstyleid_runner.run_tasks import tasks_of
+from jstyleid_runner.planning.plan import Plan
+from jstyleid_runner.planning.tasks import tasks_of
 from jstyleid_runner.scheduling.estimates import CostModel, forecast, measured, with_unneeded
 from jstyleid_runner.scheduling.ledger import Entry, read_entries
 from jstyleid_runner.scheduling.task import Stage, State, Task

@@ -7,9 +7,10 @@ from jstyleid_core.differences import differences
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.resuming import find_training
 from jstyleid_runner.carry_out import RunRequest, carry_out
-from jstyleid_runner.ingredients import check_pictures
 from jstyleid_runner.listing import listed
-from jstyleid_runner.plan import Plan
+from jstyleid_runner.planning.pending import StyleWork, Survey, survey
+from jstyleid_runner.planning.plan import Plan
+from jstyleid_runner.planning.provenance import check_pictures, training_job
 from jstyleid_runner.progress import Reporter
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.records import (
@@ -21,8 +22,6 @@ from jstyleid_runner.storage.records import (
     versions,
 )
 from jstyleid_runner.style_sheet import write_style_sheet
-from jstyleid_runner.style_training import training_job
-from jstyleid_runner.survey import StyleWork, Survey, survey
 from jstyleid_runner.tally import Tally
 from jstyleid_runner.training_removal import remove_training
 from jstyleid_runner.workforce import Workforce

@@ -14,8 +14,7 @@ from jstyleid_runner.devices import choose_device, choose_places
 from jstyleid_runner.executors.local import LocalCrew
 from jstyleid_runner.executors.process import Place
 from jstyleid_runner.executors.ray.cluster import Cluster, ray_cluster
-from jstyleid_runner.order_files import freight_of
-from jstyleid_runner.orders import Order
+from jstyleid_runner.planning.tasks import Order, freight_of
 from jstyleid_runner.scheduling.executor import Crew, Freight
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.storage.records import versions

@@ -1,7 +1,7 @@
 """The contact sheet of one style of a run: what it was made from, each content, each result."""
 
 from jstyleid_core.images import open_image, save_png
-from jstyleid_runner.plan import StylePlan
+from jstyleid_runner.planning.plan import StylePlan
 from jstyleid_runner.sheet import Cell, contact_sheet
 from jstyleid_runner.storage.layout import OutFolder
 

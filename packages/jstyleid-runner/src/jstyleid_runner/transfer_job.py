@@ -10,7 +10,7 @@ from PIL import Image
 from jstyleid_core import StyleIDSettings
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import fit, open_image, save_png
-from jstyleid_runner.facts import as_text
+from jstyleid_runner.planning.provenance import as_text
 from jstyleid_runner.progress import Reporter
 from jstyleid_runner.sheet import Cell, contact_sheet
 from jstyleid_runner.storage.layout import (

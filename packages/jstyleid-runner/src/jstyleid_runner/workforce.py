@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from jstyleid_core.runtime import DType
-from jstyleid_runner.orders import Order
+from jstyleid_runner.planning.tasks import Order
 from jstyleid_runner.scheduling.executor import Crew
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings

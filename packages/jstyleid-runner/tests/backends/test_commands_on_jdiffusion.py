@@ -12,7 +12,7 @@ from PIL import Image
 from backend_choice import need_jdiffusion
 from jstyleid_core.differences import differences
 from jstyleid_dreambooth import read_lora
-from jstyleid_runner.facts import read_facts
+from jstyleid_runner.planning.provenance import read_facts
 from reference_sets import distance
 
 Call = Callable[..., Any]

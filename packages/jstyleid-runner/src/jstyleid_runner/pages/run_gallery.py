@@ -1,7 +1,7 @@
 """What a run's gallery shows."""
 
 from jstyleid_runner.pages.gallery import GalleryPrompt, GalleryStyle
-from jstyleid_runner.plan import Plan, StylePlan
+from jstyleid_runner.planning.plan import Plan, StylePlan
 from jstyleid_runner.storage.layout import OutFolder
 
 

@@ -1,17 +1,20 @@
-"""What a run consists of: small jobs and what each needs, computed from split and settings alone.
+"""The plan of a run: small jobs and what each needs, computed from split and settings alone.
 
 A plan is pure data. It knows nothing of Jittor, of files or of what is done already, and it is
 the same however many workers carry it out. Whoever executes it may pick any job whose `needs`
-are done.
+are done. Every random choice is a hash of what it is for, so that a picture can be made again
+alone: it depends neither on the order of the work nor on the other styles and prompts of the run.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.class_images import class_prompts
-from jstyleid_runner.draws import content_seed, reference_index
-from jstyleid_runner.jobs import (
+from jstyleid_runner.planning.jobs import (
     Draw,
     DrawClassImage,
     EncodeClassImages,
@@ -22,6 +25,38 @@ from jstyleid_runner.jobs import (
 )
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.split import Split, StyleFolder
+
+_SEEDS = 2**32
+
+
+def content_seed(run_seed: int, style: str, prompt: str) -> int:
+    """The seed of the noise that a prompt's content picture starts from."""
+    return _draw("content", run_seed, style, prompt) % _SEEDS
+
+
+def reference_index(style: StyleFolder, choice: str, run_seed: int) -> int:
+    """Which of the style's sample images stands for it.
+
+    `choice` is `first`, `random`, or a file's name with or without its suffix.
+    """
+    if choice == "first":
+        return 0
+    if choice == "random":
+        return _draw("reference", run_seed, style.id) % len(style.references)
+    for index, path in enumerate(style.references):
+        if choice in {path.name, path.stem}:
+            return index
+    names = ", ".join(path.name for path in style.references)
+    raise InputError(
+        f"--reference {choice}: style {style.id} has no such image. Give first, random or one of "
+        f"{names}."
+    )
+
+
+def _draw(*what: object) -> int:
+    # JSON keeps ("1", "2") and ("12", "") apart, and escapes the same way everywhere.
+    digest = hashlib.sha256(json.dumps(what).encode()).digest()
+    return int.from_bytes(digest[:8], "big")
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,13 @@
-"""What a worker is told: all it has to know of a job, in plain data that goes through a pipe."""
+"""A plan for the scheduler: tasks, the orders that go to workers with them, and their files."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import assert_never
 
 from jstyleid_dreambooth.training.class_images import ClassImage
 from jstyleid_dreambooth.training.job import TrainingJob
-from jstyleid_runner.class_work import ClassWork
-from jstyleid_runner.facts import Facts
-from jstyleid_runner.jobs import (
+from jstyleid_runner.planning.jobs import (
     Draw,
     DrawClassImage,
     EncodeClassImages,
@@ -17,8 +16,12 @@ from jstyleid_runner.jobs import (
     Stylise,
     TrainLoRA,
 )
+from jstyleid_runner.planning.pending import ClassWork, StyleWork, Survey
+from jstyleid_runner.planning.plan import ClassPlan, Plan, StylePlan
+from jstyleid_runner.planning.provenance import Facts
+from jstyleid_runner.scheduling.executor import Freight
+from jstyleid_runner.scheduling.task import Stage, Task
 from jstyleid_runner.storage.layout import OutFolder
-from jstyleid_runner.survey import StyleWork, Survey
 
 
 @dataclass(frozen=True)
@@ -184,3 +187,78 @@ def product_path(job: Job, folder: OutFolder, class_work: ClassWork | None) -> P
             return folder.content(job.style, job.prompt)
         case Draw() | Stylise():
             return folder.picture(job.style, job.prompt)
+
+
+_SHARED = ""
+"""The style of what all styles share."""
+
+
+def tasks_of(plan: Plan, batch: int) -> list[Task]:
+    """The tasks of a plan, in its order.
+
+    Args:
+        plan: the jobs.
+        batch: how many pictures are computed together: those of one group, by the plan's order.
+            Class images are drawn one at a time, so that a LoRA does not depend on it.
+    """
+    tasks = list(_tasks_of_class_images(plan.class_images)) if plan.class_images else []
+    return tasks + [task for style in plan.styles for task in _tasks_of_style(style, batch)]
+
+
+def _tasks_of_class_images(plan: ClassPlan) -> Iterator[Task]:
+    for group, job in enumerate(plan.jobs):
+        yield Task(job.id, _SHARED, _stage(job), job.needs, job.evaluations, group)
+
+
+def _tasks_of_style(plan: StylePlan, batch: int) -> Iterator[Task]:
+    places: dict[str, int] = {}
+    needs: dict[str, tuple[str, ...]] = {}
+    for place, group in enumerate(plan.groups(batch)):
+        stylised = [stylise for _, stylise in group if stylise]
+        # A group is begun as a whole: when what any of it needs is done.
+        together = tuple(dict.fromkeys(need for stylise in stylised for need in stylise.needs))
+        for draw, stylise in group:
+            places[draw.id] = place
+            if stylise:
+                places[stylise.id], needs[stylise.id] = place, together
+    for job in plan.jobs:
+        yield Task(job.id, plan.style, _stage(job), needs.get(job.id, job.needs),
+                   job.evaluations, places.get(job.id, 0))
+
+
+def _stage(job: Job) -> Stage:
+    match job:
+        case DrawClassImage() | EncodeClassImages():
+            return Stage.CLASS
+        case TrainLoRA():
+            return Stage.TRAIN
+        case InvertStyle():
+            return Stage.INVERT
+        case Draw():
+            return Stage.DRAW
+        case Stylise():
+            return Stage.STYLISE
+
+
+def freight_of(order: Order) -> Freight:
+    """The files of an order."""
+    match order:
+        case ClassImageOrder():
+            return Freight()
+        case ClassLatentsOrder():
+            return Freight(once=order.images)
+        case TrainOrder():
+            job = order.training
+            samples = tuple(image for style in job.styles for image in style.images)
+            latents = (job.class_latents,) if job.class_latents else ()
+            # Its last checkpoint goes there, and each new one comes back.
+            return Freight(read=(*samples, *latents), folders=(job.folder,))
+        case InvertOrder():
+            return Freight(read=(order.reference,), held=(order.kept,) if order.kept else ())
+        case DrawOrder():
+            return Freight(read=(*((order.lora,) if order.lora else ()), *order.start))
+        case StyliseOrder():
+            style = freight_of(order.style)
+            return Freight(style.read, (order.content, *order.company), held=style.held)
+        case _:
+            assert_never(order)

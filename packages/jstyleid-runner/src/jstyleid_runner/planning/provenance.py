@@ -1,4 +1,4 @@
-"""What made a picture: written into the picture itself, and compared before it is kept or made.
+"""The provenance of pictures: written into each picture, and compared before it is kept or made.
 
 A picture is only taken for done when the facts inside it are those the plan asks for. So a folder
 can be moved, mixed or half deleted, and a run still knows which pictures are its own.
@@ -6,16 +6,83 @@ can be moved, mixed or half deleted, and a run still knows which pictures are it
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from jstyleid_runner.ingredients import Ingredients
-from jstyleid_runner.jobs import Draw, Stylise
+from jstyleid_core.images import open_image
+from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
+from jstyleid_runner.planning.jobs import Draw, Stylise
+from jstyleid_runner.planning.plan import StylePlan
 from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.records import Reference, describe_reference, digests
+
+
+def training_job(plan: StylePlan, settings: RunSettings, folder: OutFolder) -> TrainingJob | None:
+    """The training that a style's plan asks for, if it asks for one."""
+    if plan.train is None or settings.training is None:
+        return None
+    return TrainingJob(
+        styles=(StyleImages(plan.train.style, plan.train.samples),),
+        settings=settings.training,
+        folder=folder.lora(plan.style),
+        class_folder=folder.class_images,
+        objects=plan.train.objects,
+    )
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What all pictures of one style have in common.
+
+    Attributes:
+        reference: the sample image that is inverted, if any.
+        start: `noise`, or the sample images whose mean drawing starts from and how strong the
+            noise on it is.
+        lora: what it is drawn with: a file, or the recipe of one that the run trains. By the
+            recipe a picture can be judged without its LoRA.
+    """
+
+    reference: Reference | None
+    start: str | Mapping[str, Any]
+    lora: Mapping[str, Any] | None
+
+
+def check_pictures(plan: StylePlan, training: TrainingJob | None) -> None:
+    """Open every picture that the style's jobs read, before hours of work.
+
+    Raises:
+        InputError: one cannot be read, or its name says no object where the training asks for it.
+    """
+    read = set(plan.draws[0].start)
+    if plan.invert:
+        read.add(plan.invert.reference)
+    if training:
+        read.update(image for image, _ in training.examples())
+    for path in sorted(read):
+        open_image(path)
+
+
+def ingredients(
+    plan: StylePlan, settings: RunSettings, training: TrainingJob | None, model: str
+) -> Ingredients:
+    """What the pictures of a style are made from; `model` is the checkpoint's fingerprint."""
+    draw = plan.draws[0]
+    start: str | Mapping[str, Any] = "noise"
+    if draw.start:
+        start = {"mean_of": digests(draw.start), "strength": settings.strength}
+    lora: Mapping[str, Any] | None = None
+    if draw.lora:
+        lora = asdict(describe_reference(draw.lora))
+    elif training:
+        lora = training.recipe(model)
+    reference = describe_reference(plan.invert.reference) if plan.invert else None
+    return Ingredients(reference, start, lora)
+
 
 KEY = "jstyleid"
 """Keyword of the PNG text chunk."""
