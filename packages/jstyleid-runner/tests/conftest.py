@@ -28,13 +28,10 @@ from jstyleid_dreambooth.training.watching import Watcher
 from jstyleid_runner import core_model
 from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app
-from jstyleid_runner.core_bench import CoreBench, OpenCoreBench
 from jstyleid_runner.core_model import CoreModel
-from jstyleid_runner.engine import CoreEngine, OnPicture, OnStep
 from jstyleid_runner.planning.plan import build_plan
 from jstyleid_runner.planning.tasks import Order
 from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.run_bench import RunBench
 from jstyleid_runner.scheduling.executor import Say
 from jstyleid_runner.scheduling.inline import InlineCrew
 from jstyleid_runner.scheduling.task import Task
@@ -42,6 +39,9 @@ from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.split import read_split
 from jstyleid_runner.train_loras import OpenedTrainer
+from jstyleid_runner.worker import engine
+from jstyleid_runner.worker.engine import CoreEngine, OnPicture, OnStep
+from jstyleid_runner.worker.worker import CoreBench, OpenCoreBench, RunBench
 from reference_sets import LORA_CHECKPOINT
 from small_checkpoint import build
 
@@ -344,7 +344,8 @@ def no_jittor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "start", refuse)
     monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
     # Nor is a model looked for: the default one is on the hub.
-    monkeypatch.setattr(core_model, "find_checkpoint", lambda *_, **__: Mock())
+    for module in (core_model, engine):
+        monkeypatch.setattr(module, "find_checkpoint", lambda *_, **__: Mock())
 
 
 @pytest.fixture

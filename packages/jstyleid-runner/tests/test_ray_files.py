@@ -16,7 +16,6 @@ from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.class_images import ClassImage
 from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_runner.core_bench import OpenCoreBench
 from jstyleid_runner.executors.process import Compiling
 from jstyleid_runner.executors.ray import cluster as ray_cluster
 from jstyleid_runner.executors.ray.cluster import Cluster
@@ -34,6 +33,7 @@ from jstyleid_runner.planning.tasks import (
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.staff import StaffOptions, ray_staff
 from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.worker.worker import OpenCoreBench
 
 OUT = OutFolder(Path("/scheduler/out"))
 DATA = Path("/scheduler/data")

@@ -1,66 +1,27 @@
 """Starting Jittor and loading the checkpoint, with progress."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jstyleid_core import runtime
 from jstyleid_core.backends import Backend
 from jstyleid_core.runtime import Device, DType
 from jstyleid_core.weights.fingerprint import fingerprint
-from jstyleid_core.weights.layout import (
-    DEFAULT_MODEL,
-    find_checkpoint,
-    find_downloaded,
-    shown_source,
-)
-from jstyleid_runner.core_bench import OpenCoreBench
+from jstyleid_core.weights.layout import find_checkpoint, find_downloaded, shown_source
 from jstyleid_runner.planning.tasks import Order
 from jstyleid_runner.progress import Reporter
 from jstyleid_runner.scheduling.executor import Crew
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.staff import NOBODY, Staff
-from jstyleid_runner.starting import start_compiled
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.records import RunRecord, checkpoint_stamp
 from jstyleid_runner.train_loras import OpenedTrainer
-from jstyleid_runner.trainer import CoreTrainer
+from jstyleid_runner.worker.engine import CoreTrainer, load_model
+from jstyleid_runner.worker.worker import OpenCoreBench
 
 if TYPE_CHECKING:
     from jstyleid_core import StableDiffusion
-
-
-def named_source(model: str | None) -> str:
-    """The checkpoint `--model` means; without it, the environment or the default does."""
-    return model or os.environ.get("JSTYLEID_MODEL") or DEFAULT_MODEL
-
-
-def load_model(
-    source: str, dtype: DType, device: Device, reporter: Reporter, backend: Backend = "native"
-) -> "StableDiffusion":
-    """Find the checkpoint, start Jittor, compiling it on first use, and load.
-
-    In this order, because a wrong name should not be found out after minutes of compilation.
-    """
-    number = runtime.default_dtype(device) if dtype == "auto" else dtype
-    checkpoint = find_checkpoint(source, half=number == "float16")
-    for component in ("unet", "vae", "text_encoder"):
-        checkpoint.weights(component)
-
-    def on_build(build: runtime.BuildProgress) -> None:
-        reporter.preparing(build.message, build.done, build.total)
-
-    start_compiled(device, on_build, backend)
-    from jstyleid_core import StableDiffusion
-
-    return StableDiffusion.load(
-        checkpoint,
-        dtype=dtype,
-        report=lambda part, done, total: reporter.preparing(f"loading {part}", done, total),
-        backend=backend,
-    )
 
 
 class CoreModel:

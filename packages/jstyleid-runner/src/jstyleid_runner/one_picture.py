@@ -9,13 +9,13 @@ from jstyleid_core.backends import Backend
 from jstyleid_core.images import save_png
 from jstyleid_core.runtime import Device, DType
 from jstyleid_core.weights.layout import shown_source
-from jstyleid_runner.core_model import load_model, named_source
 from jstyleid_runner.failures import temporary_report
 from jstyleid_runner.named_loras import attach, read_loras
 from jstyleid_runner.planning.plan import guidance_evaluations
 from jstyleid_runner.planning.provenance import as_text
 from jstyleid_runner.progress import make_reporter
 from jstyleid_runner.storage.layout import picture_target, require_writable
+from jstyleid_runner.worker.engine import load_model, named_source
 
 
 @dataclass(frozen=True)

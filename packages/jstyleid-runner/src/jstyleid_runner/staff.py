@@ -9,7 +9,6 @@ from typing import Literal, Protocol
 from jstyleid_core import runtime
 from jstyleid_core.errors import InputError
 from jstyleid_core.runtime import Device
-from jstyleid_runner.core_bench import OpenCoreBench
 from jstyleid_runner.devices import choose_device, choose_places
 from jstyleid_runner.executors.local import LocalCrew
 from jstyleid_runner.executors.process import Place
@@ -18,6 +17,7 @@ from jstyleid_runner.planning.tasks import Order, freight_of
 from jstyleid_runner.scheduling.executor import Crew, Freight
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.storage.records import versions
+from jstyleid_runner.worker.worker import OpenCoreBench
 
 EngineName = Literal["local", "ray"]
 

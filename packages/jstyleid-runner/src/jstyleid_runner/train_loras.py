@@ -17,9 +17,9 @@ from jstyleid_runner.runlog import logged
 from jstyleid_runner.storage.layout import LoRAFolder
 from jstyleid_runner.storage.records import ModelRecord, TrainRecord, known_fingerprint, versions
 from jstyleid_runner.tally import Tally
-from jstyleid_runner.trainer import Trainer
 from jstyleid_runner.training_removal import remove_training
 from jstyleid_runner.training_watch import TrainingWatch
+from jstyleid_runner.worker.engine import Trainer
 
 log = logging.getLogger(__name__)
 

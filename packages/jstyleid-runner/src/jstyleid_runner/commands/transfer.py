@@ -60,10 +60,10 @@ def transfer(
     """
     from jstyleid_core import runtime
     from jstyleid_core.weights.layout import shown_source
-    from jstyleid_runner.core_model import load_model, named_source
     from jstyleid_runner.options.to_settings import method_settings, parse_size
     from jstyleid_runner.progress import make_reporter
     from jstyleid_runner.transfer_job import TransferJob, run_transfer
+    from jstyleid_runner.worker.engine import load_model, named_source
 
     settings = method_settings(
         steps=steps,

@@ -1,23 +1,117 @@
-"""What a worker needs of the model: the things the jobs of a plan do."""
+"""The engine of a worker: the loaded model with the operations that jobs use."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from jstyleid_core import runtime
+from jstyleid_core.backends import Backend
+from jstyleid_core.backends.jdiffusion.environment import check
+from jstyleid_core.runtime import Device, DType, Report
+from jstyleid_core.weights.layout import (
+    DEFAULT_MODEL,
+    find_checkpoint,
+)
 from jstyleid_dreambooth.training.class_images import ClassImage
 from jstyleid_dreambooth.training.class_samples import draw_class_image, encode_class_images
+from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.watching import Watcher
+from jstyleid_runner.progress import Reporter
 from jstyleid_runner.settings import RunSettings
-from jstyleid_runner.trainer import CoreTrainer, Trainer
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from jstyleid_core import StableDiffusion, Style, StyleID
     from jstyleid_core.pipeline import Start
-    from jstyleid_dreambooth.training.job import TrainingJob
+    from jstyleid_core.runtime import BuildProgress
+    from jstyleid_dreambooth import LoRAs
+
+
+def start_compiled(device: Device, on_build: Report, backend: Backend = "native") -> None:
+    """Start Jittor, compiling it and the kernels of a backend on first use.
+
+    Otherwise kernels would be compiled inside the first steps, where nothing can be shown.
+
+    Raises:
+        RuntimeSetupError: the machine or this environment lacks something.
+    """
+    if backend == "jdiffusion":
+        check()  # first: not after minutes of compiling
+    runtime.start(device, report=on_build)
+    from jstyleid_core.warm import is_warm, warm_kernels
+
+    if not is_warm(backend):
+        warm_kernels(on_build, backend)
+
+
+def compile_training(on_build: Report, backend: Backend) -> None:
+    """Compile the kernels of training on a backend, on first use; Jittor must be started."""
+    from jstyleid_dreambooth.training.warm import is_training_warm, warm_training
+
+    if not is_training_warm(backend):
+        warm_training(on_build, backend)
+
+
+class Trainer(Protocol):
+    """A loaded model that LoRAs can be trained on."""
+
+    def train(self, job: TrainingJob, watch: Watcher) -> Path:
+        """Train a LoRA, or what is left of it, and return its file."""
+        ...
+
+
+class CoreTrainer:
+    """The trainer of `jstyleid_dreambooth`."""
+
+    def __init__(self, model: "StableDiffusion", loras: "LoRAs") -> None:
+        self._model = model
+        self._loras = loras
+
+    def train(self, job: TrainingJob, watch: Watcher) -> Path:
+        """Train a LoRA, or what is left of it, and return its file."""
+        from jstyleid_dreambooth.training.train import train_lora
+
+        def on_build(build: "BuildProgress") -> None:
+            watch.preparing(build.message, build.done, build.total)
+
+        compile_training(on_build, self._model.backend)
+        return train_lora(job, self._model, self._loras, watch)
+
+
+def named_source(model: str | None) -> str:
+    """The checkpoint `--model` means; without it, the environment or the default does."""
+    return model or os.environ.get("JSTYLEID_MODEL") or DEFAULT_MODEL
+
+
+def load_model(
+    source: str, dtype: DType, device: Device, reporter: Reporter, backend: Backend = "native"
+) -> "StableDiffusion":
+    """Find the checkpoint, start Jittor, compiling it on first use, and load.
+
+    In this order, because a wrong name should not be found out after minutes of compilation.
+    """
+    number = runtime.default_dtype(device) if dtype == "auto" else dtype
+    checkpoint = find_checkpoint(source, half=number == "float16")
+    for component in ("unet", "vae", "text_encoder"):
+        checkpoint.weights(component)
+
+    def on_build(build: runtime.BuildProgress) -> None:
+        reporter.preparing(build.message, build.done, build.total)
+
+    start_compiled(device, on_build, backend)
+    from jstyleid_core import StableDiffusion
+
+    return StableDiffusion.load(
+        checkpoint,
+        dtype=dtype,
+        report=lambda part, done, total: reporter.preparing(f"loading {part}", done, total),
+        backend=backend,
+    )
+
 
 OnStep = Callable[[], None]
 OnPicture = Callable[[int, int], None]

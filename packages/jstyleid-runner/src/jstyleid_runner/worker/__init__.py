@@ -1,0 +1,1 @@
+"""A worker on the model: it turns orders into pictures."""
