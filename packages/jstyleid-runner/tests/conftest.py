@@ -31,7 +31,7 @@ from jstyleid_runner.cli import app
 from jstyleid_runner.core_model import CoreModel
 from jstyleid_runner.planning.plan import build_plan
 from jstyleid_runner.planning.tasks import Order
-from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.scheduling.executor import Say
 from jstyleid_runner.scheduling.inline import InlineCrew
 from jstyleid_runner.scheduling.task import Task

@@ -17,7 +17,7 @@ from jstyleid_dreambooth.training.class_images import class_images
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.planning.provenance import KEY, read_facts
-from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.run_split import run_split
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.tally import Tally

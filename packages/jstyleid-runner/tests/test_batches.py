@@ -10,7 +10,7 @@ from PIL import Image
 
 from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.planning.tasks import tasks_of
-from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.run_split import run_split
 from jstyleid_runner.scheduling.estimates import CostModel, SimulatedCrew
 from jstyleid_runner.scheduling.ledger import Ledger, Output

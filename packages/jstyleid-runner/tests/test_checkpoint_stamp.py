@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import constants
 
 from jstyleid_runner.core_model import CoreModel
-from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.storage.records import checkpoint_stamp
 
 

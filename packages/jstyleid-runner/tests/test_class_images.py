@@ -14,7 +14,7 @@ from jstyleid_runner.core_model import CoreModel
 from jstyleid_runner.executors.process import places_on_cpu
 from jstyleid_runner.planning.plan import Plan
 from jstyleid_runner.planning.tasks import tasks_of
-from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.run_split import run_split
 from jstyleid_runner.scheduling.estimates import CostModel, forecast
 from jstyleid_runner.scheduling.executor import Crew, Event, Ready

@@ -16,11 +16,11 @@ from jstyleid_runner.executors.local import LocalCrew
 from jstyleid_runner.executors.process import places_on_cpu
 from jstyleid_runner.pages.attempts import attempt_of, by_worker
 from jstyleid_runner.pages.utilisation import utilisation
-from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.reports.progress import LineReporter
+from jstyleid_runner.reports.status import RunStatus, run_status
+from jstyleid_runner.reports.summary import run_summary
 from jstyleid_runner.run_pages import write_pages
 from jstyleid_runner.run_split import run_split
-from jstyleid_runner.run_status import RunStatus, run_status
-from jstyleid_runner.run_summary import run_summary
 from jstyleid_runner.scheduling.ledger import Ledger, Output, read_entries, read_time
 from jstyleid_runner.scheduling.scheduler import Scheduler
 from jstyleid_runner.scheduling.sleeping import Sleep, SleepingBench

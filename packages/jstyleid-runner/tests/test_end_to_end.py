@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from jstyleid_runner.carry_out import RunRequest
-from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.run_split import run_split
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.scheduling.task import State

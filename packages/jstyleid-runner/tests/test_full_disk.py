@@ -12,7 +12,7 @@ from PIL import Image
 
 from jstyleid_core.errors import OutputError
 from jstyleid_runner.carry_out import RunRequest
-from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.run_split import run_split
 from jstyleid_runner.runlog import log_to
 from jstyleid_runner.storage.layout import OutFolder

@@ -13,7 +13,7 @@ from jstyleid_core.images import fit, mean_image, open_image
 from jstyleid_dreambooth import LoRAWeights, LowRank, write_lora
 from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.planning.provenance import read_facts
-from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.run_split import run_split
 from jstyleid_runner.tally import Tally
 

@@ -18,7 +18,7 @@ from jstyleid_dreambooth import LoRAs, read_lora
 from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app
 from jstyleid_runner.planning.provenance import read_facts
-from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.run_split import run_split
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.tally import Tally

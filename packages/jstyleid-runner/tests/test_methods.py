@@ -14,7 +14,7 @@ from jstyleid_core.images import open_image
 from jstyleid_dreambooth.training.state import TrainingState
 from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.planning.provenance import read_facts, training_job
-from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.run_split import run_split
 from jstyleid_runner.runlog import log_to
 from jstyleid_runner.tally import Tally

@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from jstyleid_runner.progress import Meter, clock_text
-from jstyleid_runner.progress_bars import BarReporter
-from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.reports.progress import BarReporter, LineReporter, Meter, clock_text
 from jstyleid_runner.runlog import log_to
 
 
@@ -87,7 +85,7 @@ def test_lines_name_each_picture_and_what_is_left() -> None:
 
 def test_lines_say_now_and_then_how_a_training_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("jstyleid_runner.progress_lines.time.monotonic", lambda: now)
+    monkeypatch.setattr("jstyleid_runner.reports.progress.time.monotonic", lambda: now)
     stream = io.StringIO()
     reporter = LineReporter(stream)
     reporter.begin(2, 0, 18, "LoRAs")

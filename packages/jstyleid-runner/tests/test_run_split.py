@@ -11,7 +11,7 @@ import pytest
 from jstyleid_runner.carry_out import IncompleteError, RunRequest
 from jstyleid_runner.picture_store import describe_output
 from jstyleid_runner.planning.provenance import read_facts
-from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.run_split import run_split
 from jstyleid_runner.runlog import log_to
 from jstyleid_runner.scheduling.ledger import Ledger, read_entries

@@ -7,10 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from jstyleid_runner.run_summary import run_summary
+from jstyleid_runner.reports.summary import run_summary, summary_table
 from jstyleid_runner.scheduling.ledger import Ledger, read_entries
 from jstyleid_runner.scheduling.task import Stage, State, Task
-from jstyleid_runner.summary_table import summary_table
 
 
 def ledger(path: Path) -> Path:

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jstyleid_runner.cli import app
-from jstyleid_runner.run_status import run_status
+from jstyleid_runner.reports.status import run_status
 from jstyleid_runner.scheduling.ledger import Ledger, read_entries
 from jstyleid_runner.scheduling.task import Stage, State, Task
 from jstyleid_runner.storage.layout import OutFolder

@@ -15,7 +15,7 @@ from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_dreambooth.training.state import TrainingState
-from jstyleid_runner.progress_lines import LineReporter
+from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.storage.layout import LoRAFolder
 from jstyleid_runner.storage.split import read_split
 from jstyleid_runner.tally import Tally

@@ -10,7 +10,7 @@ from jstyleid_runner.picture_store import PictureStore, describe_output
 from jstyleid_runner.planning.pending import Survey
 from jstyleid_runner.planning.plan import Plan
 from jstyleid_runner.planning.tasks import DrawOrder, Order, orders_of, product_path, tasks_of
-from jstyleid_runner.progress import Reporter
+from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.run_monitor import RunMonitor
 from jstyleid_runner.scheduling.ledger import Entry, Ledger, Output
 from jstyleid_runner.scheduling.scheduler import Scheduler

@@ -9,7 +9,7 @@ from jstyleid_core.runtime import Device, DType
 from jstyleid_core.weights.fingerprint import fingerprint
 from jstyleid_core.weights.layout import find_checkpoint, find_downloaded, shown_source
 from jstyleid_runner.planning.tasks import Order
-from jstyleid_runner.progress import Reporter
+from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.scheduling.executor import Crew
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings

@@ -9,8 +9,8 @@ from jstyleid_core.drawn_world.demo_split import SIZE, draw_split
 from jstyleid_core.images import open_image, save_png
 from jstyleid_core.weights.layout import EMBEDDED_MODEL
 from jstyleid_runner.options.to_settings import training_settings
+from jstyleid_runner.reports.contact_sheet import Cell, contact_sheet
 from jstyleid_runner.settings import Method, PictureChoices
-from jstyleid_runner.sheet import Cell, contact_sheet
 from jstyleid_runner.split_pictures import Execution, make_pictures
 from jstyleid_runner.staff import StaffOptions
 from jstyleid_runner.storage.layout import OutFolder

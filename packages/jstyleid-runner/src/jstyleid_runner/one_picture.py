@@ -13,7 +13,7 @@ from jstyleid_runner.failures import temporary_report
 from jstyleid_runner.named_loras import attach, read_loras
 from jstyleid_runner.planning.plan import guidance_evaluations
 from jstyleid_runner.planning.provenance import as_text
-from jstyleid_runner.progress import make_reporter
+from jstyleid_runner.reports.progress import make_reporter
 from jstyleid_runner.storage.layout import picture_target, require_writable
 from jstyleid_runner.worker.engine import load_model, named_source
 

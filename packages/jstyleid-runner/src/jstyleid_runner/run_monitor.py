@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jstyleid_runner.planning.plan import Plan
-from jstyleid_runner.progress import Reporter
+from jstyleid_runner.reports.contact_sheet import write_style_sheet
+from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.scheduling.ledger import Output
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.storage.layout import OutFolder
-from jstyleid_runner.style_sheet import write_style_sheet
 from jstyleid_runner.tally import Tally
 
 

@@ -4,7 +4,7 @@ from jstyleid_runner.pages.gallery import write_gallery
 from jstyleid_runner.pages.run_gallery import gallery_of
 from jstyleid_runner.pages.timeline import write_timeline
 from jstyleid_runner.planning.plan import Plan
-from jstyleid_runner.progress import Reporter
+from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder

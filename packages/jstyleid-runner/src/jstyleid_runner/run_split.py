@@ -11,7 +11,8 @@ from jstyleid_runner.listing import listed
 from jstyleid_runner.planning.pending import StyleWork, Survey, survey
 from jstyleid_runner.planning.plan import Plan
 from jstyleid_runner.planning.provenance import check_pictures, training_job
-from jstyleid_runner.progress import Reporter
+from jstyleid_runner.reports.contact_sheet import write_style_sheet
+from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.records import (
     ModelRecord,
@@ -21,7 +22,6 @@ from jstyleid_runner.storage.records import (
     known_fingerprint,
     versions,
 )
-from jstyleid_runner.style_sheet import write_style_sheet
 from jstyleid_runner.tally import Tally
 from jstyleid_runner.training_removal import remove_training
 from jstyleid_runner.workforce import Workforce

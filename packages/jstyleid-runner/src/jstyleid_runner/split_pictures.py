@@ -10,15 +10,14 @@ from jstyleid_core.runtime import Device, DType
 from jstyleid_runner.carry_out import IncompleteError, RunRequest
 from jstyleid_runner.core_model import CoreModel
 from jstyleid_runner.picture_choices import planned_pictures
+from jstyleid_runner.reports.summary import run_summary, summary_table
 from jstyleid_runner.run_pages import write_pages
 from jstyleid_runner.run_split import run_split
-from jstyleid_runner.run_summary import run_summary
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.session import session
 from jstyleid_runner.settings import PictureChoices
 from jstyleid_runner.staff import Staff, StaffOptions, dtype_of, staffed
 from jstyleid_runner.storage.layout import OutFolder
-from jstyleid_runner.summary_table import summary_table
 from jstyleid_runner.tally import Tally
 from jstyleid_runner.worker.engine import named_source
 

@@ -12,7 +12,7 @@ from jstyleid_core.runtime import DType
 from jstyleid_dreambooth.training.finished import finished_lora
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.resuming import find_training
-from jstyleid_runner.progress import Reporter
+from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.runlog import logged
 from jstyleid_runner.storage.layout import LoRAFolder
 from jstyleid_runner.storage.records import ModelRecord, TrainRecord, known_fingerprint, versions

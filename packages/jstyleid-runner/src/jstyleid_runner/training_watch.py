@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jstyleid_core.images import open_image, save_png
-from jstyleid_runner.progress import Reporter
-from jstyleid_runner.sheet import Cell, contact_sheet
+from jstyleid_runner.reports.contact_sheet import Cell, contact_sheet
+from jstyleid_runner.reports.progress import Reporter
 
 
 class TrainingWatch:

@@ -11,8 +11,8 @@ from jstyleid_core import StyleIDSettings
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import fit, open_image, save_png
 from jstyleid_runner.planning.provenance import as_text
-from jstyleid_runner.progress import Reporter
-from jstyleid_runner.sheet import Cell, contact_sheet
+from jstyleid_runner.reports.contact_sheet import Cell, contact_sheet
+from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.storage.layout import (
     CONTACT_SHEET,
     is_folder,

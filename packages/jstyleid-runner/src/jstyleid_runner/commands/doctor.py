@@ -26,7 +26,7 @@ def doctor(
     """Check the machine: compiler, Jittor, oneDNN, CUDA, models, disk. Exit code 1 if one fails."""
     from jstyleid_core import runtime
     from jstyleid_core.runtime.doctor import run_checks
-    from jstyleid_runner.progress import make_reporter
+    from jstyleid_runner.reports.progress import make_reporter
 
     with temporary_report() as report:
         runtime.redirect_native_output(report)

@@ -12,7 +12,7 @@ from jstyleid_runner.options import common as options
 from jstyleid_runner.options.sources import give_signature, parameters_of
 
 if TYPE_CHECKING:
-    from jstyleid_runner.run_plan import RunPlan
+    from jstyleid_runner.reports.plan_figures import RunPlan
 
 _NOT_TAKEN = ("force", "model", "dtype", "device", "engine", "address")
 """Options of `jstyleid run` that decide nothing of what there is to do."""
@@ -52,7 +52,7 @@ def plan(
     from jstyleid_core.errors import InputError
     from jstyleid_runner.options.to_settings import read_choices
     from jstyleid_runner.picture_choices import planned_pictures
-    from jstyleid_runner.run_plan import run_plan
+    from jstyleid_runner.reports.plan_figures import run_plan
     from jstyleid_runner.storage.layout import OutFolder
 
     if seconds_per_evaluation is not None and not 0 < seconds_per_evaluation < float("inf"):
@@ -103,7 +103,7 @@ def _some(ids: Sequence[str]) -> str:
 
 
 def _print_figures(plan: "RunPlan", out: Path) -> None:
-    from jstyleid_runner.progress import clock_text
+    from jstyleid_runner.reports.progress import clock_text
 
     print(_row("stage", "jobs", "evaluations", "jobs left", "evaluations left"))
     for stage in (*plan.stages, plan.whole):

@@ -14,7 +14,7 @@ from jstyleid_runner.options import common as options
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from jstyleid_runner.run_status import RunStatus
+    from jstyleid_runner.reports.status import RunStatus
 
 _EVERY = 1.0
 
@@ -54,7 +54,7 @@ class _Look:
 
 
 def _look(out: Path) -> _Look:
-    from jstyleid_runner.run_status import run_status
+    from jstyleid_runner.reports.status import run_status
     from jstyleid_runner.scheduling.ledger import read_time
     from jstyleid_runner.storage.layout import OutFolder
 
@@ -64,7 +64,7 @@ def _look(out: Path) -> _Look:
 
 
 def _shown(found: _Look, out: Path) -> "RenderableType":
-    from jstyleid_runner.status_table import status_table
+    from jstyleid_runner.reports.status import status_table
 
     return status_table(found.status, out, found.now)
 

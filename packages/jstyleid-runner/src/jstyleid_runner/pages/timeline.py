@@ -11,7 +11,7 @@ from jstyleid_runner.pages.bars import row_svg
 from jstyleid_runner.pages.page import write_page
 from jstyleid_runner.pages.stage_totals import stage_totals
 from jstyleid_runner.pages.utilisation import Load, Span, utilisation
-from jstyleid_runner.progress import clock_text
+from jstyleid_runner.reports.progress import clock_text
 from jstyleid_runner.scheduling.ledger import Entry
 from jstyleid_runner.scheduling.task import Stage, State
 

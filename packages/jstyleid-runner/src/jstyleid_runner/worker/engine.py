@@ -19,7 +19,7 @@ from jstyleid_dreambooth.training.class_images import ClassImage
 from jstyleid_dreambooth.training.class_samples import draw_class_image, encode_class_images
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.watching import Watcher
-from jstyleid_runner.progress import Reporter
+from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.settings import RunSettings
 
 if TYPE_CHECKING:

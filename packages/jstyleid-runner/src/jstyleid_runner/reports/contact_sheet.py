@@ -5,6 +5,10 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from jstyleid_core.images import open_image, save_png
+from jstyleid_runner.planning.plan import StylePlan
+from jstyleid_runner.storage.layout import OutFolder
+
 _SIDE = 192
 _GAP = 8
 _TEXT = 13
@@ -53,3 +57,20 @@ def _shortened(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -
     while label and font.getlength(label + "...") > _SIDE:
         label = label[:-1]
     return label + "..."
+
+
+def write_style_sheet(folder: OutFolder, plan: StylePlan) -> None:
+    """Draw the sheet from the pictures in `folder`."""
+    shown = (plan.invert.reference,) if plan.invert else plan.samples
+    columns: list[list[Cell]] = []
+    for draw, stylise in plan.pairs:
+        picture = open_image(folder.picture(draw.style, draw.prompt))
+        if stylise:
+            content = folder.content(draw.style, draw.prompt)
+            # A picture kept from before may have outlived its content.
+            above = open_image(content) if content.is_file() else None
+            columns.append([Cell(draw.prompt, above), Cell("", picture)])
+        else:
+            columns.append([Cell(draw.prompt, picture)])
+    heads = [Cell(path.name, open_image(path)) for path in shown]
+    save_png(contact_sheet(heads, columns), folder.sheet(plan.style))

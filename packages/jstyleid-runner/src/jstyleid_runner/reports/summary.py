@@ -1,8 +1,13 @@
-"""What a run has done from its start to its end, in figures."""
+"""The summary of a run at its end: figures, and tables of them for the terminal."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from jstyleid_runner.reports.progress import clock_text
 from jstyleid_runner.scheduling.ledger import Entry
 from jstyleid_runner.scheduling.task import Stage, State
 
@@ -93,3 +98,32 @@ def _worker(name: str, entries: Sequence[Entry], seconds: float) -> WorkerSummar
 
 def _seconds(entries: Sequence[Entry]) -> float:
     return sum(entry.seconds or 0.0 for entry in entries)
+
+
+def summary_table(summary: RunSummary) -> RenderableType:
+    """What to print of a run's figures at its end."""
+    return Group(
+        _stages(summary), _workers(summary), Text(f"{clock_text(summary.seconds)} in all")
+    )
+
+
+def _stages(summary: RunSummary) -> Table:
+    table = Table("stage", box=None)
+    for name in ("done", "set aside", "time", "s/evaluation"):
+        table.add_column(name, justify="right")
+    for stage in summary.stages:
+        rate = "" if stage.rate is None else f"{stage.rate:.3g}"
+        table.add_row(stage.stage, str(stage.done), str(stage.set_aside),
+                      clock_text(stage.seconds), rate)
+    return table
+
+
+def _workers(summary: RunSummary) -> Table:
+    table = Table("worker", box=None)
+    for name in ("jobs", "time", "busy"):
+        table.add_column(name, justify="right")
+    for worker in summary.workers:
+        # As Text, because Rich would take brackets in a name for markup.
+        table.add_row(Text(worker.worker), str(worker.jobs), clock_text(worker.seconds),
+                      f"{worker.share:.0%}")
+    return table
