@@ -14,8 +14,7 @@ from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app
 from jstyleid_runner.executors.local import LocalCrew
 from jstyleid_runner.executors.process import places_on_cpu
-from jstyleid_runner.pages.attempts import attempt_of, by_worker
-from jstyleid_runner.pages.utilisation import utilisation
+from jstyleid_runner.reports.pages.timeline import attempt_of, by_worker, utilisation
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.reports.status import RunStatus, run_status
 from jstyleid_runner.reports.summary import run_summary

@@ -1,9 +1,8 @@
 """The pages that a run leaves: its pictures to look at, and who did what when."""
 
-from jstyleid_runner.pages.gallery import write_gallery
-from jstyleid_runner.pages.run_gallery import gallery_of
-from jstyleid_runner.pages.timeline import write_timeline
 from jstyleid_runner.planning.plan import Plan
+from jstyleid_runner.reports.pages.gallery import gallery_of, write_gallery
+from jstyleid_runner.reports.pages.timeline import write_timeline
 from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.settings import RunSettings
