@@ -25,10 +25,7 @@ from jstyleid_dreambooth.training.class_samples import read_latents
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.recipe import digest
 from jstyleid_dreambooth.training.watching import Watcher
-from jstyleid_runner import core_model
-from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app
-from jstyleid_runner.core_model import CoreModel
 from jstyleid_runner.planning.plan import build_plan
 from jstyleid_runner.planning.tasks import Order
 from jstyleid_runner.reports.progress import LineReporter
@@ -38,10 +35,13 @@ from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.split import read_split
-from jstyleid_runner.train_loras import OpenedTrainer
 from jstyleid_runner.worker import engine
 from jstyleid_runner.worker.engine import CoreEngine, OnPicture, OnStep
 from jstyleid_runner.worker.worker import CoreBench, OpenCoreBench, RunBench
+from jstyleid_runner.workflows import model as core_model
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.model import CoreModel
+from jstyleid_runner.workflows.train import OpenedTrainer
 from reference_sets import LORA_CHECKPOINT
 from small_checkpoint import build
 

@@ -15,14 +15,14 @@ from jstyleid_core import runtime
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.class_images import class_images
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.planning.provenance import KEY, read_facts
 from jstyleid_runner.reports.progress import LineReporter
-from jstyleid_runner.run_split import run_split
 from jstyleid_runner.settings import RunSettings
-from jstyleid_runner.tally import Tally
 from jstyleid_runner.worker import worker as core_bench
 from jstyleid_runner.worker.worker import OpenCoreBench
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.run import run_split
+from jstyleid_runner.workflows.session import Tally
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.planning.tasks import tasks_of
 from jstyleid_runner.reports.progress import LineReporter
-from jstyleid_runner.run_split import run_split
 from jstyleid_runner.scheduling.estimates import CostModel, SimulatedCrew
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import Scheduler
 from jstyleid_runner.scheduling.state import Board
 from jstyleid_runner.scheduling.task import Stage, Task
-from jstyleid_runner.tally import Tally
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.run import run_split
+from jstyleid_runner.workflows.session import Tally
 
 MakeRequest = Callable[..., RunRequest]
 

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.reports.progress import LineReporter
-from jstyleid_runner.run_split import run_split
-from jstyleid_runner.tally import Tally
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.run import run_split
+from jstyleid_runner.workflows.session import Tally
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from jstyleid_runner.core_model import CoreModel
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.storage.records import checkpoint_stamp
+from jstyleid_runner.workflows.model import CoreModel
 
 
 @pytest.fixture

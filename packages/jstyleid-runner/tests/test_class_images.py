@@ -8,24 +8,23 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app
-from jstyleid_runner.core_model import CoreModel
 from jstyleid_runner.executors.process import places_on_cpu
 from jstyleid_runner.planning.plan import Plan
 from jstyleid_runner.planning.tasks import tasks_of
 from jstyleid_runner.reports.progress import LineReporter
-from jstyleid_runner.run_split import run_split
 from jstyleid_runner.scheduling.estimates import CostModel, forecast
 from jstyleid_runner.scheduling.executor import Crew, Event, Ready
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.scheduling.task import Stage, State
-from jstyleid_runner.staff import LocalStaff
 from jstyleid_runner.storage.layout import LoRAFolder
 from jstyleid_runner.storage.split import read_split
-from jstyleid_runner.tally import Tally
-from jstyleid_runner.train_loras import TrainRequest, train_loras
-from jstyleid_runner.training_jobs import training_jobs
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.model import CoreModel
+from jstyleid_runner.workflows.run import run_split
+from jstyleid_runner.workflows.session import Tally
+from jstyleid_runner.workflows.train import TrainRequest, train_loras, training_jobs
+from jstyleid_runner.workflows.workers import LocalStaff
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]

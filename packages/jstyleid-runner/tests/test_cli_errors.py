@@ -15,12 +15,13 @@ from typer.testing import CliRunner
 from jstyleid_core import StyleIDSettings, runtime
 from jstyleid_core.errors import JStyleIDError
 from jstyleid_core.styleid.layers import parse_layers
-from jstyleid_runner import __version__, core_model
+from jstyleid_runner import __version__
 from jstyleid_runner.cli import app
 from jstyleid_runner.commands.run import run
 from jstyleid_runner.commands.transfer import transfer
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.lock import folder_lock
+from jstyleid_runner.workflows import model as core_model
 
 Invoke = Callable[..., tuple[int, str]]
 

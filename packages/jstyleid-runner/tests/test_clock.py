@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app
 from jstyleid_runner.executors.local import LocalCrew
 from jstyleid_runner.executors.process import places_on_cpu
@@ -18,8 +17,6 @@ from jstyleid_runner.reports.pages.timeline import attempt_of, by_worker, utilis
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.reports.status import RunStatus, run_status
 from jstyleid_runner.reports.summary import run_summary
-from jstyleid_runner.run_pages import write_pages
-from jstyleid_runner.run_split import run_split
 from jstyleid_runner.scheduling.ledger import Ledger, Output, read_entries, read_time
 from jstyleid_runner.scheduling.scheduler import Scheduler
 from jstyleid_runner.scheduling.sleeping import Sleep, SleepingBench
@@ -27,7 +24,9 @@ from jstyleid_runner.scheduling.state import Board
 from jstyleid_runner.scheduling.task import Stage, State, Task
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.lock import folder_lock
-from jstyleid_runner.tally import Tally
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.run import run_split, write_pages
+from jstyleid_runner.workflows.session import Tally
 
 HOUR = 3600.0
 

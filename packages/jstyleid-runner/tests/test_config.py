@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from jstyleid_runner import split_pictures
 from jstyleid_runner.cli import app
+from jstyleid_runner.workflows import run as split_pictures
 
 Invoke = Callable[..., tuple[int, str]]
 pytestmark = pytest.mark.usefixtures("no_jittor", "data", "here")

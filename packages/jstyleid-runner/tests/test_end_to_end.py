@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.reports.progress import LineReporter
-from jstyleid_runner.run_split import run_split
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.scheduling.task import State
 from jstyleid_runner.storage.layout import OutFolder
-from jstyleid_runner.tally import Tally
 from jstyleid_runner.worker.worker import CoreBench
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.run import run_split
+from jstyleid_runner.workflows.session import Tally
 
 CONTENT, STEPS = 1, 2
 SECONDS = 600

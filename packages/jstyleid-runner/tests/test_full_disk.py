@@ -11,12 +11,11 @@ import pytest
 from PIL import Image
 
 from jstyleid_core.errors import OutputError
-from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.reports.progress import LineReporter
-from jstyleid_runner.run_split import run_split
-from jstyleid_runner.runlog import log_to
 from jstyleid_runner.storage.layout import OutFolder
-from jstyleid_runner.tally import Tally
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.run import run_split
+from jstyleid_runner.workflows.session import Tally, log_to
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]

@@ -11,11 +11,11 @@ import pytest
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import fit, mean_image, open_image
 from jstyleid_dreambooth import LoRAWeights, LowRank, write_lora
-from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.planning.provenance import read_facts
 from jstyleid_runner.reports.progress import LineReporter
-from jstyleid_runner.run_split import run_split
-from jstyleid_runner.tally import Tally
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.run import run_split
+from jstyleid_runner.workflows.session import Tally
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]

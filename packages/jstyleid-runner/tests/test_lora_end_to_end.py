@@ -15,13 +15,13 @@ from jstyleid_core import StableDiffusion, StyleID, runtime
 from jstyleid_core.images import fit, mean_image, open_image
 from jstyleid_core.pipeline import Start
 from jstyleid_dreambooth import LoRAs, read_lora
-from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app
 from jstyleid_runner.planning.provenance import read_facts
 from jstyleid_runner.reports.progress import LineReporter
-from jstyleid_runner.run_split import run_split
 from jstyleid_runner.settings import RunSettings
-from jstyleid_runner.tally import Tally
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.run import run_split
+from jstyleid_runner.workflows.session import Tally
 from reference_sets import GOLDEN_LORA
 
 LORA = GOLDEN_LORA / "jittor.safetensors"

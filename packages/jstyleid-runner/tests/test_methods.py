@@ -12,12 +12,11 @@ from PIL import Image
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import open_image
 from jstyleid_dreambooth.training.state import TrainingState
-from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.planning.provenance import read_facts, training_job
 from jstyleid_runner.reports.progress import LineReporter
-from jstyleid_runner.run_split import run_split
-from jstyleid_runner.runlog import log_to
-from jstyleid_runner.tally import Tally
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.run import run_split
+from jstyleid_runner.workflows.session import Tally, log_to
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from jstyleid_runner.reports.progress import BarReporter, LineReporter, Meter, clock_text
-from jstyleid_runner.runlog import log_to
+from jstyleid_runner.workflows.session import log_to
 
 
 def test_the_time_left_follows_the_evaluations() -> None:

@@ -31,9 +31,9 @@ from jstyleid_runner.planning.tasks import (
     freight_of,
 )
 from jstyleid_runner.settings import RunSettings
-from jstyleid_runner.staff import StaffOptions, ray_staff
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.worker.worker import OpenCoreBench
+from jstyleid_runner.workflows.workers import StaffOptions, ray_staff
 
 OUT = OutFolder(Path("/scheduler/out"))
 DATA = Path("/scheduler/data")

@@ -8,16 +8,14 @@ from typing import Any
 
 import pytest
 
-from jstyleid_runner.carry_out import IncompleteError, RunRequest
-from jstyleid_runner.picture_store import describe_output
 from jstyleid_runner.planning.provenance import read_facts
 from jstyleid_runner.reports.progress import LineReporter
-from jstyleid_runner.run_split import run_split
-from jstyleid_runner.runlog import log_to
 from jstyleid_runner.scheduling.ledger import Ledger, read_entries
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS
 from jstyleid_runner.scheduling.task import State
-from jstyleid_runner.tally import Tally
+from jstyleid_runner.workflows.execution import IncompleteError, RunRequest, describe_output
+from jstyleid_runner.workflows.run import run_split
+from jstyleid_runner.workflows.session import Tally, log_to
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]

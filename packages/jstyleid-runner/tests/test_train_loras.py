@@ -18,10 +18,14 @@ from jstyleid_dreambooth.training.state import TrainingState
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.storage.layout import LoRAFolder
 from jstyleid_runner.storage.split import read_split
-from jstyleid_runner.tally import Tally
-from jstyleid_runner.train_loras import TrainRequest, train_loras
-from jstyleid_runner.training_jobs import Looks, training_jobs
-from jstyleid_runner.training_watch import TrainingWatch
+from jstyleid_runner.workflows.session import Tally
+from jstyleid_runner.workflows.train import (
+    Looks,
+    TrainingWatch,
+    TrainRequest,
+    train_loras,
+    training_jobs,
+)
 
 MakeTraining = Callable[..., TrainRequest]
 FakeModelClass = Callable[..., Any]

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 import jstyleid_core
 from jstyleid_core import runtime
-from jstyleid_runner import one_picture
 from jstyleid_runner.cli import app
 from jstyleid_runner.worker import engine
+from jstyleid_runner.workflows import generate as one_picture
 
 OnStep = Callable[[], None]
 

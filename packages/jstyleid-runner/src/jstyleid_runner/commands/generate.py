@@ -85,9 +85,9 @@ def generate(
             "text, or the split."
         )
     if prompt is not None:
-        from jstyleid_runner.one_picture import Drawing, draw_picture
         from jstyleid_runner.options.sources import refuse_given
         from jstyleid_runner.options.to_settings import parse_size
+        from jstyleid_runner.workflows.generate import Drawing, draw_picture
 
         refuse_given(context, _OF_SPLITS, "belongs to --split. Leave this out, or PROMPT.")
         drawing = Drawing(prompt, negative, seed, steps, guidance, parse_size(size))
@@ -99,8 +99,8 @@ def generate(
     elif split is not None:
         from jstyleid_runner.options.to_settings import parse_size, refuse_strength
         from jstyleid_runner.settings import PictureChoices
-        from jstyleid_runner.split_pictures import Execution, make_pictures
-        from jstyleid_runner.staff import StaffOptions
+        from jstyleid_runner.workflows.run import Execution, make_pictures
+        from jstyleid_runner.workflows.workers import StaffOptions
 
         refuse_strength(context, start)
         chosen = PictureChoices(

@@ -51,9 +51,9 @@ def plan(
     """
     from jstyleid_core.errors import InputError
     from jstyleid_runner.options.to_settings import read_choices
-    from jstyleid_runner.picture_choices import planned_pictures
     from jstyleid_runner.reports.plan_figures import run_plan
     from jstyleid_runner.storage.layout import OutFolder
+    from jstyleid_runner.workflows.run import planned_pictures
 
     if seconds_per_evaluation is not None and not 0 < seconds_per_evaluation < float("inf"):
         raise InputError(

@@ -96,8 +96,8 @@ def run(
     contents, contact sheets, settings) is in OUT/.jstyleid.
     """
     from jstyleid_runner.options.to_settings import read_choices
-    from jstyleid_runner.split_pictures import Execution, make_pictures
-    from jstyleid_runner.staff import StaffOptions
+    from jstyleid_runner.workflows.run import Execution, make_pictures
+    from jstyleid_runner.workflows.workers import StaffOptions
 
     chosen = read_choices(
         context,

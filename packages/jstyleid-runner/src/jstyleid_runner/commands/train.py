@@ -70,7 +70,6 @@ def train(
     Options left out are the preset's. LoRAs that are finished are kept; run the same command again
     after a stop. Class images and the log are in OUT/.jstyleid.
     """
-    from jstyleid_runner.core_model import CoreModel
     from jstyleid_runner.options.sources import refuse_given
     from jstyleid_runner.options.to_settings import (
         layer_names,
@@ -78,13 +77,12 @@ def train(
         parse_size,
         training_settings,
     )
-    from jstyleid_runner.session import session
     from jstyleid_runner.storage.layout import LoRAFolder
     from jstyleid_runner.storage.split import class_objects, read_split
-    from jstyleid_runner.tally import Tally
-    from jstyleid_runner.train_loras import TrainRequest, train_loras
-    from jstyleid_runner.training_jobs import Looks, training_jobs
     from jstyleid_runner.worker.engine import named_source
+    from jstyleid_runner.workflows.model import CoreModel
+    from jstyleid_runner.workflows.session import Tally, session
+    from jstyleid_runner.workflows.train import Looks, TrainRequest, train_loras, training_jobs
 
     if validate_every is None:
         refuse_given(context, ["validation_prompts"], "nothing is drawn without --validate-every.")

@@ -62,8 +62,8 @@ def transfer(
     from jstyleid_core.weights.layout import shown_source
     from jstyleid_runner.options.to_settings import method_settings, parse_size
     from jstyleid_runner.reports.progress import make_reporter
-    from jstyleid_runner.transfer_job import TransferJob, run_transfer
     from jstyleid_runner.worker.engine import load_model, named_source
+    from jstyleid_runner.workflows.transfer import TransferJob, run_transfer
 
     settings = method_settings(
         steps=steps,

@@ -1,8 +1,8 @@
-"""Starting Jittor and loading the checkpoint, with progress."""
+"""The checkpoint of a command: found and told from others, and loaded where it is needed."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from jstyleid_core.backends import Backend
 from jstyleid_core.runtime import Device, DType
@@ -13,15 +13,47 @@ from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.scheduling.executor import Crew
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
-from jstyleid_runner.staff import NOBODY, Staff
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.records import RunRecord, checkpoint_stamp
-from jstyleid_runner.train_loras import OpenedTrainer
 from jstyleid_runner.worker.engine import CoreTrainer, load_model
 from jstyleid_runner.worker.worker import OpenCoreBench
+from jstyleid_runner.workflows.train import OpenedTrainer
+from jstyleid_runner.workflows.workers import NOBODY, Staff
 
 if TYPE_CHECKING:
     from jstyleid_core import StableDiffusion
+
+
+class Workforce(Protocol):
+    """A checkpoint, and workers that load it only when there is work for them."""
+
+    @property
+    def source(self) -> str:
+        """Folder or hub id."""
+        ...
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """The names of the workers."""
+        ...
+
+    def stamp(self) -> str | None:
+        """A cheap sign that the files are unchanged; None where there is none."""
+        ...
+
+    def fingerprint(self, dtype: DType) -> str:
+        """What tells the checkpoint from others; reads it all."""
+        ...
+
+    def crew(
+        self,
+        settings: RunSettings,
+        folder: OutFolder,
+        loras: tuple[Path, ...],
+        order_of: Callable[[Task], Order],
+    ) -> Crew:
+        """The workers, not yet started; `loras` are the files they will draw with."""
+        ...
 
 
 class CoreModel:

@@ -1,8 +1,10 @@
-"""One picture from a text: the work of `jstyleid generate PROMPT`."""
+"""`jstyleid generate PROMPT`: one picture from a text, with LoRAs named as `FILE` or `FILE:0.8`."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from jstyleid_core import runtime
 from jstyleid_core.backends import Backend
@@ -10,12 +12,63 @@ from jstyleid_core.images import save_png
 from jstyleid_core.runtime import Device, DType
 from jstyleid_core.weights.layout import shown_source
 from jstyleid_runner.failures import temporary_report
-from jstyleid_runner.named_loras import attach, read_loras
 from jstyleid_runner.planning.plan import guidance_evaluations
 from jstyleid_runner.planning.provenance import as_text
 from jstyleid_runner.reports.progress import make_reporter
 from jstyleid_runner.storage.layout import picture_target, require_writable
+from jstyleid_runner.storage.records import describe_reference
 from jstyleid_runner.worker.engine import load_model, named_source
+
+if TYPE_CHECKING:
+    from jstyleid_core import StableDiffusion
+    from jstyleid_dreambooth import LoRAWeights
+
+
+_WEIGHTED = re.compile(r"(.+):([+-]?(?:\d+\.?\d*|\.\d+))")
+
+
+@dataclass(frozen=True)
+class NamedLoRA:
+    """A LoRA that was read, and its weight in the mix."""
+
+    weights: "LoRAWeights"
+    weight: float
+
+    def facts(self) -> dict[str, Any]:
+        """What is recorded of it in a picture."""
+        file = describe_reference(Path(self.weights.source))
+        return {"name": file.name, "sha256": file.sha256, "weight": self.weight}
+
+
+def read_loras(names: Sequence[str]) -> list[NamedLoRA]:
+    """Read the files; before the model is loaded, since a wrong one should show at once.
+
+    Raises:
+        CheckpointError: a file is missing, damaged or no LoRA.
+    """
+    from jstyleid_dreambooth import read_lora
+
+    loras = []
+    for name in names:
+        weighted = None if Path(name).exists() else _WEIGHTED.fullmatch(name)
+        path, weight = (weighted[1], float(weighted[2])) if weighted else (name, 1.0)
+        loras.append(NamedLoRA(read_lora(path), weight))
+    return loras
+
+
+def attach(model: "StableDiffusion", loras: Sequence[NamedLoRA]) -> None:
+    """Let the LoRAs act on the model.
+
+    Raises:
+        CheckpointError: one is for another architecture.
+    """
+    if not loras:
+        return
+    from jstyleid_dreambooth import LoRAs
+
+    attached = LoRAs.of(model)
+    for number, lora in enumerate(loras, 1):
+        attached.add(f"{number} {lora.weights.source}", lora.weights, weight=lora.weight)
 
 
 @dataclass(frozen=True)

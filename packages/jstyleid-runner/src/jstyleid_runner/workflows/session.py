@@ -1,15 +1,38 @@
-"""The log of a command, as `out/.jstyleid/run.log`: a line a job with its time, and every error."""
+"""The session of a command that works in a folder: lock, log, progress, and how it ends."""
 
 import logging
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from jstyleid_core.errors import OutputError
+import typer
+
+from jstyleid_core import runtime
+from jstyleid_core.errors import JStyleIDError, OutputError
+from jstyleid_runner.failures import EXIT_STOPPED, crashes_reported_in
+from jstyleid_runner.reports.progress import Reporter, make_reporter
+from jstyleid_runner.storage.layout import WorkFolder
+from jstyleid_runner.storage.lock import folder_lock
 
 log = logging.getLogger(__name__)
+
+@dataclass
+class Tally:
+    """Readable at any moment: also after a stop.
+
+    Attributes:
+        total: how many results the command is for.
+        done: how many of them are there.
+        begun: ids of the jobs that the command has begun, where it has jobs.
+    """
+
+    total: int = 0
+    done: int = 0
+    begun: set[str] = field(default_factory=set)
+
 
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 _LOGGERS = ("jstyleid_runner", "jstyleid_dreambooth")
@@ -73,3 +96,36 @@ def logged(job: str) -> Iterator[None]:
         log.error("%s: not done: %s", job, str(error) or type(error).__name__)
         raise
     log.info("%s: done in %.2f s", job, time.monotonic() - start)
+
+
+@contextmanager
+def session(folder: WorkFolder, log: Path, tally: Tally, results: str = "") -> Iterator[Reporter]:
+    """Work in `folder` while the block runs; after a stop, say how far it came.
+
+    Args:
+        folder: where.
+        log: of the command.
+        tally: what the block keeps up to date.
+        results: what it counts, where that is not pictures.
+    """
+    with folder_lock(folder.lock), log_to(log), crashes_reported_in(log):
+        runtime.redirect_native_output(folder.native_log)
+        reporter = make_reporter()
+        try:
+            yield reporter
+        except KeyboardInterrupt:
+            reporter.close()
+            _say_how_far(tally, "stopped", results)
+            raise typer.Exit(EXIT_STOPPED) from None
+        except JStyleIDError:
+            reporter.close()
+            if tally.done:
+                _say_how_far(tally, "interrupted", results)
+            raise
+        finally:
+            reporter.close()
+
+
+def _say_how_far(tally: Tally, what: str, results: str) -> None:
+    count = " ".join(filter(None, (f"{tally.done} of {tally.total}", results, "done")))
+    print(f"{what}; {count}; run the same command to continue", file=sys.stderr)

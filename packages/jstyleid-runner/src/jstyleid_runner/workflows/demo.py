@@ -11,10 +11,10 @@ from jstyleid_core.weights.layout import EMBEDDED_MODEL
 from jstyleid_runner.options.to_settings import training_settings
 from jstyleid_runner.reports.contact_sheet import Cell, contact_sheet
 from jstyleid_runner.settings import Method, PictureChoices
-from jstyleid_runner.split_pictures import Execution, make_pictures
-from jstyleid_runner.staff import StaffOptions
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.split import StyleFolder, read_split
+from jstyleid_runner.workflows.run import Execution, make_pictures
+from jstyleid_runner.workflows.workers import StaffOptions
 
 SPLIT = "demo"
 METHODS: tuple[Method, ...] = get_args(Method)

@@ -1,27 +1,132 @@
-"""Training LoRAs from beginning to end: check, see what is there, load the model if need be."""
+"""`jstyleid train`: a LoRA for each style or for a pack of styles, trained without workers."""
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from jstyleid_core.errors import InputError
-from jstyleid_core.images import open_image
+from jstyleid_core.images import open_image, save_png
 from jstyleid_core.runtime import DType
+from jstyleid_dreambooth.prompts import DRAWING_TEMPLATE, fill
 from jstyleid_dreambooth.training.finished import finished_lora
-from jstyleid_dreambooth.training.job import TrainingJob
+from jstyleid_dreambooth.training.job import StyleImages, TrainingJob, Validation
 from jstyleid_dreambooth.training.resuming import find_training
+from jstyleid_dreambooth.training.settings import TrainingSettings
+from jstyleid_runner.reports.contact_sheet import Cell, contact_sheet
 from jstyleid_runner.reports.progress import Reporter
-from jstyleid_runner.runlog import logged
 from jstyleid_runner.storage.layout import LoRAFolder
 from jstyleid_runner.storage.records import ModelRecord, TrainRecord, known_fingerprint, versions
-from jstyleid_runner.tally import Tally
+from jstyleid_runner.storage.split import Split, StyleFolder
 from jstyleid_runner.training_removal import remove_training
-from jstyleid_runner.training_watch import TrainingWatch
 from jstyleid_runner.worker.engine import Trainer
+from jstyleid_runner.workflows.session import Tally, logged
 
 log = logging.getLogger(__name__)
+
+@dataclass(frozen=True)
+class Looks:
+    """Pictures to look at while training: every so many steps, the first prompts of each style."""
+
+    every: int
+    prompts: int
+
+
+def training_jobs(
+    split: Split,
+    settings: TrainingSettings,
+    folder: LoRAFolder,
+    *,
+    packed: bool,
+    objects: tuple[str, ...],
+    checkpoint_every: int,
+    looks: Looks | None,
+) -> tuple[TrainingJob, ...]:
+    """The trainings of the chosen styles.
+
+    Args:
+        split: the styles.
+        settings: of every training.
+        folder: where the LoRAs go.
+        packed: one LoRA for all of the styles together.
+        objects: what class images show.
+        checkpoint_every: steps between two checkpoints.
+        looks: pictures drawn on the way, if any.
+    """
+    groups = [split.styles] if packed else [(style,) for style in split.styles]
+    jobs = []
+    for group in groups:
+        styles = tuple(StyleImages(style.id, style.references) for style in group)
+        validation = Validation(looks.every, _prompts(group, looks.prompts)) if looks else None
+        job = TrainingJob(
+            styles=styles,
+            settings=settings,
+            folder=folder.root,
+            class_folder=folder.class_images,
+            objects=objects,
+            checkpoint_every=checkpoint_every,
+            validation=validation,
+        )
+        # The name follows from the styles, and the folder from the name.
+        jobs.append(replace(job, folder=folder.lora(job.name)))
+    return tuple(jobs)
+
+
+def _prompts(group: Sequence[StyleFolder], count: int) -> tuple[tuple[str, str], ...]:
+    """(file's stem, text) of the first prompts of each style."""
+    return tuple(
+        (
+            prompt if len(group) == 1 else f"{style.id}-{prompt}",
+            fill(DRAWING_TEMPLATE, prompt=prompt, style=style.id),
+        )
+        for style in group
+        for prompt in style.prompts[:count]
+    )
+
+
+class TrainingWatch:
+    """The `Watcher` of one training.
+
+    Args:
+        reporter: the display.
+        evaluations: what the training was announced to cost.
+        samples: the pictures it is trained on, for the sheets.
+    """
+
+    def __init__(self, reporter: Reporter, evaluations: int, samples: Sequence[Path]) -> None:
+        self._reporter = reporter
+        self._announced = evaluations
+        self._samples = samples
+
+    def note(self, text: str) -> None:
+        """Say something once."""
+        self._reporter.note(text)
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Something before the steps, or between two."""
+        self._reporter.preparing(what, done, total)
+
+    def stage(self, name: str, steps: int, evaluations: int) -> None:
+        """A stage begins; only now it is known what it costs.
+
+        There may be class images to draw, and steps that were done before a stop.
+        """
+        self._reporter.revise(evaluations - self._announced)
+        self._announced = 0
+        self._reporter.stage(name, steps, evaluations)
+
+    def step(self, detail: str = "") -> None:
+        """A step of the stage is done."""
+        self._reporter.step(detail)
+
+    def validated(self, step: int, pictures: Sequence[Path]) -> None:
+        """Lay validation pictures out on a sheet, beside the folder they are in."""
+        heads = [Cell(path.name, open_image(path)) for path in self._samples]
+        columns = [[Cell(path.stem, open_image(path))] for path in pictures]
+        sheet = pictures[0].parent.with_suffix(".png")
+        save_png(contact_sheet(heads, columns), sheet)
+        self._reporter.note(f"step {step}: {sheet}")
 
 
 @dataclass(frozen=True)

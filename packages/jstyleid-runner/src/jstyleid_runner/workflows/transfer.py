@@ -24,6 +24,7 @@ from jstyleid_runner.storage.layout import (
 if TYPE_CHECKING:
     from jstyleid_core import StableDiffusion, Style, StyleID
 
+
 _STYLE_SUFFIX = ".safetensors"
 
 

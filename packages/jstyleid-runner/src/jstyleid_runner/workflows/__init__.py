@@ -1,0 +1,1 @@
+"""Workflows: what the commands do, put together from the other packages."""

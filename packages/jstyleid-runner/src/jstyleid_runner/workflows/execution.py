@@ -1,0 +1,222 @@
+"""The execution of what is left of a run: scheduler, ledger and workers put together."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jstyleid_core.errors import JStyleIDError
+from jstyleid_core.files import write_whole
+from jstyleid_runner.planning.pending import Survey
+from jstyleid_runner.planning.plan import Plan
+from jstyleid_runner.planning.tasks import DrawOrder, Order, orders_of, product_path, tasks_of
+from jstyleid_runner.reports.contact_sheet import write_style_sheet
+from jstyleid_runner.reports.progress import Reporter
+from jstyleid_runner.scheduling.ledger import Entry, Ledger, Output
+from jstyleid_runner.scheduling.scheduler import Scheduler
+from jstyleid_runner.scheduling.state import Board
+from jstyleid_runner.scheduling.task import State, Task
+from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.records import describe_reference
+from jstyleid_runner.workflows.model import Workforce
+from jstyleid_runner.workflows.session import Tally
+
+
+def listed(lines: Sequence[str], most: int) -> str:
+    """The first lines, indented, and how many more there are."""
+    shown = [f"  {line}" for line in lines[:most]]
+    if len(lines) > most:
+        shown.append(f"  and {len(lines) - most} more")
+    return "\n".join(shown)
+
+
+class PictureStore:
+    """The `Store` of a run.
+
+    Args:
+        root: the run's folder.
+        paths: where the product of each task belongs, by the task's id.
+    """
+
+    def __init__(self, root: Path, paths: Mapping[str, Path]) -> None:
+        self._root, self._paths = root, paths
+
+    def keep(self, task: Task, product: bytes) -> Output:
+        """Write a picture.
+
+        Raises:
+            OutputError: the folder cannot be written to, or the disk is full.
+        """
+        path = self._paths[task.id]
+        write_whole(path, product)
+        return describe_output(path, self._root, hashlib.sha256(product).hexdigest())
+
+
+def describe_output(path: Path, root: Path, sha256: str) -> Output:
+    """A file of a run as the ledger holds it."""
+    status = path.stat()
+    return Output(path.relative_to(root).as_posix(), sha256, status.st_size, status.st_mtime_ns)
+
+
+class RunMonitor:
+    """The `Monitor` of a run.
+
+    Args:
+        plan: of the run.
+        folder: where it works.
+        results: the pictures asked for that are not there yet, by their tasks' ids.
+        reporter: the display.
+        tally: kept up to date.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: OutFolder,
+        results: Mapping[str, Path],
+        reporter: Reporter,
+        tally: Tally,
+    ) -> None:
+        self._plans = {style.style: style for style in plan.styles}
+        self._folder, self._results = folder, results
+        self._reporter, self._tally = reporter, tally
+        self._left = dict.fromkeys(self._plans, 0)
+        for style in plan.styles:
+            ids = [(stylise or draw).id for draw, stylise in style.pairs]
+            self._left[style.style] = sum(id in results for id in ids)
+        self._at_work: dict[str, list[Task]] = {}
+        self._costs: dict[str, int] = {}
+        self._shown: dict[str, float] = {}
+
+    def began(self, worker: str, tasks: Sequence[Task]) -> None:
+        """A worker has been given work."""
+        if tasks[0].style in self._plans:
+            # A sheet that shows less than there is would outlive a stop.
+            self._folder.sheet(tasks[0].style).unlink(missing_ok=True)
+        self._tally.begun.update(task.id for task in tasks)
+        self._at_work[worker], self._shown[worker] = list(tasks), 0.0
+        self._costs[worker] = sum(task.cost for task in tasks)
+        self._reporter.worker(worker, ", ".join(task.id for task in tasks))
+
+    def doing(self, worker: str, detail: str, share: float) -> None:
+        """A worker says what it is at."""
+        self._reporter.worker(worker, detail)
+        if self._at_work.get(worker):
+            # It may begin anew within a task, as when a style is read or inverted for a picture.
+            self._advance(worker, max(self._shown[worker], share * self._costs[worker]))
+
+    def finished(self, worker: str, task: Task, output: Output | None) -> None:
+        """A task is done."""
+        tasks = self._at_work[worker]
+        tasks.remove(task)
+        if not tasks:
+            self._advance(worker, float(self._costs[worker]))
+        if task.id not in self._results:
+            return
+        self._tally.done += 1
+        self._left[task.style] -= 1
+        self._reporter.finished(self._results[task.id])
+        if not self._left[task.style]:
+            write_style_sheet(self._folder, self._plans[task.style])
+            self._folder.inverted(task.style).unlink(missing_ok=True)
+
+    def trouble(self, text: str) -> None:
+        """Something went wrong and was dealt with."""
+        self._reporter.note(text)
+
+    def _advance(self, worker: str, done: float) -> None:
+        self._reporter.advance(done - self._shown[worker])
+        self._shown[worker] = done
+
+
+_SHOWN = 5
+"""Failed jobs that a message lists."""
+
+
+class IncompleteError(JStyleIDError):
+    """Some jobs of a run were set aside; everything else is done."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What a run is to do, and where."""
+
+    plan: Plan
+    settings: RunSettings
+    folder: OutFolder
+    batch: int = 1
+    force: bool = False
+
+
+def carry_out(
+    request: RunRequest, state: Survey, force: Workforce, reporter: Reporter, tally: Tally
+) -> None:
+    """Have the workers do what is left.
+
+    Args:
+        request: the run.
+        state: what is left of it.
+        force: the workers; started only if there is something for them.
+        reporter: shows how far it is.
+        tally: kept up to date.
+
+    Raises:
+        IncompleteError: jobs failed too often, and were set aside.
+        InputError: something given turned out to be unusable.
+        OutputError: a picture or the ledger cannot be written.
+    """
+    plan, folder = request.plan, request.folder
+    orders = orders_of(
+        state, folder, keep_styles=len(force.workers) > 1, batch=request.batch
+    )
+    tasks = tasks_of(plan, request.batch)
+    paths = {job.id: path for job in plan.jobs
+             if (path := product_path(job, folder, state.class_work))}
+    pictures = {(stylise or draw).id for style in plan.styles for draw, stylise in style.pairs}
+    results = {id: paths[id] for id in orders if id in pictures}
+    loras = tuple(sorted({order.lora for order in orders.values()
+                          if isinstance(order, DrawOrder) and order.lora and order.lora.exists()}))
+    with Ledger(folder.ledger) as ledger:
+        ledger.plan(tasks)
+        _reconcile(ledger, tasks, orders, paths, folder)
+        board = Board(tasks, ledger.states())
+        crew = force.crew(request.settings, folder, loras, lambda task: orders[task.id])
+        monitor = RunMonitor(plan, folder, results, reporter, tally)
+        store = PictureStore(folder.root, paths)
+        Scheduler(board, ledger, crew, store, monitor, force.workers, request.batch).run()
+        failed = [entry for entry in ledger.entries()
+                  if entry.id in orders and entry.state is State.QUARANTINED]
+    if failed:
+        raise IncompleteError(_failed_message(folder, failed, tally))
+
+
+def _reconcile(
+    ledger: Ledger,
+    tasks: Sequence[Task],
+    orders: Mapping[str, Order],
+    paths: Mapping[str, Path],
+    folder: OutFolder,
+) -> None:
+    """Let the ledger say what the files say: a picture counts by what is in it."""
+    states = ledger.states()
+    done = {task.id for task in tasks if states.get(task.id) is State.DONE}
+    ledger.lost(id for id in done if id in orders)
+    ledger.found({
+        task.id: _output(paths.get(task.id), folder)
+        for task in tasks if task.id not in orders and task.id not in done
+    })
+
+
+def _output(path: Path | None, folder: OutFolder) -> Output | None:
+    if path is None or not path.exists():
+        return None
+    return describe_output(path, folder.root, describe_reference(path).sha256)
+
+
+def _failed_message(folder: OutFolder, failed: Sequence[Entry], tally: Tally) -> str:
+    return "\n".join([
+        f"{tally.done} of {tally.total} pictures are there; {len(failed)} jobs were set aside:",
+        listed([f"{entry.id}: {entry.error}" for entry in failed], _SHOWN),
+        f"See {folder.log}. jstyleid retry {folder.root} lets them be tried again.",
+    ])

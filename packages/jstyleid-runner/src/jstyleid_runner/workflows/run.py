@@ -1,0 +1,273 @@
+"""`jstyleid run` and `generate --split`: plan, check, execute what is left, write the pages."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from jstyleid_core.differences import differences
+from jstyleid_core.errors import InputError
+from jstyleid_core.runtime import Device, DType
+from jstyleid_dreambooth.training.resuming import find_training
+from jstyleid_runner.options.to_settings import named_styles
+from jstyleid_runner.planning.pending import StyleWork, Survey, survey
+from jstyleid_runner.planning.plan import Plan, build_plan
+from jstyleid_runner.planning.provenance import check_pictures, training_job
+from jstyleid_runner.reports.contact_sheet import write_style_sheet
+from jstyleid_runner.reports.pages.gallery import gallery_of, write_gallery
+from jstyleid_runner.reports.pages.timeline import write_timeline
+from jstyleid_runner.reports.progress import Reporter
+from jstyleid_runner.reports.summary import run_summary, summary_table
+from jstyleid_runner.scheduling.ledger import read_entries
+from jstyleid_runner.settings import PictureChoices, RunSettings
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.prompts import read_templates, usual_template
+from jstyleid_runner.storage.records import (
+    ModelRecord,
+    Reference,
+    RunRecord,
+    describe_reference,
+    known_fingerprint,
+    versions,
+)
+from jstyleid_runner.storage.split import class_objects, find_loras, read_split, style_names
+from jstyleid_runner.training_removal import remove_training
+from jstyleid_runner.worker.engine import named_source
+from jstyleid_runner.workflows.execution import IncompleteError, RunRequest, carry_out, listed
+from jstyleid_runner.workflows.model import CoreModel, Workforce
+from jstyleid_runner.workflows.session import Tally, session
+from jstyleid_runner.workflows.workers import Staff, StaffOptions, dtype_of, staffed
+
+log = logging.getLogger(__name__)
+
+def planned_pictures(chosen: PictureChoices, dtype: DType) -> tuple[Plan, RunSettings]:
+    """The jobs that make the pictures, and the settings that are recorded of them.
+
+    Args:
+        chosen: the options.
+        dtype: that it is computed in.
+
+    Raises:
+        InputError: something given cannot be used.
+    """
+    split = read_split(chosen.data, chosen.split, named_styles("--styles", chosen.styles))
+    templates = read_templates(
+        chosen.template,
+        chosen.templates,
+        usual_template(chosen.method),
+        style_names(chosen.data, chosen.split),
+    )
+    settings = RunSettings.create(
+        split=chosen.split,
+        method=chosen.method,
+        seed=chosen.seed,
+        size=chosen.size,
+        content_steps=chosen.content_steps,
+        guidance=chosen.guidance,
+        negative=chosen.negative,
+        template=templates.default,
+        templates=templates.own,
+        start=chosen.start,
+        strength=chosen.strength if chosen.start == "mean" else 1,
+        dtype=dtype,
+        backend=chosen.backend,
+        reference=chosen.reference,
+        styleid=chosen.styleid,
+        training=chosen.training,
+    )
+    plan = build_plan(
+        split,
+        settings,
+        chosen.prompts,
+        loras=find_loras(chosen.lora, split) if chosen.lora else None,
+        objects=class_objects(chosen.data, chosen.split, chosen.training),
+    )
+    return plan, settings
+
+
+def write_pages(
+    plan: Plan, settings: RunSettings, folder: OutFolder, reporter: Reporter, tally: Tally
+) -> None:
+    """Write `gallery.html` and `timeline.html`, unless no picture has come since.
+
+    Raises:
+        OutputError: one cannot be written.
+    """
+    # Only after a run that did nothing do the files' times decide: somebody may set the clock.
+    if not tally.begun and _is_current(plan, folder):
+        return
+    facts = {
+        "method": settings.method,
+        "seed": str(settings.seed),
+        "size": f"{settings.size[0]} x {settings.size[1]}",
+    }
+    title = f"Split {settings.split}"
+    write_timeline(folder.timeline, read_entries(folder.ledger), title=title)
+    write_gallery(
+        folder.gallery,
+        gallery_of(plan, folder),
+        title=title,
+        facts=facts,
+        on_progress=lambda done, total: reporter.preparing("writing the gallery", done, total),
+    )
+
+
+def _is_current(plan: Plan, folder: OutFolder) -> bool:
+    if not folder.gallery.exists():
+        return False
+    written = folder.gallery.stat().st_mtime_ns
+    pictures = (
+        folder.picture(draw.style, draw.prompt) for style in plan.styles for draw in style.draws
+    )
+    return all(path.exists() and path.stat().st_mtime_ns < written for path in pictures)
+
+
+_SHOWN = 5
+"""Pictures in the way that a message lists."""
+_CHANGES = 12
+"""Changed settings that a message lists; a training alone has two dozen."""
+
+
+def run_split(request: RunRequest, force: Workforce, reporter: Reporter, tally: Tally) -> None:
+    """Make every picture of the plan that is not there yet.
+
+    Raises:
+        InputError: the folder holds pictures made with other settings, or a file is unusable.
+        IncompleteError: jobs failed too often, and were set aside.
+    """
+    plan, settings, folder = request.plan, request.settings, request.folder
+    tally.total = plan.pictures
+    for style in plan.styles:
+        check_pictures(style, training_job(style, settings, folder))
+    record = RunRecord.read(folder.record)
+    if record and not request.force:
+        _refuse_changes(folder, differences(record.settings, settings.model_dump(mode="json")))
+    folder.remove_leftovers(style.style for style in plan.styles)
+
+    stamp = force.stamp()
+    fingerprint = known_fingerprint(record, stamp)
+    if fingerprint is None:
+        fingerprint = force.fingerprint(settings.dtype)
+        # Again, because reading may have downloaded the files.
+        stamp = force.stamp()
+        if record and record.model.fingerprint != fingerprint and not request.force:
+            _refuse_changes(folder, [f"model: {record.model.source} there, {force.source} now"])
+
+    state = survey(plan, folder, settings, fingerprint, request.batch)
+    if state.foreign and not request.force:
+        raise InputError(_foreign_message(folder, state))
+    tally.done = state.done
+    log.info("%d pictures, %d there already; %s", plan.pictures, state.done, settings)
+    reporter.begin(plan.pictures, state.done, state.evaluations)
+    RunRecord(
+        settings=settings.model_dump(mode="json"),
+        model=ModelRecord(source=force.source, stamp=stamp, fingerprint=fingerprint),
+        references={**(record.references if record else {}), **_references(plan)},
+        versions=versions(),
+    ).write(folder.record)
+    _make_room(state.work, fingerprint)
+    try:
+        carry_out(request, state, force, reporter, tally)
+    finally:
+        # A worker that was killed may have left something, however the run ends.
+        folder.remove_leftovers(style.style for style in plan.styles)
+    for style in plan.styles:
+        if not folder.sheet(style.style).exists():
+            write_style_sheet(folder, style)
+
+
+def _references(plan: Plan) -> dict[str, Reference]:
+    """The sample image of each style that is inverted."""
+    return {
+        style.style: describe_reference(style.invert.reference)
+        for style in plan.styles
+        if style.invert
+    }
+
+
+def _make_room(work: Sequence[StyleWork], model: str) -> None:
+    """Remove what other settings left of LoRAs: they are the run's own, as contents are."""
+    for style in work:
+        if style.training and (changes := find_training(style.training, model).obstacles):
+            log.warning("%s: trained anew: %s", style.training.folder, "; ".join(changes))
+            remove_training(style.training)
+
+
+def _refuse_changes(folder: OutFolder, changes: list[str]) -> None:
+    if changes:
+        raise InputError(
+            f"--out {folder.root}: its pictures were made with other settings:\n"
+            f"{listed(changes, _CHANGES)}\n"
+            "Choose another --out, or give --force to replace the pictures."
+        )
+
+
+def _foreign_message(folder: OutFolder, state: Survey) -> str:
+    found = [
+        f"{item.path}: {'; '.join(item.differences) or 'not made by jstyleid run'}"
+        for item in state.foreign
+    ]
+    return (
+        f"--out {folder.root}: {len(state.foreign)} pictures there were not made as this run would "
+        f"make them:\n{listed(found, _SHOWN)}\n"
+        "Choose another --out, or give --force to replace the pictures."
+    )
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How and where the work is done, by the names of the options."""
+
+    out: Path
+    batch: int
+    force: bool
+    model: str | None
+    dtype: DType
+    staff: StaffOptions
+
+
+def make_pictures(chosen: PictureChoices, how: Execution) -> None:
+    """Make every picture that is not there yet, and say what was done and how many there are.
+
+    Raises:
+        JStyleIDError: something given cannot be used, or something failed.
+    """
+    with staffed(how.staff) as (device, staff):
+        _make_pictures(chosen, how, device, staff)
+
+
+def _make_pictures(
+    chosen: PictureChoices, how: Execution, device: Device, staff: Staff
+) -> None:
+    # Resolved now: pictures of both precisions in one folder would not be the same run.
+    dtype = dtype_of(device, how.staff.engine) if how.dtype == "auto" else how.dtype
+    plan, settings = planned_pictures(chosen, dtype)
+    folder = OutFolder(how.out)
+    folder.prepare()
+    tally, start = Tally(plan.pictures), time.monotonic()
+    try:
+        with session(folder, folder.log, tally) as reporter:
+            source = CoreModel(named_source(how.model), device, reporter, staff)
+            request = RunRequest(plan, settings, folder, how.batch, how.force)
+            try:
+                run_split(request, source, reporter, tally)
+            except IncompleteError:
+                # When something failed one wants to look, too.
+                write_pages(plan, settings, folder, reporter, tally)
+                raise
+            write_pages(plan, settings, folder, reporter, tally)
+    except IncompleteError:
+        _print_summary(folder, tally, time.monotonic() - start)
+        raise
+    _print_summary(folder, tally, time.monotonic() - start)
+    print(f"{tally.done} of {tally.total} pictures are in {how.out}; look at {folder.gallery}")
+    print(f"score them: jdiff-check --upload {how.out} --gt {chosen.data / chosen.split}")
+
+
+def _print_summary(folder: OutFolder, tally: Tally, seconds: float) -> None:
+    if tally.begun:
+        summary = run_summary(read_entries(folder.ledger), tally.begun, seconds)
+        Console().print(summary_table(summary))
