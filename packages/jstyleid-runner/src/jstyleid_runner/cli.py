@@ -11,12 +11,11 @@ from jstyleid_runner.commands.demo import demo
 from jstyleid_runner.commands.doctor import doctor
 from jstyleid_runner.commands.generate import generate
 from jstyleid_runner.commands.plan import plan
-from jstyleid_runner.commands.retry import retry
 from jstyleid_runner.commands.run import run
-from jstyleid_runner.commands.status import status
+from jstyleid_runner.commands.status import retry, status
 from jstyleid_runner.commands.train import train
 from jstyleid_runner.commands.transfer import transfer
-from jstyleid_runner.failures import guarded
+from jstyleid_runner.errors import guarded
 from jstyleid_runner.options.sources import configured
 
 app = typer.Typer(

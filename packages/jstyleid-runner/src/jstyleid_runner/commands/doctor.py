@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jstyleid_runner.failures import EXIT_FAILED, temporary_report
+from jstyleid_runner.errors import EXIT_FAILED, temporary_report
 from jstyleid_runner.options import common as options
 
 if TYPE_CHECKING:

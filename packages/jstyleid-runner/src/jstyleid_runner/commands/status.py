@@ -1,4 +1,4 @@
-"""`jstyleid status`: how far a run is."""
+"""`jstyleid status` and `jstyleid retry`: the state of a run, and its failed jobs tried again."""
 
 import contextlib
 import json
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from jstyleid_runner.reports.status import RunStatus
+
 
 _EVERY = 1.0
 
@@ -79,3 +80,21 @@ def _watch(out: Path) -> None:
             time.sleep(_EVERY)
             found = _look(out)
             live.update(_shown(found, out), refresh=True)
+
+
+def retry(out: options.RunFolderArgument) -> None:
+    """Let the jobs of a run that were set aside be tried again, by the next run."""
+    from jstyleid_runner.scheduling.ledger import Ledger, read_entries
+    from jstyleid_runner.storage.layout import OutFolder
+    from jstyleid_runner.storage.lock import folder_lock
+
+    folder = OutFolder(out)
+    errors = {entry.id: entry.error for entry in read_entries(folder.ledger)}
+    with folder_lock(folder.lock), Ledger(folder.ledger) as ledger:
+        ids = ledger.retry()
+    for id in ids:
+        print(f"{id}: {errors[id]}" if errors[id] else id)
+    if ids:
+        print(f"to be tried again: {len(ids)}; give the same `jstyleid run` command for {out}")
+    else:
+        print("no job was set aside")

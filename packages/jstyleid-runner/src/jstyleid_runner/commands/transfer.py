@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from jstyleid_runner.failures import temporary_report
+from jstyleid_runner.errors import temporary_report
 from jstyleid_runner.options import common as options
 
 

@@ -17,7 +17,7 @@ import typer
 from typer.models import OptionInfo
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner.failures import guarded
+from jstyleid_runner.errors import guarded
 from jstyleid_runner.options.config_file import (
     check_table,
     command_named,

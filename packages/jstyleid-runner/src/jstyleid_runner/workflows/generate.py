@@ -11,7 +11,7 @@ from jstyleid_core.backends import Backend
 from jstyleid_core.images import save_png
 from jstyleid_core.runtime import Device, DType
 from jstyleid_core.weights.layout import shown_source
-from jstyleid_runner.failures import temporary_report
+from jstyleid_runner.errors import temporary_report
 from jstyleid_runner.planning.plan import guidance_evaluations
 from jstyleid_runner.planning.provenance import as_text
 from jstyleid_runner.reports.progress import make_reporter

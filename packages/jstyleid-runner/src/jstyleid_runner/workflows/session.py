@@ -12,7 +12,7 @@ import typer
 
 from jstyleid_core import runtime
 from jstyleid_core.errors import JStyleIDError, OutputError
-from jstyleid_runner.failures import EXIT_STOPPED, crashes_reported_in
+from jstyleid_runner.errors import EXIT_STOPPED, crashes_reported_in
 from jstyleid_runner.reports.progress import Reporter, make_reporter
 from jstyleid_runner.storage.layout import WorkFolder
 from jstyleid_runner.storage.lock import folder_lock
