@@ -17,6 +17,7 @@ from PIL import Image
 from safetensors.numpy import save
 from typer.testing import CliRunner
 
+from inline_executor import InlineCrew
 from jstyleid_core import runtime
 from jstyleid_core.weights.layout import EMBEDDED_MODEL, find_checkpoint
 from jstyleid_dreambooth import LoRAWeights, LowRank, read_lora, write_lora
@@ -30,7 +31,6 @@ from jstyleid_runner.planning.plan import build_plan
 from jstyleid_runner.planning.tasks import Order
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.scheduling.executor import Say
-from jstyleid_runner.scheduling.inline import InlineCrew
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder

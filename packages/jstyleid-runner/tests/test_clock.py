@@ -19,7 +19,6 @@ from jstyleid_runner.reports.status import RunStatus, run_status
 from jstyleid_runner.reports.summary import run_summary
 from jstyleid_runner.scheduling.ledger import Ledger, Output, read_entries, read_time
 from jstyleid_runner.scheduling.scheduler import Scheduler
-from jstyleid_runner.scheduling.sleeping import Sleep, SleepingBench
 from jstyleid_runner.scheduling.state import Board
 from jstyleid_runner.scheduling.task import Stage, State, Task
 from jstyleid_runner.storage.layout import OutFolder
@@ -27,6 +26,7 @@ from jstyleid_runner.storage.lock import folder_lock
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split, write_pages
 from jstyleid_runner.workflows.session import Tally
+from sleeping_worker import Sleep, SleepingBench
 
 HOUR = 3600.0
 

@@ -11,18 +11,19 @@ from typing import Any
 
 import pytest
 
+from file_worker import OpenFileBench, Reading, freight_of
 from jstyleid_core.errors import InputError
 from jstyleid_runner.scheduling.executor import Event, OpenBench, Ready
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS, NoWorkersError, Scheduler
-from jstyleid_runner.scheduling.sleeping import Sleep, SleepingBench
 from jstyleid_runner.scheduling.state import Board
 from jstyleid_runner.scheduling.task import Stage, State, Task
+from sleeping_worker import Sleep, SleepingBench
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 ray = pytest.importorskip("ray")
-TESTS = str(Path(__file__).parent)
+DOUBLES = str(Path(__file__).parent / "doubles")
 WORKERS = ("cpu0", "cpu1", "cpu2", "cpu3")
 
 
@@ -32,9 +33,8 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
-        # Their workers find `file_bench`.
-        patch.setenv("PYTHONPATH", TESTS, prepend=os.pathsep)
-        patch.syspath_prepend(TESTS)
+        # Their workers find `file_worker` and `sleeping_worker`.
+        patch.setenv("PYTHONPATH", DOUBLES, prepend=os.pathsep)
         # Twice Ray's own patience, for a busy machine; no more, since a replacement may be sent to
         # a lost node, and is free only when Ray has noticed.
         patch.setenv("RAY_health_check_failure_threshold", "10")
@@ -219,8 +219,6 @@ def test_failures_are_those_of_local_workers(cluster: Any, tmp_path: Path) -> No
 
 
 def test_files_go_to_the_nodes_and_come_back(cluster: Any, tmp_path: Path) -> None:
-    from file_bench import OpenFileBench, Reading, freight_of
-
     # Four in a row of each style, who write the same diary.
     tasks = [Task(f"content/{n}", f"{n % 4}", Stage.DRAW, (f"content/{n - 4}",) if n > 3 else (), 1)
              for n in range(16)]
@@ -258,8 +256,6 @@ def test_files_go_to_the_nodes_and_come_back(cluster: Any, tmp_path: Path) -> No
 
 
 def test_what_one_node_holds_another_gets_from_it(cluster: Any, tmp_path: Path) -> None:
-    from file_bench import OpenFileBench, Reading, freight_of
-
     first = Task("first", "0", Stage.INVERT, (), 1)
     rest = [Task(f"rest/{n}", f"{n}", Stage.DRAW, ("first",), 1) for n in range(4)]
     (tmp_path / "a.txt").write_text("a")
@@ -279,8 +275,6 @@ def test_what_one_node_holds_another_gets_from_it(cluster: Any, tmp_path: Path) 
 
 
 def test_a_file_that_cannot_be_read_fails_its_task_only(cluster: Any, tmp_path: Path) -> None:
-    from file_bench import OpenFileBench, Reading, freight_of
-
     tasks = [Task(name, name, Stage.DRAW, (), 1) for name in ("there", "gone")]
     (tmp_path / "there").write_text("x")
     there = tmp_path / "there"

@@ -27,9 +27,9 @@ from jstyleid_runner.scheduling.executor import (
 )
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS, NoWorkersError, Scheduler
-from jstyleid_runner.scheduling.sleeping import Sleep, SleepingBench
 from jstyleid_runner.scheduling.state import Board
 from jstyleid_runner.scheduling.task import Stage, State, Task
+from sleeping_worker import Sleep, SleepingBench
 
 EVEN = CostModel(dict.fromkeys(Stage, 1.0))
 
