@@ -63,3 +63,8 @@ def freight_of(thing: Reading | OpenFileBench) -> Freight:
     if isinstance(thing, OpenFileBench):
         return Freight(read=(thing.greeting,))
     return Freight((thing.shared,), (thing.own,), (thing.diary,), (thing.held,))
+
+
+def own_version() -> dict[str, str]:
+    """Another one in each process."""
+    return {"jstyleid-core": str(os.getpid())}

@@ -89,7 +89,7 @@ def transfer(
         runtime.redirect_native_output(report)
         reporter = make_reporter()
         try:
-            loaded = load_model(source, dtype, device, reporter, backend)
+            loaded = load_model(source, dtype, device, reporter.preparing, backend)
             loaded.check_size(job.size)
             written = run_transfer(job, loaded, reporter)
         finally:

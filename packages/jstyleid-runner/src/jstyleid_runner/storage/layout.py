@@ -4,6 +4,7 @@ Results are for the user; everything else is below `.jstyleid`.
 """
 
 import os
+import shutil
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -198,6 +199,21 @@ def picture_targets(out: Path, stems: Sequence[str]) -> list[Path]:
         taken.add(same_file_key(name))
         targets.append(picture_target(out, name))
     return targets
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder of the run and all that is in it.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise OutputError(
+            f"cannot remove {folder}: {error.strerror}. Remove it yourself, or choose another "
+            "--out."
+        ) from error
 
 
 def is_folder(out: Path) -> bool:

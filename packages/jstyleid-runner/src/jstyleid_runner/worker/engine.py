@@ -19,7 +19,6 @@ from jstyleid_dreambooth.training.class_images import ClassImage
 from jstyleid_dreambooth.training.class_samples import draw_class_image, encode_class_images
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.watching import Watcher
-from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -29,6 +28,10 @@ if TYPE_CHECKING:
     from jstyleid_core.pipeline import Start
     from jstyleid_core.runtime import BuildProgress
     from jstyleid_dreambooth import LoRAs
+
+
+Preparing = Callable[[str, int, int], None]
+"""Told what is being compiled or read, how much of it is done, and of how much."""
 
 
 def start_compiled(device: Device, on_build: Report, backend: Backend = "native") -> None:
@@ -88,7 +91,7 @@ def named_source(model: str | None) -> str:
 
 
 def load_model(
-    source: str, dtype: DType, device: Device, reporter: Reporter, backend: Backend = "native"
+    source: str, dtype: DType, device: Device, preparing: Preparing, backend: Backend = "native"
 ) -> "StableDiffusion":
     """Find the checkpoint, start Jittor, compiling it on first use, and load.
 
@@ -100,7 +103,7 @@ def load_model(
         checkpoint.weights(component)
 
     def on_build(build: runtime.BuildProgress) -> None:
-        reporter.preparing(build.message, build.done, build.total)
+        preparing(build.message, build.done, build.total)
 
     start_compiled(device, on_build, backend)
     from jstyleid_core import StableDiffusion
@@ -108,7 +111,7 @@ def load_model(
     return StableDiffusion.load(
         checkpoint,
         dtype=dtype,
-        report=lambda part, done, total: reporter.preparing(f"loading {part}", done, total),
+        report=lambda part, done, total: preparing(f"loading {part}", done, total),
         backend=backend,
     )
 

@@ -115,7 +115,7 @@ def draw_picture(
         runtime.redirect_native_output(report)
         reporter = make_reporter()
         try:
-            loaded = load_model(source, dtype, device, reporter, backend)
+            loaded = load_model(source, dtype, device, reporter.preparing, backend)
             loaded.check_size(drawing.size)
             attach(loaded, named)
             evaluations = drawing.steps * guidance_evaluations(drawing.guidance)

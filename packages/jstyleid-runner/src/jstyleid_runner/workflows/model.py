@@ -119,6 +119,7 @@ class CoreModel:
         return OpenedTrainer(CoreTrainer(model, LoRAs.of(model)), model.fingerprint)
 
     def _load(self, dtype: DType, size: tuple[int, int]) -> "StableDiffusion":
-        model = load_model(self.source, dtype, self._device, self._reporter, self._backend)
+        model = load_model(self.source, dtype, self._device, self._reporter.preparing,
+                           self._backend)
         model.check_size(size)
         return model

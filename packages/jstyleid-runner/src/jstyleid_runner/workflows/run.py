@@ -23,7 +23,7 @@ from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.reports.summary import run_summary, summary_table
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.settings import PictureChoices, RunSettings
-from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.layout import OutFolder, remove_folder
 from jstyleid_runner.storage.prompts import read_templates, usual_template
 from jstyleid_runner.storage.records import (
     ModelRecord,
@@ -34,7 +34,6 @@ from jstyleid_runner.storage.records import (
     versions,
 )
 from jstyleid_runner.storage.split import class_objects, find_loras, read_split, style_names
-from jstyleid_runner.training_removal import remove_training
 from jstyleid_runner.worker.engine import named_source
 from jstyleid_runner.workflows.execution import IncompleteError, RunRequest, carry_out, listed
 from jstyleid_runner.workflows.model import CoreModel, Workforce
@@ -193,7 +192,7 @@ def _make_room(work: Sequence[StyleWork], model: str) -> None:
     for style in work:
         if style.training and (changes := find_training(style.training, model).obstacles):
             log.warning("%s: trained anew: %s", style.training.folder, "; ".join(changes))
-            remove_training(style.training)
+            remove_folder(style.training.folder)
 
 
 def _refuse_changes(folder: OutFolder, changes: list[str]) -> None:

@@ -16,10 +16,9 @@ from jstyleid_dreambooth.training.resuming import find_training
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.reports.contact_sheet import Cell, contact_sheet
 from jstyleid_runner.reports.progress import Reporter
-from jstyleid_runner.storage.layout import LoRAFolder
+from jstyleid_runner.storage.layout import LoRAFolder, remove_folder
 from jstyleid_runner.storage.records import ModelRecord, TrainRecord, known_fingerprint, versions
 from jstyleid_runner.storage.split import Split, StyleFolder
-from jstyleid_runner.training_removal import remove_training
 from jstyleid_runner.worker.engine import Trainer
 from jstyleid_runner.workflows.session import Tally, logged
 
@@ -229,4 +228,4 @@ def _make_room(jobs: Sequence[TrainingJob], model: str, force: bool) -> None:
         )
     for job, changes in others:
         log.warning("%s: removed: %s", job.folder, "; ".join(changes))
-        remove_training(job)
+        remove_folder(job.folder)

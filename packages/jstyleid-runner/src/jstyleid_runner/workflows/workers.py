@@ -129,7 +129,7 @@ class RayStaff:
             needed, bench = [folder], replace(bench, source=str(folder))
         return RayCrew(
             self.workers, self.on_cards, bench, order_of, _freight_of, needed=needed,
-            versions=versions(),
+            versions=versions,
         )
 
 

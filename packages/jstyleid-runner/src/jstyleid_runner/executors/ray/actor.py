@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
@@ -22,7 +22,6 @@ from jstyleid_core.files import write_whole
 from jstyleid_runner.executors.process import Place, WorkerProcess
 from jstyleid_runner.executors.ray.files import Depot, Load, Mirrored, relocated
 from jstyleid_runner.scheduling.executor import Fault, Message
-from jstyleid_runner.storage.records import versions
 
 _SWEEP = 5.0
 """Seconds between two looks into the folders that come back."""
@@ -55,10 +54,13 @@ class RayWorker:
         name: of the worker.
         run: tells runs apart.
         on_card: whether it has a GPU, which Ray has chosen.
+        versions: finds out the versions of what is installed; picklable.
     """
 
-    def __init__(self, name: str, run: str, on_card: bool) -> None:
-        self._name, self._on_card = name, on_card
+    def __init__(
+        self, name: str, run: str, on_card: bool, versions: Callable[[], dict[str, str]]
+    ) -> None:
+        self._name, self._on_card, self._versions = name, on_card, versions
         self._node = ray.get_runtime_context().get_node_id()
         self._depot = Depot(run, self._node[:12], name)
         self._lock = threading.Lock()
@@ -72,7 +74,7 @@ class RayWorker:
         address = ray.util.get_node_ip_address()
         host = f"{socket.gethostname()} ({address})"
         processors = len(os.sched_getaffinity(0))
-        return [("arrived", Arrival(self._node, host, processors, versions()))]
+        return [("arrived", Arrival(self._node, host, processors, self._versions()))]
 
     def begin(self, load: Load, threads: int, needed: Sequence[Path]) -> list[Message]:
         """Start the process.

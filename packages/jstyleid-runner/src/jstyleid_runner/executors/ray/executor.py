@@ -90,7 +90,7 @@ class RayCrew:
         order_of: what a worker has to know of a task; picklable.
         freight_of: the files of such orders, and of `open_bench`.
         needed: folders that must be on every node under the same path.
-        versions: of what must be installed there.
+        versions: finds out, here and on a node, the versions of what must be installed alike.
         silence: seconds without a sign of life after which a worker is killed.
         patience: seconds that no worker at all may be without a place.
     """
@@ -98,7 +98,7 @@ class RayCrew:
     def __init__(
         self, workers: Sequence[str], on_cards: bool, open_bench: OpenBench,
         order_of: Callable[[Task], Any], freight_of: FreightOf = no_freight, *,
-        needed: Sequence[Path] = (), versions: dict[str, str] | None = None,
+        needed: Sequence[Path] = (), versions: Callable[[], dict[str, str]] = dict,
         silence: float = SILENCE, patience: float = PATIENCE,
     ) -> None:
         self._workers, self._on_cards = tuple(workers), on_cards
@@ -123,7 +123,7 @@ class RayCrew:
         share = {"num_gpus": 1, "num_cpus": 0} if self._on_cards else {"num_cpus": 1}
         handle = ray.remote(RayWorker).options(
             max_concurrency=_CALLS, scheduling_strategy="SPREAD", **share,
-        ).remote(worker, self._run, self._on_cards)
+        ).remote(worker, self._run, self._on_cards, self._versions)
         self._actors[worker] = _Actor(handle, time.monotonic(), {handle.arrive.remote()})
         self._own.append(Doing(worker, "waiting for a place in the cluster", 0.0))
 
@@ -258,9 +258,8 @@ class RayCrew:
     def _arrived(self, name: str, actor: _Actor, place: Arrival) -> list[Event]:
         actor.place = place
         log.info("%s is on node %s", name, place.host)
-        wanted = self._versions or {}
         wrong = [f"{package} {place.versions.get(package, 'is missing')} there, {version} here"
-                 for package, version in wanted.items()
+                 for package, version in self._versions().items()
                  if place.versions.get(package) != version]
         if wrong:
             raise InputError(f"node {place.host} has other versions installed: {'; '.join(wrong)}. "
