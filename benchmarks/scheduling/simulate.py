@@ -32,7 +32,7 @@ from jstyleid_runner.planning.jobs import (
 )
 from jstyleid_runner.planning.plan import ClassPlan, Plan, StylePlan
 from jstyleid_runner.planning.tasks import tasks_of
-from jstyleid_runner.scheduling.estimates import CostModel, SimulatedCrew
+from jstyleid_runner.scheduling.estimates import CostModel, SimulatedExecutor
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import Scheduler
 from jstyleid_runner.scheduling.state import Board
@@ -85,17 +85,17 @@ def plan(styles: int, prompts: int, class_images: tuple[int, ...] = ()) -> Plan:
     return Plan(tuple(found), shared)
 
 
-def simulate(tasks: list[Task], cards: int, folder: Path) -> tuple[SimulatedCrew, float]:
+def simulate(tasks: list[Task], cards: int, folder: Path) -> tuple[SimulatedExecutor, float]:
     """Return the crew after all tasks, and the seconds of real time that took."""
     names = [f"gpu{number}" for number in range(cards)]
     costs = CostModel(dict.fromkeys(Stage, EVALUATION), start=LOAD, change=CHANGE)
-    crew, silent = SimulatedCrew(names, costs), Silent()
+    executor, silent = SimulatedExecutor(names, costs), Silent()
     with Ledger(folder / f"{len(tasks)}-{cards}.sqlite") as ledger:
         ledger.plan(tasks)
         board = Board(tasks, ledger.states())
         start = time.perf_counter()
-        Scheduler(board, ledger, crew, silent, silent, names).run()
-        return crew, time.perf_counter() - start
+        Scheduler(board, ledger, executor, silent, silent, names).run()
+        return executor, time.perf_counter() - start
 
 
 def quickest(cards: int) -> float:
@@ -132,13 +132,13 @@ def main() -> None:
         folder = Path(name)
         print(f"B, {len(tasks)} jobs, {sum(task.cost for task in tasks)} evaluations:")
         for cards in (1, 4, 64):
-            crew, _ = simulate(tasks, cards, folder)
-            busy = sum(crew.busy.values()) / (cards * crew.now)
-            print(f"  {cards:2} cards: {crew.now:7.0f} s, {busy:6.1%} busy, "
-                  f"{quickest(cards) / crew.now:6.1%} of the quickest possible")
+            executor, _ = simulate(tasks, cards, folder)
+            busy = sum(executor.busy.values()) / (cards * executor.now)
+            print(f"  {cards:2} cards: {executor.now:7.0f} s, {busy:6.1%} busy, "
+                  f"{quickest(cards) / executor.now:6.1%} of the quickest possible")
             if cards == 4:
                 print(f"  reference arrangement on 4 cards: {reference_arrangement():.0f} s, "
-                      f"{reference_arrangement() / crew.now:.1f} x as long")
+                      f"{reference_arrangement() / executor.now:.1f} x as long")
         for cards in (4, 64):
             together, alone = (
                 simulate(tasks_of(plan(STYLES, PROMPTS, costs), 1), cards, folder)[0].now

@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.numpy import save
 from typer.testing import CliRunner
 
-from inline_executor import InlineCrew
+from inline_executor import InlineExecutor
 from jstyleid_core import runtime
 from jstyleid_core.weights.layout import EMBEDDED_MODEL, find_checkpoint
 from jstyleid_dreambooth import LoRAWeights, LowRank, read_lora, write_lora
@@ -219,20 +219,20 @@ class FakeModel:
     def workers(self) -> tuple[str, ...]:
         return ("here",)
 
-    def crew(
+    def executor(
         self,
         settings: RunSettings,
         folder: OutFolder,
         loras: tuple[Path, ...],
         order_of: Callable[[Task], Order],
-    ) -> InlineCrew:
+    ) -> InlineExecutor:
         def open_bench() -> FakeBench:
             self.opened += 1
             self.engine = FakeEngine(settings, self._fingerprint)
             self.engine.before_call = self.before_call
             return FakeBench(self.engine, settings, loras)
 
-        return InlineCrew("here", open_bench, order_of)
+        return InlineExecutor("here", open_bench, order_of)
 
     def open_trainer(self, dtype: str, size: tuple[int, int]) -> OpenedTrainer:
         self.opened += 1
@@ -257,18 +257,18 @@ class InlineModel(CoreModel):
     def workers(self) -> tuple[str, ...]:
         return ("here",)
 
-    def crew(
+    def executor(
         self,
         settings: RunSettings,
         folder: OutFolder,
         loras: tuple[Path, ...],
         order_of: Callable[[Task], Order],
-    ) -> InlineCrew:
+    ) -> InlineExecutor:
         def open_bench() -> CoreBench:
             self.bench = OpenCoreBench(self.source, "cpu", settings, loras, folder.native_log)()
             return self.bench
 
-        return InlineCrew("here", open_bench, order_of)
+        return InlineExecutor("here", open_bench, order_of)
 
     @property
     def engine(self) -> CoreEngine:

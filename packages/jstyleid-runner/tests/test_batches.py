@@ -10,7 +10,7 @@ from PIL import Image
 
 from jstyleid_runner.planning.tasks import tasks_of
 from jstyleid_runner.reports.progress import LineReporter
-from jstyleid_runner.scheduling.estimates import CostModel, SimulatedCrew
+from jstyleid_runner.scheduling.estimates import CostModel, SimulatedExecutor
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import Scheduler
 from jstyleid_runner.scheduling.state import Board
@@ -35,10 +35,10 @@ def model(fake_model: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Ca
     def make(most: int = 99) -> Any:
         made = fake_model()
         made.together = []
-        crew = made.crew
+        executor = made.executor
 
         def opened(*told: Any) -> Any:
-            found = crew(*told)
+            found = executor(*told)
             open_bench = found._open_bench
 
             def open_and_watch() -> Any:
@@ -49,7 +49,7 @@ def model(fake_model: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Ca
             found._open_bench = open_and_watch
             return found
 
-        made.crew = opened
+        made.executor = opened
         return made
 
     return make
@@ -162,8 +162,8 @@ def test_workers_begin_groups_as_a_whole(make_request: MakeRequest, tmp_path: Pa
     names, watching = ["gpu0", "gpu1", "gpu2"], Groups()
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         ledger.plan(tasks)
-        crew = SimulatedCrew(names, CostModel(dict.fromkeys(Stage, 1.0)))
-        Scheduler(Board(tasks, {}), ledger, crew, watching, watching, names, 2).run()
+        executor = SimulatedExecutor(names, CostModel(dict.fromkeys(Stage, 1.0)))
+        Scheduler(Board(tasks, {}), ledger, executor, watching, watching, names, 2).run()
     of_groups = Counter((task.stage, task.style, task.group) for task in tasks)
     assert len(watching.begun) == len(of_groups)
     for tasks_begun in watching.begun:

@@ -14,7 +14,7 @@ from jstyleid_runner.planning.plan import Plan
 from jstyleid_runner.planning.tasks import tasks_of
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.scheduling.estimates import CostModel, forecast
-from jstyleid_runner.scheduling.executor import Crew, Event, Ready
+from jstyleid_runner.scheduling.executor import Event, Executor, Ready
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.scheduling.task import Stage, State
 from jstyleid_runner.storage.layout import LoRAFolder
@@ -178,18 +178,18 @@ def test_plan_shows_them(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 class BothReady:
-    """A crew of two that says nothing until both can be given work: neither draws all alone."""
+    """An executor that says nothing until both of its workers can be given work."""
 
-    def __init__(self, crew: Crew) -> None:
-        self._crew = crew
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
         self._held: list[Event] = []
         self._ready = 0
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._crew, name)
+        return getattr(self._executor, name)
 
     def wait(self, seconds: float) -> list[Event]:
-        self._held += (events := self._crew.wait(seconds))
+        self._held += (events := self._executor.wait(seconds))
         self._ready += sum(isinstance(event, Ready) for event in events)
         if self._ready < 2:
             return []
@@ -200,8 +200,8 @@ class BothReady:
 class TwoWorkers(CoreModel):
     """The real model, by two processes."""
 
-    def crew(self, *told: Any) -> Any:
-        return BothReady(super().crew(*told))
+    def executor(self, *told: Any) -> Any:
+        return BothReady(super().executor(*told))
 
 
 def test_two_workers_and_a_training_alone_get_the_same_to_the_bit(

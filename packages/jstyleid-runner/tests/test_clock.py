@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jstyleid_runner.cli import app
-from jstyleid_runner.executors.local import LocalCrew
+from jstyleid_runner.executors.local import LocalExecutor
 from jstyleid_runner.executors.process import places_on_cpu
 from jstyleid_runner.reports.pages.timeline import attempt_of, by_worker, utilisation
 from jstyleid_runner.reports.progress import LineReporter
@@ -74,11 +74,12 @@ def test_several_hundred_jobs_while_the_clock_jumps(tmp_path: Path, wall: Any) -
     tasks = [Task(f"content/{n % 3:02}/{n}", f"{n % 3:02}", Stage.DRAW, (), 10) for n in range(300)]
     places, watching = places_on_cpu(2), Watching(folder)
     names = [place.name for place in places]
-    crew = LocalCrew(places, SleepingBench, lambda task: Sleep(task.id, 0.002), silence=60.0)
+    executor = LocalExecutor(
+        places, SleepingBench, lambda task: Sleep(task.id, 0.002), silence=60.0)
     start = time.monotonic()
     with folder_lock(folder.lock), Ledger(folder.ledger) as ledger:
         ledger.plan(tasks)
-        Scheduler(Board(tasks, {}), ledger, crew, watching, watching, names).run()
+        Scheduler(Board(tasks, {}), ledger, executor, watching, watching, names).run()
     took = time.monotonic() - start
     # Nobody was taken for hung, and nobody was held.
     assert watching.troubles == []

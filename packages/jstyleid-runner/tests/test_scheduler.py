@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner.executors.local import LocalCrew
+from jstyleid_runner.executors.local import LocalExecutor
 from jstyleid_runner.executors.process import places_on_cards, places_on_cpu
-from jstyleid_runner.scheduling.estimates import CostModel, SimulatedCrew, measured
+from jstyleid_runner.scheduling.estimates import CostModel, SimulatedExecutor, measured
 from jstyleid_runner.scheduling.executor import (
     Event,
     Failed,
@@ -82,31 +82,31 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def simulate(ledger: Ledger, tasks: list[Task], workers: int, costs: CostModel = EVEN
-             ) -> tuple[SimulatedCrew, Notes]:
+             ) -> tuple[SimulatedExecutor, Notes]:
     ledger.plan(tasks)
     names = [f"gpu{n}" for n in range(workers)]
-    crew, notes = SimulatedCrew(names, costs), Notes()
-    Scheduler(Board(tasks, ledger.states()), ledger, crew, notes, notes, names).run()
-    return crew, notes
+    executor, notes = SimulatedExecutor(names, costs), Notes()
+    Scheduler(Board(tasks, ledger.states()), ledger, executor, notes, notes, names).run()
+    return executor, notes
 
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_cards_are_busy_though_starting_and_changing_take_time(
     ledger: Ledger, workers: int
 ) -> None:
-    crew, notes = simulate(ledger, split(28, 25), workers,
+    executor, notes = simulate(ledger, split(28, 25), workers,
                            CostModel(dict.fromkeys(Stage, 0.1), start=20.0, change=3.0))
-    assert sum(crew.busy.values()) / (workers * crew.now) > 0.95
+    assert sum(executor.busy.values()) / (workers * executor.now) > 0.95
     assert len(notes.order) == 28 * 52
     assert {entry.state for entry in ledger.entries()} == {State.DONE}
 
 
 def test_with_more_cards_than_styles_nothing_could_be_quicker(ledger: Ledger) -> None:
     tasks = split(28, 25)
-    crew, _ = simulate(ledger, tasks, 64)
+    executor, _ = simulate(ledger, tasks, 64)
     # Until the LoRAs are there, 28 cards train and the others have the styles to invert only.
     after_training = sum(task.cost for task in tasks if task.stage in (Stage.DRAW, Stage.STYLISE))
-    assert crew.now < 1.01 * (1500 + after_training / 64)
+    assert executor.now < 1.01 * (1500 + after_training / 64)
 
 
 def test_nothing_is_begun_before_what_it_needs(ledger: Ledger) -> None:
@@ -128,7 +128,7 @@ def test_the_rates_of_a_ledger(ledger: Ledger) -> None:
     assert found.evaluation == pytest.approx({**costs.evaluation, Stage.CLASS: mean})
 
 
-class Scripted(SimulatedCrew):
+class Scripted(SimulatedExecutor):
     """Workers of which some assignments go wrong."""
 
     def __init__(self, workers: Sequence[str], wrong: Callable[[int, str, list[str]], Event | None]
@@ -205,7 +205,7 @@ def test_lost_workers_are_replaced_and_their_work_returned(ledger: Ledger) -> No
 
 
 def test_when_no_worker_can_be_started_it_ends(ledger: Ledger) -> None:
-    class Dead(SimulatedCrew):
+    class Dead(SimulatedExecutor):
         def replace(self, worker: str) -> None:
             self._push(self.now, Lost(worker, "no driver"))
 
@@ -239,13 +239,13 @@ def test_processes_killed_at_random(ledger: Ledger) -> None:
     ledger.plan(tasks)
     places, notes = places_on_cpu(4), Notes()
     names = [place.name for place in places]
-    crew = LocalCrew(places, SleepingBench, lambda task: Sleep(task.id, task.cost / 4000))
+    executor = LocalExecutor(places, SleepingBench, lambda task: Sleep(task.id, task.cost / 4000))
     over, killed = threading.Event(), []
 
     def kill() -> None:
         rng = random.Random(0)
         while not over.wait(rng.uniform(0.1, 0.3)):
-            processes = [p.process for p in list(crew._processes.values()) if p.ready]
+            processes = [p.process for p in list(executor._processes.values()) if p.ready]
             if processes and (pid := rng.choice(processes).pid):
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
@@ -254,7 +254,7 @@ def test_processes_killed_at_random(ledger: Ledger) -> None:
     killer.start()
     # A task may be unlucky three times; what is set aside then is taken up again, as `retry` does.
     while ledger.retry() or len(notes.kept) < len(tasks):
-        Scheduler(Board(tasks, ledger.states()), ledger, crew, notes, notes, names).run()
+        Scheduler(Board(tasks, ledger.states()), ledger, executor, notes, notes, names).run()
     over.set()
     killer.join()
     undisturbed = SleepingBench()
@@ -268,17 +268,17 @@ def test_a_process_that_gives_no_sign_of_life(ledger: Ledger) -> None:
     tasks = split(1, 3, train=100)
     ledger.plan(tasks)
     places, notes = places_on_cpu(1), Notes()
-    crew = LocalCrew(places, SleepingBench, lambda task: Sleep(task.id, 0.01), silence=4.0)
+    executor = LocalExecutor(places, SleepingBench, lambda task: Sleep(task.id, 0.01), silence=4.0)
 
     def freeze() -> None:
-        while not (processes := [p.process for p in list(crew._processes.values()) if p.ready]):
+        while not (processes := [p.process for p in list(executor._processes.values()) if p.ready]):
             time.sleep(0.01)
         if pid := processes[0].pid:
             os.kill(pid, signal.SIGSTOP)
 
     thread = threading.Thread(target=freeze)
     thread.start()
-    Scheduler(Board(tasks, {}), ledger, crew, notes, notes, [places[0].name]).run()
+    Scheduler(Board(tasks, {}), ledger, executor, notes, notes, [places[0].name]).run()
     thread.join()
     assert len(notes.kept) == len(tasks)
     assert any("no sign of life for 4 s (signal 9)" in said for said in notes.troubles)
@@ -289,9 +289,9 @@ def test_workers_that_cannot_get_ready(ledger: Ledger) -> None:
     ledger.plan(tasks)
     places, notes = places_on_cpu(1), Notes()
     unfit = partial(SleepingBench, "not a number")  # which raises when it gets ready
-    crew = LocalCrew(places, unfit, lambda task: None)
+    executor = LocalExecutor(places, unfit, lambda task: None)
     with pytest.raises(NoWorkersError, match="the last one: TypeError: .*exit code|signal"):
-        Scheduler(Board(tasks, {}), ledger, crew, notes, notes, [places[0].name]).run()
+        Scheduler(Board(tasks, {}), ledger, executor, notes, notes, [places[0].name]).run()
     assert len(notes.troubles) == 3
     assert {entry.attempts for entry in ledger.entries()} == {0}
 
@@ -299,8 +299,8 @@ def test_workers_that_cannot_get_ready(ledger: Ledger) -> None:
 def test_a_finished_run_starts_nobody(ledger: Ledger) -> None:
     tasks = split(1, 1)
     states = {task.id: State.DONE for task in tasks}
-    crew = LocalCrew([], SleepingBench, lambda task: None)
-    Scheduler(Board(tasks, states), ledger, crew, Notes(), Notes(), []).run()
+    executor = LocalExecutor([], SleepingBench, lambda task: None)
+    Scheduler(Board(tasks, states), ledger, executor, Notes(), Notes(), []).run()
 
 
 def test_events_are_plain_data() -> None:

@@ -18,8 +18,8 @@ from jstyleid_runner.scheduling.executor import (
 from jstyleid_runner.scheduling.task import Task
 
 
-class InlineCrew:
-    """A `Crew` of one that works while it is waited for.
+class InlineExecutor:
+    """A `Executor` of one that works while it is waited for.
 
     Args:
         worker: its name.

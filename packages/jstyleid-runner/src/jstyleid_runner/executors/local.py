@@ -21,8 +21,8 @@ from jstyleid_runner.scheduling.task import Task
 log = logging.getLogger(__name__)
 
 
-class LocalCrew:
-    """A `Crew` of processes.
+class LocalExecutor:
+    """A `Executor` of processes.
 
     The first one starts alone until it has compiled what is missing; the others then find it done.
 

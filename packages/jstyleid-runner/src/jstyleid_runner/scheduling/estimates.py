@@ -54,8 +54,8 @@ def measured(entries: Iterable[Entry]) -> CostModel | None:
                       for stage in Stage})
 
 
-class SimulatedCrew:
-    """A `Crew` on virtual time.
+class SimulatedExecutor:
+    """A `Executor` on virtual time.
 
     Args:
         workers: their names.
@@ -147,12 +147,12 @@ def forecast(
         batch: how many tasks alike a worker computes together.
     """
     names = [f"worker{number}" for number in range(workers)]
-    crew = SimulatedCrew(names, costs)
+    executor = SimulatedExecutor(names, costs)
     with Ledger(Path(":memory:")) as ledger:
         ledger.plan(tasks)
         board = Board(tasks, states)
-        Scheduler(board, ledger, crew, _NoStore(), _NoMonitor(), names, batch).run()
-    return crew.now
+        Scheduler(board, ledger, executor, _NoStore(), _NoMonitor(), names, batch).run()
+    return executor.now
 
 
 class _NoStore:

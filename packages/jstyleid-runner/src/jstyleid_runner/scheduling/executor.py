@@ -155,7 +155,7 @@ class Lost:
 Event = Ready | Doing | Finished | Failed | Lost
 
 
-class Crew(Protocol):
+class Executor(Protocol):
     """A set of workers, each with one device for its whole life."""
 
     def start(self) -> None:
@@ -185,7 +185,7 @@ Message = tuple[Any, ...]
 
 
 COMPILED = ("compiled",)
-"""For the crew itself: the machine's other workers may start now."""
+"""For the executor itself: the machine's other workers may start now."""
 
 
 def event_of(worker: str, message: Message) -> Event | None:

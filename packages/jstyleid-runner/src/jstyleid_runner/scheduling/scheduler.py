@@ -7,9 +7,9 @@ from typing import Protocol
 
 from jstyleid_core.errors import JStyleIDError
 from jstyleid_runner.scheduling.executor import (
-    Crew,
     Doing,
     Event,
+    Executor,
     Failed,
     Fault,
     Finished,
@@ -84,7 +84,7 @@ class Scheduler:
     Args:
         board: the tasks and their states.
         ledger: told of every change before it has consequences.
-        crew: the workers.
+        executor: runs the tasks on its workers.
         store: where products go.
         monitor: shows what happens.
         workers: their names.
@@ -92,10 +92,10 @@ class Scheduler:
     """
 
     def __init__(
-        self, board: Board, ledger: Ledger, crew: Crew, store: Store, monitor: Monitor,
+        self, board: Board, ledger: Ledger, executor: Executor, store: Store, monitor: Monitor,
         workers: Sequence[str], batch: int = 1,
     ) -> None:
-        self._board, self._ledger, self._crew = board, ledger, crew
+        self._board, self._ledger, self._executor = board, ledger, executor
         self._store, self._monitor = store, monitor
         self._workers = {name: _Worker(name, batch) for name in workers}
         self._backlog = 2 * batch * len(self._workers)
@@ -111,10 +111,10 @@ class Scheduler:
         if self._board.finished:
             return
         try:
-            self._crew.start()
+            self._executor.start()
             while not self._board.finished:
                 self._assign()
-                for event in self._crew.wait(_TICK):
+                for event in self._executor.wait(_TICK):
                     self._handle(event)
         except BaseException as error:
             # A stop by the user counts too: the log says what was going on.
@@ -123,7 +123,7 @@ class Scheduler:
                     log.error("%s: not done: %s", id, str(error) or type(error).__name__)
             raise
         finally:
-            self._crew.stop()
+            self._executor.stop()
 
     def _assign(self) -> None:
         for worker in self._workers.values():
@@ -136,7 +136,7 @@ class Scheduler:
             worker.home, worker.tasks = choice.style, {task.id: task for task in tasks}
             for task in tasks:
                 self._ledger.began(task.id, worker.name)
-            self._crew.assign(worker.name, tasks)
+            self._executor.assign(worker.name, tasks)
             self._monitor.began(worker.name, tasks)
 
     def _handle(self, event: Event) -> None:
@@ -182,7 +182,7 @@ class Scheduler:
         worker.tasks, worker.home, worker.ready = {}, None, False
         worker.losses = worker.losses + 1 if never_ready else 0
         if worker.losses < _LOSSES_IN_A_ROW:
-            self._crew.replace(worker.name)
+            self._executor.replace(worker.name)
             return
         del self._workers[worker.name]
         if not self._workers:

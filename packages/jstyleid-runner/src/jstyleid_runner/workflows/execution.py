@@ -181,10 +181,10 @@ def carry_out(
         ledger.plan(tasks)
         _reconcile(ledger, tasks, orders, paths, folder)
         board = Board(tasks, ledger.states())
-        crew = force.crew(request.settings, folder, loras, lambda task: orders[task.id])
+        executor = force.executor(request.settings, folder, loras, lambda task: orders[task.id])
         monitor = RunMonitor(plan, folder, results, reporter, tally)
         store = PictureStore(folder.root, paths)
-        Scheduler(board, ledger, crew, store, monitor, force.workers, request.batch).run()
+        Scheduler(board, ledger, executor, store, monitor, force.workers, request.batch).run()
         failed = [entry for entry in ledger.entries()
                   if entry.id in orders and entry.state is State.QUARANTINED]
     if failed:

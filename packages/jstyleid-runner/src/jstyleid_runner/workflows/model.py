@@ -10,7 +10,7 @@ from jstyleid_core.weights.fingerprint import fingerprint
 from jstyleid_core.weights.layout import find_checkpoint, find_downloaded, shown_source
 from jstyleid_runner.planning.tasks import Order
 from jstyleid_runner.reports.progress import Reporter
-from jstyleid_runner.scheduling.executor import Crew
+from jstyleid_runner.scheduling.executor import Executor
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
@@ -45,13 +45,13 @@ class Workforce(Protocol):
         """What tells the checkpoint from others; reads it all."""
         ...
 
-    def crew(
+    def executor(
         self,
         settings: RunSettings,
         folder: OutFolder,
         loras: tuple[Path, ...],
         order_of: Callable[[Task], Order],
-    ) -> Crew:
+    ) -> Executor:
         """The workers, not yet started; `loras` are the files they will draw with."""
         ...
 
@@ -91,20 +91,20 @@ class CoreModel:
         self._reporter.note(f"reading {shown_source(self.source)}")
         return fingerprint(find_checkpoint(self.source, half=dtype == "float16"))
 
-    def crew(
+    def executor(
         self,
         settings: RunSettings,
         folder: OutFolder,
         loras: tuple[Path, ...],
         order_of: Callable[[Task], Order],
-    ) -> Crew:
+    ) -> Executor:
         """The staff, with the model that the folder's record names."""
         record = RunRecord.read(folder.record)
         bench = OpenCoreBench(
             self.source, self._device, settings, loras, folder.native_log,
             record.model.fingerprint if record else None,
         )
-        return self._staff.crew(bench, order_of)
+        return self._staff.executor(bench, order_of)
 
     @property
     def workers(self) -> tuple[str, ...]:

@@ -9,11 +9,11 @@ from typing import Literal, Protocol
 from jstyleid_core import runtime
 from jstyleid_core.errors import InputError
 from jstyleid_core.runtime import Device
-from jstyleid_runner.executors.local import LocalCrew
+from jstyleid_runner.executors.local import LocalExecutor
 from jstyleid_runner.executors.process import Place, places_on_cards, places_on_cpu
 from jstyleid_runner.executors.ray.cluster import Cluster, ray_cluster
 from jstyleid_runner.planning.tasks import Order, freight_of
-from jstyleid_runner.scheduling.executor import Crew, Freight
+from jstyleid_runner.scheduling.executor import Executor, Freight
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.storage.records import versions
 from jstyleid_runner.worker.worker import OpenCoreBench
@@ -82,7 +82,7 @@ class Staff(Protocol):
         """Their names."""
         ...
 
-    def crew(self, bench: OpenCoreBench, order_of: Callable[[Task], Order]) -> Crew:
+    def executor(self, bench: OpenCoreBench, order_of: Callable[[Task], Order]) -> Executor:
         """The workers, to be started."""
         ...
 
@@ -98,10 +98,10 @@ class LocalStaff:
         """The names of the places."""
         return tuple(place.name for place in self.places)
 
-    def crew(self, bench: OpenCoreBench, order_of: Callable[[Task], Order]) -> Crew:
+    def executor(self, bench: OpenCoreBench, order_of: Callable[[Task], Order]) -> Executor:
         """The processes."""
         # They read the very files that the record was made from.
-        return LocalCrew(self.places, replace(bench, fingerprint=None), order_of)
+        return LocalExecutor(self.places, replace(bench, fingerprint=None), order_of)
 
 
 NOBODY = LocalStaff()
@@ -119,15 +119,15 @@ class RayStaff:
     workers: tuple[str, ...]
     on_cards: bool
 
-    def crew(self, bench: OpenCoreBench, order_of: Callable[[Task], Order]) -> Crew:
+    def executor(self, bench: OpenCoreBench, order_of: Callable[[Task], Order]) -> Executor:
         """The actors. A checkpoint in a folder must be on every node; the pictures name it."""
-        from jstyleid_runner.executors.ray.executor import RayCrew
+        from jstyleid_runner.executors.ray.executor import RayExecutor
 
         needed = []
         folder = Path(bench.source).expanduser().resolve()
         if folder.is_dir():
             needed, bench = [folder], replace(bench, source=str(folder))
-        return RayCrew(
+        return RayExecutor(
             self.workers, self.on_cards, bench, order_of, _freight_of, needed=needed,
             versions=versions,
         )

@@ -77,8 +77,8 @@ class _Actor:
     load: Load | None = None
 
 
-class RayCrew:
-    """A `Crew` of actors.
+class RayExecutor:
+    """A `Executor` of actors.
 
     A worker without a place waits for one, as long as others work: for a node to come back, or a
     GPU to become free. On each node one worker compiles first.

@@ -97,18 +97,19 @@ class Run:
         order_of: Callable[[Task], Any] = lambda task: Sleep(task.id, task.cost / 500),
         on_cards: bool = False, **options: Any,
     ) -> None:
-        from jstyleid_runner.executors.ray.executor import RayCrew
+        from jstyleid_runner.executors.ray.executor import RayExecutor
 
         self.ledger, self.tasks, self.workers = Ledger(folder / "ledger.sqlite"), tasks, workers
-        self.crew = RayCrew(workers, on_cards, open_bench, order_of, **options)
-        self._wait, self._ready = self.crew.wait, list[Event]()
-        self.crew.wait = self._together  # type: ignore[method-assign]
+        self.executor = RayExecutor(workers, on_cards, open_bench, order_of, **options)
+        self._wait, self._ready = self.executor.wait, list[Event]()
+        self.executor.wait = self._together  # type: ignore[method-assign]
         self.notes = Notes()
 
     def go(self, batch: int = 1) -> Notes:
         self.ledger.plan(self.tasks)
         board = Board(self.tasks, self.ledger.states())
-        Scheduler(board, self.ledger, self.crew, self.notes, self.notes, self.workers, batch).run()
+        Scheduler(
+            board, self.ledger, self.executor, self.notes, self.notes, self.workers, batch).run()
         return self.notes
 
     def _together(self, seconds: float) -> list[Event]:
@@ -122,14 +123,15 @@ class Run:
 
     def pids(self, worker: str) -> tuple[int, int]:
         """Of a worker's actor and of the process beside it."""
-        pid = self.crew._actors[worker].handle.__ray_call__.remote(
+        pid = self.executor._actors[worker].handle.__ray_call__.remote(
             lambda actor: (os.getpid(), actor._process.process.pid))
         found: tuple[int, int] = ray.get(pid)
         return found
 
     def nodes(self) -> dict[str, str]:
         """The node of each worker that has a place."""
-        return {name: actor.place.node for name, actor in self.crew._actors.items() if actor.place}
+        actors = self.executor._actors.items()
+        return {name: actor.place.node for name, actor in actors if actor.place}
 
 
 def expected(tasks: list[Task]) -> dict[str, bytes]:
@@ -165,7 +167,7 @@ def test_killed_actors_and_killed_processes_are_replaced(cluster: Any, tmp_path:
             case "cpu1":
                 os.kill(process, signal.SIGKILL)
             case "cpu2":
-                ray.kill(run.crew._actors[victim].handle)
+                ray.kill(run.executor._actors[victim].handle)
         gone.append(process)
 
     gone: list[int] = []
@@ -190,13 +192,13 @@ def test_one_that_gives_no_sign_of_life_is_replaced(
         if not stopped and "cpu0" in run.notes.by.values():
             stopped.extend(run.pids("cpu0"))
             os.kill(stopped[which == "process"], signal.SIGSTOP)
-            run.crew._silence = 3.0
+            run.executor._silence = 3.0
 
     def trouble(text: str) -> None:
         run.notes.troubles.append(text)
         if text.startswith("cpu0: lost"):
             # To get ready may take longer than that.
-            run.crew._silence = 900.0
+            run.executor._silence = 900.0
 
     run.notes.heard, run.notes.trouble = freeze, trouble  # type: ignore[method-assign]
     notes = run.go()
@@ -252,7 +254,7 @@ def test_files_go_to_the_nodes_and_come_back(cluster: Any, tmp_path: Path) -> No
         assert sorted(lines) == sorted([f"content/{n}" for n in range(style, 16, 4)]
                                        + ["before"] * (style == 2))
         assert not (diary / ".unfinished").exists()
-    assert run.crew._sender.puts == 1 + 16 + 1 + 3 * 4  # shared, own, the old lines, new ones
+    assert run.executor._sender.puts == 1 + 16 + 1 + 3 * 4  # shared, own, the old lines, new ones
 
 
 def test_what_one_node_holds_another_gets_from_it(cluster: Any, tmp_path: Path) -> None:
@@ -354,7 +356,7 @@ def test_each_worker_has_a_card_of_its_own(cluster: Any, tmp_path: Path) -> None
     def look() -> None:
         if len(run.notes.by) == 10:
             for worker in run.workers:
-                cards[worker] = ray.get(run.crew._actors[worker].handle.__ray_call__.remote(
+                cards[worker] = ray.get(run.executor._actors[worker].handle.__ray_call__.remote(
                     lambda actor: os.environ["CUDA_VISIBLE_DEVICES"]))
 
     run.notes.heard = look
