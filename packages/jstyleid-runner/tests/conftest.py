@@ -37,7 +37,7 @@ from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.split import read_split
 from jstyleid_runner.worker import engine
 from jstyleid_runner.worker.engine import CoreEngine, OnPicture, OnStep
-from jstyleid_runner.worker.worker import CoreBench, OpenCoreBench, RunBench
+from jstyleid_runner.worker.worker import ImageWorker, PayloadRunner, WorkerSpec
 from jstyleid_runner.workflows import model as core_model
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.model import CoreModel
@@ -179,7 +179,7 @@ def train(job: TrainingJob, fingerprint: str, watch: Watcher, count: Callable[[i
     return write_lora(job.folder, weights, {"recipe": digest(job.recipe(fingerprint))})
 
 
-class FakeBench:
+class FakeWorker:
     """The real work on the fake engine."""
 
     def __init__(
@@ -191,7 +191,7 @@ class FakeBench:
         pass
 
     def prepare(self, say: Say) -> None:
-        self.work = RunBench(self.engine, self.settings.size, self.loras)
+        self.work = PayloadRunner(self.engine, self.settings.size, self.loras)
 
     def perform(self, orders: Sequence[Order], say: Say) -> Iterator[bytes | None]:
         return self.work.perform(orders, say)
@@ -226,13 +226,13 @@ class FakeModel:
         loras: tuple[Path, ...],
         order_of: Callable[[Task], Order],
     ) -> InlineExecutor:
-        def open_bench() -> FakeBench:
+        def make_worker() -> FakeWorker:
             self.opened += 1
             self.engine = FakeEngine(settings, self._fingerprint)
             self.engine.before_call = self.before_call
-            return FakeBench(self.engine, settings, loras)
+            return FakeWorker(self.engine, settings, loras)
 
-        return InlineExecutor("here", open_bench, order_of)
+        return InlineExecutor("here", make_worker, order_of)
 
     def open_trainer(self, dtype: str, size: tuple[int, int]) -> OpenedTrainer:
         self.opened += 1
@@ -251,7 +251,7 @@ class FakeModel:
 class InlineModel(CoreModel):
     """The real one in this process, which can be asked afterwards what it did."""
 
-    bench: CoreBench
+    worker: ImageWorker
 
     @property
     def workers(self) -> tuple[str, ...]:
@@ -264,15 +264,15 @@ class InlineModel(CoreModel):
         loras: tuple[Path, ...],
         order_of: Callable[[Task], Order],
     ) -> InlineExecutor:
-        def open_bench() -> CoreBench:
-            self.bench = OpenCoreBench(self.source, "cpu", settings, loras, folder.native_log)()
-            return self.bench
+        def make_worker() -> ImageWorker:
+            self.worker = WorkerSpec(self.source, "cpu", settings, loras, folder.native_log)()
+            return self.worker
 
-        return InlineExecutor("here", open_bench, order_of)
+        return InlineExecutor("here", make_worker, order_of)
 
     @property
     def engine(self) -> CoreEngine:
-        engine = self.bench.work.engine
+        engine = self.worker.work.engine
         assert isinstance(engine, CoreEngine)
         return engine
 

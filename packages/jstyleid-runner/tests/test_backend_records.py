@@ -18,8 +18,8 @@ from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.planning.provenance import KEY, read_facts
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.settings import RunSettings
-from jstyleid_runner.worker import worker as core_bench
-from jstyleid_runner.worker.worker import OpenCoreBench
+from jstyleid_runner.worker import worker as worker_module
+from jstyleid_runner.worker.worker import WorkerSpec
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split
 from jstyleid_runner.workflows.session import Tally
@@ -92,14 +92,14 @@ def test_a_folder_that_names_none_is_the_native_ones(
 
 
 def test_workers_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Those of this machine and those of a Ray cluster are sent the same bench."""
+    """Those of this machine and those of a Ray cluster are sent the same worker."""
     settings = RunSettings.create(split="S", method="dreambooth", backend="jdiffusion", training={})
-    bench = OpenCoreBench("some/model", "cpu", settings, (), tmp_path / "log")
+    worker = WorkerSpec("some/model", "cpu", settings, (), tmp_path / "log")
     told = []
     monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
-    monkeypatch.setattr(core_bench, "start_compiled", lambda *given: told.append(given[-1]))
-    monkeypatch.setattr(core_bench, "compile_training", lambda *given: told.append(given[-1]))
-    pickle.loads(pickle.dumps(bench))().compile(lambda text, share: None)
+    monkeypatch.setattr(worker_module, "start_compiled", lambda *given: told.append(given[-1]))
+    monkeypatch.setattr(worker_module, "compile_training", lambda *given: told.append(given[-1]))
+    pickle.loads(pickle.dumps(worker))().compile(lambda text, share: None)
     assert told == ["jdiffusion", "jdiffusion"]
 
 

@@ -39,14 +39,14 @@ def model(fake_model: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Ca
 
         def opened(*told: Any) -> Any:
             found = executor(*told)
-            open_bench = found._open_bench
+            make_worker = found._make_worker
 
             def open_and_watch() -> Any:
-                bench = open_bench()
-                _watch(bench.engine, most, made.together)
-                return bench
+                worker = make_worker()
+                _watch(worker.engine, most, made.together)
+                return worker
 
-            found._open_bench = open_and_watch
+            found._make_worker = open_and_watch
             return found
 
         made.executor = opened

@@ -26,7 +26,7 @@ from jstyleid_runner.storage.lock import folder_lock
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split, write_pages
 from jstyleid_runner.workflows.session import Tally
-from sleeping_worker import Sleep, SleepingBench
+from sleeping_worker import Sleep, SleepingWorker
 
 HOUR = 3600.0
 
@@ -75,7 +75,7 @@ def test_several_hundred_jobs_while_the_clock_jumps(tmp_path: Path, wall: Any) -
     places, watching = places_on_cpu(2), Watching(folder)
     names = [place.name for place in places]
     executor = LocalExecutor(
-        places, SleepingBench, lambda task: Sleep(task.id, 0.002), silence=60.0)
+        places, SleepingWorker, lambda task: Sleep(task.id, 0.002), silence=60.0)
     start = time.monotonic()
     with folder_lock(folder.lock), Ledger(folder.ledger) as ledger:
         ledger.plan(tasks)

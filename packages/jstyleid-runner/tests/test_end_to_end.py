@@ -20,7 +20,7 @@ from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.scheduling.task import State
 from jstyleid_runner.storage.layout import OutFolder
-from jstyleid_runner.worker.worker import CoreBench
+from jstyleid_runner.worker.worker import ImageWorker
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split
 from jstyleid_runner.workflows.session import Tally
@@ -307,13 +307,13 @@ class CountedEngine:
 def costs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
     """What each call of the engine costs: its name, pictures, UNet evaluations."""
     noted: list[tuple[str, int, int]] = []
-    prepare = CoreBench.prepare
+    prepare = ImageWorker.prepare
 
-    def prepare_counted(bench: CoreBench, say: Any) -> None:
-        prepare(bench, say)
-        bench.work.engine = CountedEngine(bench.work.engine, noted)
+    def prepare_counted(worker: ImageWorker, say: Any) -> None:
+        prepare(worker, say)
+        worker.work.engine = CountedEngine(worker.work.engine, noted)
 
-    monkeypatch.setattr(CoreBench, "prepare", prepare_counted)
+    monkeypatch.setattr(ImageWorker, "prepare", prepare_counted)
     return noted
 
 

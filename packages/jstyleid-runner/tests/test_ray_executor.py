@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from file_worker import OpenFileBench, Reading, freight_of, own_version
+from file_worker import FileWorkerSpec, Reading, freight_of, own_version
 from jstyleid_core.errors import InputError
-from jstyleid_runner.scheduling.executor import Event, OpenBench, Ready
+from jstyleid_runner.scheduling.executor import Event, Ready, WorkerFactory
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS, NoWorkersError, Scheduler
 from jstyleid_runner.scheduling.state import Board
 from jstyleid_runner.scheduling.task import Stage, State, Task
-from sleeping_worker import Sleep, SleepingBench
+from sleeping_worker import Sleep, SleepingWorker
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -93,14 +93,14 @@ class Run:
 
     def __init__(
         self, folder: Path, tasks: list[Task], workers: Sequence[str] = WORKERS,
-        open_bench: OpenBench = SleepingBench,
+        make_worker: WorkerFactory = SleepingWorker,
         order_of: Callable[[Task], Any] = lambda task: Sleep(task.id, task.cost / 500),
         on_cards: bool = False, **options: Any,
     ) -> None:
         from jstyleid_runner.executors.ray.executor import RayExecutor
 
         self.ledger, self.tasks, self.workers = Ledger(folder / "ledger.sqlite"), tasks, workers
-        self.executor = RayExecutor(workers, on_cards, open_bench, order_of, **options)
+        self.executor = RayExecutor(workers, on_cards, make_worker, order_of, **options)
         self._wait, self._ready = self.executor.wait, list[Event]()
         self.executor.wait = self._together  # type: ignore[method-assign]
         self.notes = Notes()
@@ -135,7 +135,7 @@ class Run:
 
 
 def expected(tasks: list[Task]) -> dict[str, bytes]:
-    alone = SleepingBench()
+    alone = SleepingWorker()
     return {task.id: next(alone.perform([Sleep(task.id, 0)], lambda said, share: None))
             for task in tasks}
 
@@ -209,7 +209,7 @@ def test_one_that_gives_no_sign_of_life_is_replaced(
 
 def test_failures_are_those_of_local_workers(cluster: Any, tmp_path: Path) -> None:
     bad = "content/00/5"
-    run = Run(tmp_path, split(1, 8), ("cpu0",), partial(SleepingBench, room=2),
+    run = Run(tmp_path, split(1, 8), ("cpu0",), partial(SleepingWorker, room=2),
               lambda task: Sleep(task.id, 0, "broken" if task.id == bad else ""))
     notes = run.go(batch=4)
     assert notes.troubles[0] == "cpu0: out of memory, now 2 at a time"
@@ -236,8 +236,8 @@ def test_files_go_to_the_nodes_and_come_back(cluster: Any, tmp_path: Path) -> No
     # One has lines already, of an earlier run: they go along.
     (tmp_path / "diaries" / "2" / "checkpoints").mkdir(parents=True)
     (tmp_path / "diaries" / "2" / "checkpoints" / "lines").write_text("before\n")
-    bench = OpenFileBench(tmp_path / "shared.txt", tmp_path / "log")
-    run = Run(tmp_path, tasks, WORKERS, bench, order_of, freight_of=freight_of)
+    worker = FileWorkerSpec(tmp_path / "shared.txt", tmp_path / "log")
+    run = Run(tmp_path, tasks, WORKERS, worker, order_of, freight_of=freight_of)
     run.go()
     made = {id: json.loads(product) for id, product in run.notes.kept.items()}
     assert sorted(made) == sorted(task.id for task in tasks)
@@ -267,8 +267,8 @@ def test_what_one_node_holds_another_gets_from_it(cluster: Any, tmp_path: Path) 
         diary = tmp_path / "diary" / task.style
         return Reading(task.id, 0.5, text, text, diary, tmp_path / "held" / "style")
 
-    bench = OpenFileBench(tmp_path / "a.txt", tmp_path / "log")
-    run = Run(tmp_path, [first, *rest], WORKERS, bench, order_of, freight_of=freight_of)
+    worker = FileWorkerSpec(tmp_path / "a.txt", tmp_path / "log")
+    run = Run(tmp_path, [first, *rest], WORKERS, worker, order_of, freight_of=freight_of)
     run.go()
     made = [json.loads(product) for product in run.notes.kept.values()]
     assert {found["read"][2] for found in made} == {"made for first"}
@@ -280,7 +280,7 @@ def test_a_file_that_cannot_be_read_fails_its_task_only(cluster: Any, tmp_path: 
     tasks = [Task(name, name, Stage.DRAW, (), 1) for name in ("there", "gone")]
     (tmp_path / "there").write_text("x")
     there = tmp_path / "there"
-    run = Run(tmp_path, tasks, ("cpu0",), OpenFileBench(there, tmp_path / "log"),
+    run = Run(tmp_path, tasks, ("cpu0",), FileWorkerSpec(there, tmp_path / "log"),
               lambda task: Reading(task.id, 0, there, tmp_path / task.id, tmp_path / "d",
                                    tmp_path / "held"), freight_of=freight_of)
     run.go()

@@ -32,7 +32,7 @@ from jstyleid_runner.planning.tasks import (
 )
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
-from jstyleid_runner.worker.worker import OpenCoreBench
+from jstyleid_runner.worker.worker import WorkerSpec
 from jstyleid_runner.workflows.workers import StaffOptions, ray_staff
 
 OUT = OutFolder(Path("/scheduler/out"))
@@ -90,9 +90,9 @@ def test_nor_a_path_of_the_bench() -> None:
     lora = OUT.lora("00") / "pytorch_lora_weights.safetensors"
     settings = RunSettings.create(split="S", method="styleid", reference="first",
                                   styleid={"steps": 2})
-    bench = OpenCoreBench("/models/sd", "cpu", settings, (lora,), OUT.native_log)
-    assert bench.freight().read == (lora,)
-    moved = relocated(bench, lambda path: Path("/node") / path.name)
+    worker = WorkerSpec("/models/sd", "cpu", settings, (lora,), OUT.native_log)
+    assert worker.freight().read == (lora,)
+    moved = relocated(worker, lambda path: Path("/node") / path.name)
     assert moved.loras == (Path("/node") / lora.name,)
     assert moved.native_log == Path("/node") / OUT.native_log.name
     assert moved.source == "/models/sd"

@@ -29,7 +29,7 @@ from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS, NoWorkersError, Scheduler
 from jstyleid_runner.scheduling.state import Board
 from jstyleid_runner.scheduling.task import Stage, State, Task
-from sleeping_worker import Sleep, SleepingBench
+from sleeping_worker import Sleep, SleepingWorker
 
 EVEN = CostModel(dict.fromkeys(Stage, 1.0))
 
@@ -239,7 +239,7 @@ def test_processes_killed_at_random(ledger: Ledger) -> None:
     ledger.plan(tasks)
     places, notes = places_on_cpu(4), Notes()
     names = [place.name for place in places]
-    executor = LocalExecutor(places, SleepingBench, lambda task: Sleep(task.id, task.cost / 4000))
+    executor = LocalExecutor(places, SleepingWorker, lambda task: Sleep(task.id, task.cost / 4000))
     over, killed = threading.Event(), []
 
     def kill() -> None:
@@ -257,7 +257,7 @@ def test_processes_killed_at_random(ledger: Ledger) -> None:
         Scheduler(Board(tasks, ledger.states()), ledger, executor, notes, notes, names).run()
     over.set()
     killer.join()
-    undisturbed = SleepingBench()
+    undisturbed = SleepingWorker()
     assert len(killed) >= 3
     assert notes.kept == {
         task.id: next(undisturbed.perform([Sleep(task.id, 0)], lambda said, share: None))
@@ -268,7 +268,7 @@ def test_a_process_that_gives_no_sign_of_life(ledger: Ledger) -> None:
     tasks = split(1, 3, train=100)
     ledger.plan(tasks)
     places, notes = places_on_cpu(1), Notes()
-    executor = LocalExecutor(places, SleepingBench, lambda task: Sleep(task.id, 0.01), silence=4.0)
+    executor = LocalExecutor(places, SleepingWorker, lambda task: Sleep(task.id, 0.01), silence=4.0)
 
     def freeze() -> None:
         while not (processes := [p.process for p in list(executor._processes.values()) if p.ready]):
@@ -288,7 +288,7 @@ def test_workers_that_cannot_get_ready(ledger: Ledger) -> None:
     tasks = split(1, 1)
     ledger.plan(tasks)
     places, notes = places_on_cpu(1), Notes()
-    unfit = partial(SleepingBench, "not a number")  # which raises when it gets ready
+    unfit = partial(SleepingWorker, "not a number")  # which raises when it gets ready
     executor = LocalExecutor(places, unfit, lambda task: None)
     with pytest.raises(NoWorkersError, match="the last one: TypeError: .*exit code|signal"):
         Scheduler(Board(tasks, {}), ledger, executor, notes, notes, [places[0].name]).run()
@@ -299,7 +299,7 @@ def test_workers_that_cannot_get_ready(ledger: Ledger) -> None:
 def test_a_finished_run_starts_nobody(ledger: Ledger) -> None:
     tasks = split(1, 1)
     states = {task.id: State.DONE for task in tasks}
-    executor = LocalExecutor([], SleepingBench, lambda task: None)
+    executor = LocalExecutor([], SleepingWorker, lambda task: None)
     Scheduler(Board(tasks, states), ledger, executor, Notes(), Notes(), []).run()
 
 

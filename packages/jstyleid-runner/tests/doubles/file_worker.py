@@ -1,4 +1,4 @@
-"""A bench that reads and writes files, for workers on other machines; they import it by name."""
+"""A worker that reads and writes files, for workers on other machines; they import it by name."""
 
 import json
 import os
@@ -23,18 +23,18 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class OpenFileBench:
-    """Makes the bench, which reads a file at once."""
+class FileWorkerSpec:
+    """Makes the worker, which reads a file at once."""
 
     greeting: Path
     log: Path
 
-    def __call__(self) -> "FileBench":
+    def __call__(self) -> "FileWorker":
         self.log.write_text(self.greeting.read_text())
-        return FileBench()
+        return FileWorker()
 
 
-class FileBench:
+class FileWorker:
     def compile(self, say: Say) -> None:
         pass
 
@@ -59,8 +59,8 @@ class FileBench:
             }).encode()
 
 
-def freight_of(thing: Reading | OpenFileBench) -> Freight:
-    if isinstance(thing, OpenFileBench):
+def freight_of(thing: Reading | FileWorkerSpec) -> Freight:
+    if isinstance(thing, FileWorkerSpec):
         return Freight(read=(thing.greeting,))
     return Freight((thing.shared,), (thing.own,), (thing.diary,), (thing.held,))
 

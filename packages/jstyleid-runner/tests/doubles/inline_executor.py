@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jstyleid_runner.scheduling.executor import (
-    Bench,
     Doing,
     Event,
     Failed,
     Finished,
-    OpenBench,
     Ready,
+    Worker,
+    WorkerFactory,
     fault_of,
 )
 from jstyleid_runner.scheduling.task import Task
@@ -23,23 +23,23 @@ class InlineExecutor:
 
     Args:
         worker: its name.
-        open_bench: makes what it does its work on.
+        make_worker: makes what it does its work on.
         order_of: what it has to know of a task.
     """
 
     def __init__(
-        self, worker: str, open_bench: OpenBench, order_of: Callable[[Task], Any]
+        self, worker: str, make_worker: WorkerFactory, order_of: Callable[[Task], Any]
     ) -> None:
-        self._worker, self._open_bench, self._order_of = worker, open_bench, order_of
-        self._bench: Bench | None = None
+        self._worker, self._make_worker, self._order_of = worker, make_worker, order_of
+        self._made: Worker | None = None
         self._tasks: deque[Task] = deque()
         self._events: list[Event] = []
 
     def start(self) -> None:
-        """Make the bench; what cannot be made raises here."""
-        self._bench = self._open_bench()
-        self._bench.compile(self._say)
-        self._bench.prepare(self._say)
+        """Make the worker; what cannot be made raises here."""
+        self._made = self._make_worker()
+        self._made.compile(self._say)
+        self._made.prepare(self._say)
         self._events.append(Ready(self._worker))
 
     def assign(self, worker: str, tasks: Sequence[Task]) -> None:
@@ -48,8 +48,8 @@ class InlineExecutor:
 
     def wait(self, seconds: float) -> list[Event]:
         """Do what was assigned."""
-        if self._tasks and self._bench:
-            self._perform(self._bench, [self._order_of(task) for task in self._tasks])
+        if self._tasks and self._made:
+            self._perform(self._made, [self._order_of(task) for task in self._tasks])
         events, self._events = self._events, []
         return events
 
@@ -59,10 +59,10 @@ class InlineExecutor:
     def stop(self) -> None:
         """Nothing to end."""
 
-    def _perform(self, bench: Bench, orders: Sequence[Any]) -> None:
+    def _perform(self, made: Worker, orders: Sequence[Any]) -> None:
         start = time.perf_counter()
         try:
-            for product in bench.perform(orders, self._say):
+            for product in made.perform(orders, self._say):
                 now = time.perf_counter()
                 task = self._tasks.popleft()
                 self._events.append(Finished(self._worker, task.id, product, now - start))

@@ -1,4 +1,4 @@
-"""A simulated device: a bench whose work is to sleep as long as the work would take.
+"""A simulated device: a worker that sleeps as long as the work would take.
 
 With it the real engines run, processes and all, on a machine without a card.
 """
@@ -20,7 +20,7 @@ class Sleep:
     error: str = ""
 
 
-class SleepingBench:
+class SleepingWorker:
     """Gives each order's digest as its product, after its time.
 
     Args:

@@ -13,7 +13,7 @@ from jstyleid_runner.scheduling.executor import (
     SILENCE,
     Event,
     Lost,
-    OpenBench,
+    WorkerFactory,
     event_of,
 )
 from jstyleid_runner.scheduling.task import Task
@@ -28,17 +28,17 @@ class LocalExecutor:
 
     Args:
         places: a device for each worker.
-        open_bench: makes what a worker does its work on; it must be picklable.
+        make_worker: makes what a worker does its work on; it must be picklable.
         order_of: what a worker has to know of a task; picklable.
         silence: seconds without a sign of life after which a worker is killed.
     """
 
     def __init__(
-        self, places: Sequence[Place], open_bench: OpenBench, order_of: Callable[[Task], Any],
+        self, places: Sequence[Place], make_worker: WorkerFactory, order_of: Callable[[Task], Any],
         silence: float = SILENCE,
     ) -> None:
         self._places = {place.name: place for place in places}
-        self._open_bench, self._order_of, self._silence = open_bench, order_of, silence
+        self._make_worker, self._order_of, self._silence = make_worker, order_of, silence
         self._processes: dict[str, WorkerProcess] = {}
         self._compiling = Compiling()
 
@@ -82,7 +82,7 @@ class LocalExecutor:
         self._processes.clear()
 
     def _spawn(self, name: str) -> None:
-        self._processes[name] = WorkerProcess(self._places[name], self._open_bench)
+        self._processes[name] = WorkerProcess(self._places[name], self._make_worker)
 
     def _received(self, name: str) -> list[Event]:
         events: list[Event] = []

@@ -19,7 +19,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from jstyleid_core.errors import JStyleIDError
-from jstyleid_runner.scheduling.executor import Bench, Message, OpenBench, fault_of
+from jstyleid_runner.scheduling.executor import Message, Worker, WorkerFactory, fault_of
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class _Link:
             time.sleep(_BEAT)
 
 
-def serve(connection: Connection, place: Place, open_bench: OpenBench) -> None:
+def serve(connection: Connection, place: Place, make_worker: WorkerFactory) -> None:
     """Work until told to stop: by the closed pipe, or by SIGINT, after which training is kept."""
     _end_with_parent()
     # Jittor forks helpers, which would otherwise outlive a worker that is killed.
@@ -141,16 +141,16 @@ def serve(connection: Connection, place: Place, open_bench: OpenBench) -> None:
     threading.Thread(target=link.beat_for_ever, daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt, EOFError):
         try:
-            bench = open_bench()
-            bench.compile(link.say)
+            worker = make_worker()
+            worker.compile(link.say)
             link.send("compiled")
-            bench.prepare(link.say)
+            worker.prepare(link.say)
         except Exception as error:
             link.send("unfit", _text(error), traceback.format_exc(), fault_of(error))
             return
         link.send("ready")
         while True:
-            _perform(bench, connection.recv(), link)
+            _perform(worker, connection.recv(), link)
     # Without Python's own farewell, which a second signal would interrupt with a traceback.
     os._exit(0)
 
@@ -160,11 +160,11 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _perform(bench: Bench, orders: Orders, link: _Link) -> None:
+def _perform(worker: Worker, orders: Orders, link: _Link) -> None:
     start = time.perf_counter()
     left = [id for id, _ in orders]
     try:
-        for product in bench.perform([order for _, order in orders], link.say):
+        for product in worker.perform([order for _, order in orders], link.say):
             now = time.perf_counter()
             link.send("finished", left.pop(0), product, now - start)
             start = now
@@ -185,7 +185,7 @@ class WorkerProcess:
 
     Args:
         place: its device.
-        open_bench: makes what it does its work on; picklable.
+        make_worker: makes what it does its work on; picklable.
 
     Attributes:
         process: the process itself.
@@ -194,10 +194,10 @@ class WorkerProcess:
         heard: when it was last heard of, by a clock that never jumps.
     """
 
-    def __init__(self, place: Place, open_bench: OpenBench) -> None:
+    def __init__(self, place: Place, make_worker: WorkerFactory) -> None:
         self.pipe, theirs = multiprocessing.Pipe()
         self.process: SpawnProcess = multiprocessing.get_context("spawn").Process(
-            target=serve, args=(theirs, place, open_bench), name=place.name, daemon=True)
+            target=serve, args=(theirs, place, make_worker), name=place.name, daemon=True)
         self.process.start()
         # Only the worker holds its end now, so that its death closes the pipe.
         theirs.close()

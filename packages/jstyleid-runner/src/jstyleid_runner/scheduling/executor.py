@@ -20,7 +20,7 @@ Say = Callable[[str, float], None]
 """Told what the worker is at, and which share of its present task is done, from 0 to 1."""
 
 
-class Bench(Protocol):
+class Worker(Protocol):
     """A place of work. It is made in the worker's own process, when its device is settled."""
 
     def compile(self, say: Say) -> None:
@@ -36,8 +36,8 @@ class Bench(Protocol):
         ...
 
 
-OpenBench = Callable[[], Bench]
-"""Makes a bench; it is sent to the worker's process."""
+WorkerFactory = Callable[[], Worker]
+"""Makes a worker; it is sent to the worker's process."""
 
 
 class Fault(Enum):
@@ -52,7 +52,7 @@ class Fault(Enum):
 
 
 def fault_of(error: BaseException) -> Fault:
-    """The kind of an error that a bench has raised."""
+    """The kind of an error that a worker has raised."""
     if isinstance(error, InputError):
         return Fault.INPUT
     text = str(error).lower()

@@ -63,7 +63,7 @@ class Monitor(Protocol):
 
 
 @dataclass
-class _Worker:
+class _WorkerState:
     """What the scheduler remembers of a worker."""
 
     name: str
@@ -97,7 +97,7 @@ class Scheduler:
     ) -> None:
         self._board, self._ledger, self._executor = board, ledger, executor
         self._store, self._monitor = store, monitor
-        self._workers = {name: _Worker(name, batch) for name in workers}
+        self._workers = {name: _WorkerState(name, batch) for name in workers}
         self._backlog = 2 * batch * len(self._workers)
 
     def run(self) -> None:
@@ -153,7 +153,7 @@ class Scheduler:
             case Lost():
                 self._lost(worker, event)
 
-    def _finished(self, worker: _Worker, event: Finished) -> None:
+    def _finished(self, worker: _WorkerState, event: Finished) -> None:
         task = worker.tasks.pop(event.task)
         output = None if event.product is None else self._store.keep(task, event.product)
         self._ledger.finished(task.id, output, event.seconds)
@@ -161,7 +161,7 @@ class Scheduler:
         self._monitor.finished(worker.name, task, output)
         log.info("%s: done in %.2f s by %s", task.id, event.seconds, worker.name)
 
-    def _failed(self, worker: _Worker, event: Failed) -> None:
+    def _failed(self, worker: _WorkerState, event: Failed) -> None:
         tasks = [worker.tasks.pop(id) for id in event.tasks]
         if event.fault is Fault.MEMORY and worker.batch > 1:
             worker.batch //= 2
@@ -173,7 +173,7 @@ class Scheduler:
         for task in reversed(tasks):
             self._give_back(task, event.error, event.seconds, event.fault is Fault.INPUT)
 
-    def _lost(self, worker: _Worker, event: Lost) -> None:
+    def _lost(self, worker: _WorkerState, event: Lost) -> None:
         # A worker that never got to its task says nothing about the task.
         never_ready = not worker.ready
         self._trouble(f"{worker.name}: lost, {event.reason}")

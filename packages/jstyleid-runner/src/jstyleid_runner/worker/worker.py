@@ -33,7 +33,7 @@ _Drawing = tuple[Path | None, tuple[Path, ...]]
 """What drawing is set up for: a LoRA, and the pictures it starts from."""
 
 
-class RunBench(Generic[StyleT]):
+class PayloadRunner(Generic[StyleT]):
     """The work proper, whatever the engine is. What a style needs stays warm until the next one.
 
     Args:
@@ -211,8 +211,8 @@ def _counting(
 
 
 @dataclass(frozen=True)
-class OpenCoreBench:
-    """Makes the `Bench` of a run; this is what goes to the worker's process.
+class WorkerSpec:
+    """Makes the `Worker` of a run; this is what goes to the worker's process.
 
     Attributes:
         source: the checkpoint.
@@ -230,19 +230,19 @@ class OpenCoreBench:
     native_log: Path
     fingerprint: str | None = None
 
-    def __call__(self) -> "CoreBench":
-        """Make the bench."""
-        return CoreBench(self)
+    def __call__(self) -> "ImageWorker":
+        """Make the worker."""
+        return ImageWorker(self)
 
     def freight(self) -> Freight:
         """The files that go with it to another machine."""
         return Freight(read=self.loras)
 
 
-class CoreBench:
-    """The `Bench` itself."""
+class ImageWorker:
+    """The `Worker` itself."""
 
-    def __init__(self, told: OpenCoreBench) -> None:
+    def __init__(self, told: WorkerSpec) -> None:
         self._told = told
 
     def compile(self, say: Say) -> None:
@@ -278,7 +278,7 @@ class CoreBench:
                 "one there, or remove what an earlier download has left."
             )
         engine = CoreEngine(model, self._told.settings)
-        self.work = RunBench(engine, self._told.settings.size, self._told.loras)
+        self.work = PayloadRunner(engine, self._told.settings.size, self._told.loras)
 
     def perform(self, orders: Sequence[Order], say: Say) -> Iterator[bytes | None]:
         """Do an assignment."""

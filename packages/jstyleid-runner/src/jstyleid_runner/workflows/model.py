@@ -16,7 +16,7 @@ from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.records import RunRecord, checkpoint_stamp
 from jstyleid_runner.worker.engine import CoreTrainer, load_model
-from jstyleid_runner.worker.worker import OpenCoreBench
+from jstyleid_runner.worker.worker import WorkerSpec
 from jstyleid_runner.workflows.train import OpenedTrainer
 from jstyleid_runner.workflows.workers import NOBODY, Staff
 
@@ -100,11 +100,11 @@ class CoreModel:
     ) -> Executor:
         """The staff, with the model that the folder's record names."""
         record = RunRecord.read(folder.record)
-        bench = OpenCoreBench(
+        spec = WorkerSpec(
             self.source, self._device, settings, loras, folder.native_log,
             record.model.fingerprint if record else None,
         )
-        return self._staff.executor(bench, order_of)
+        return self._staff.executor(spec, order_of)
 
     @property
     def workers(self) -> tuple[str, ...]:

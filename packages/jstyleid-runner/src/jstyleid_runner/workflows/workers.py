@@ -16,7 +16,7 @@ from jstyleid_runner.planning.tasks import Order, freight_of
 from jstyleid_runner.scheduling.executor import Executor, Freight
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.storage.records import versions
-from jstyleid_runner.worker.worker import OpenCoreBench
+from jstyleid_runner.worker.worker import WorkerSpec
 
 
 def choose_device(device: Device, gpus: int | None) -> Device:
@@ -82,7 +82,7 @@ class Staff(Protocol):
         """Their names."""
         ...
 
-    def executor(self, bench: OpenCoreBench, order_of: Callable[[Task], Order]) -> Executor:
+    def executor(self, spec: WorkerSpec, order_of: Callable[[Task], Order]) -> Executor:
         """The workers, to be started."""
         ...
 
@@ -98,10 +98,10 @@ class LocalStaff:
         """The names of the places."""
         return tuple(place.name for place in self.places)
 
-    def executor(self, bench: OpenCoreBench, order_of: Callable[[Task], Order]) -> Executor:
+    def executor(self, spec: WorkerSpec, order_of: Callable[[Task], Order]) -> Executor:
         """The processes."""
         # They read the very files that the record was made from.
-        return LocalExecutor(self.places, replace(bench, fingerprint=None), order_of)
+        return LocalExecutor(self.places, replace(spec, fingerprint=None), order_of)
 
 
 NOBODY = LocalStaff()
@@ -119,23 +119,23 @@ class RayStaff:
     workers: tuple[str, ...]
     on_cards: bool
 
-    def executor(self, bench: OpenCoreBench, order_of: Callable[[Task], Order]) -> Executor:
+    def executor(self, spec: WorkerSpec, order_of: Callable[[Task], Order]) -> Executor:
         """The actors. A checkpoint in a folder must be on every node; the pictures name it."""
         from jstyleid_runner.executors.ray.executor import RayExecutor
 
         needed = []
-        folder = Path(bench.source).expanduser().resolve()
+        folder = Path(spec.source).expanduser().resolve()
         if folder.is_dir():
-            needed, bench = [folder], replace(bench, source=str(folder))
+            needed, spec = [folder], replace(spec, source=str(folder))
         return RayExecutor(
-            self.workers, self.on_cards, bench, order_of, _freight_of, needed=needed,
+            self.workers, self.on_cards, spec, order_of, _freight_of, needed=needed,
             versions=versions,
         )
 
 
-def _freight_of(thing: OpenCoreBench | Order) -> Freight:
-    """The files of an order, or of the bench they are done on."""
-    return thing.freight() if isinstance(thing, OpenCoreBench) else freight_of(thing)
+def _freight_of(thing: WorkerSpec | Order) -> Freight:
+    """The files of an order, or of the worker that they are done by."""
+    return thing.freight() if isinstance(thing, WorkerSpec) else freight_of(thing)
 
 
 @dataclass(frozen=True)

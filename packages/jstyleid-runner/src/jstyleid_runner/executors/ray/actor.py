@@ -44,7 +44,7 @@ class Arrival:
     versions: dict[str, str]
 
 
-class RayWorker:
+class WorkerActor:
     """The actor. What its methods return are messages, as the worker's process sends them.
 
     Some are its own: ("arrived", `Arrival`), ("begun",), ("brought", folder, changed, gone) of
@@ -80,7 +80,7 @@ class RayWorker:
         """Start the process.
 
         Args:
-            load: the bench to open, and its files.
+            load: what makes the worker, and its files.
             threads: of the CPU that it may use.
             needed: folders that must be on every machine.
         """
@@ -89,11 +89,11 @@ class RayWorker:
                 return [("unfit", f"{path}: there is no such folder. Copy it there: --model names "
                          "a folder with the same path on every node, or a hub id, which each node "
                          "downloads.", "", Fault.INPUT)]
-        [(_, open_bench)] = self._unpacked(load, "bench")
+        [(_, make_worker)] = self._unpacked(load, "worker")
         card = os.environ["CUDA_VISIBLE_DEVICES"] if self._on_card else None
         # A spawned process imports its parent's main module: Ray's, which it has no use for.
         vars(sys.modules["__main__"]).pop("__file__", None)
-        self._process = WorkerProcess(Place(self._name, card, threads), open_bench)
+        self._process = WorkerProcess(Place(self._name, card, threads), make_worker)
         return [("begun",)]
 
     def assign(self, load: Load) -> list[Message]:

@@ -17,7 +17,7 @@ import ray
 
 from jstyleid_core.errors import InputError, JStyleIDError
 from jstyleid_runner.executors.process import Compiling
-from jstyleid_runner.executors.ray.actor import Arrival, RayWorker
+from jstyleid_runner.executors.ray.actor import Arrival, WorkerActor
 from jstyleid_runner.executors.ray.files import (
     Holders,
     Load,
@@ -37,7 +37,7 @@ from jstyleid_runner.scheduling.executor import (
     FreightOf,
     Lost,
     Message,
-    OpenBench,
+    WorkerFactory,
     event_of,
     no_freight,
 )
@@ -86,9 +86,9 @@ class RayExecutor:
     Args:
         workers: their names.
         on_cards: whether each has a GPU, and else a CPU.
-        open_bench: makes what a worker does its work on; picklable.
+        make_worker: makes what a worker does its work on; picklable.
         order_of: what a worker has to know of a task; picklable.
-        freight_of: the files of such orders, and of `open_bench`.
+        freight_of: the files of such orders, and of `make_worker`.
         needed: folders that must be on every node under the same path.
         versions: finds out, here and on a node, the versions of what must be installed alike.
         silence: seconds without a sign of life after which a worker is killed.
@@ -96,13 +96,13 @@ class RayExecutor:
     """
 
     def __init__(
-        self, workers: Sequence[str], on_cards: bool, open_bench: OpenBench,
+        self, workers: Sequence[str], on_cards: bool, make_worker: WorkerFactory,
         order_of: Callable[[Task], Any], freight_of: FreightOf = no_freight, *,
         needed: Sequence[Path] = (), versions: Callable[[], dict[str, str]] = dict,
         silence: float = SILENCE, patience: float = PATIENCE,
     ) -> None:
         self._workers, self._on_cards = tuple(workers), on_cards
-        self._open_bench, self._order_of, self._freight_of = open_bench, order_of, freight_of
+        self._make_worker, self._order_of, self._freight_of = make_worker, order_of, freight_of
         self._needed, self._versions = tuple(needed), versions
         self._silence, self._patience = silence, patience
         self._run = uuid.uuid4().hex[:8]
@@ -121,7 +121,7 @@ class RayExecutor:
     def replace(self, worker: str) -> None:
         """Ask for a place for a new worker, on whichever node has one."""
         share = {"num_gpus": 1, "num_cpus": 0} if self._on_cards else {"num_cpus": 1}
-        handle = ray.remote(RayWorker).options(
+        handle = ray.remote(WorkerActor).options(
             max_concurrency=_CALLS, scheduling_strategy="SPREAD", **share,
         ).remote(worker, self._run, self._on_cards, self._versions)
         self._actors[worker] = _Actor(handle, time.monotonic(), {handle.arrive.remote()})
@@ -197,7 +197,7 @@ class RayExecutor:
                       for other in self._actors.values())
         expected = max(on_node, -(-len(self._workers) // max(1, self._nodes())))
         threads = max(1, actor.place.processors // expected)
-        actor.load = self._load(actor, [("", self._open_bench)])
+        actor.load = self._load(actor, [("", self._make_worker)])
         actor.asked.add(actor.handle.begin.remote(actor.load, threads, self._needed))
         actor.begun, actor.heard = True, time.monotonic()
 
