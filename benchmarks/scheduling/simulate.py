@@ -1,6 +1,6 @@
 """The scheduler at the size of B and beyond, on simulated cards; run in the Jittor environment.
 
-``python simulate.py`` runs the real plan, board, ledger, policy and loop with workers that only
+``python simulate.py`` runs the real plan, state, ledger, policy and loop with workers that only
 tell the time by a cost model, and prints
 
 - how busy 1, 4 and 64 cards are with B (28 styles, 25 prompts, LoRAs of 500 steps), and how far the
@@ -35,7 +35,7 @@ from jstyleid_runner.planning.tasks import tasks_of
 from jstyleid_runner.scheduling.estimates import CostModel, SimulatedExecutor
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import Scheduler
-from jstyleid_runner.scheduling.state import Board
+from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import Stage, Task
 
 STYLES, PROMPTS = 28, 25
@@ -92,9 +92,9 @@ def simulate(tasks: list[Task], cards: int, folder: Path) -> tuple[SimulatedExec
     executor, silent = SimulatedExecutor(names, costs), Silent()
     with Ledger(folder / f"{len(tasks)}-{cards}.sqlite") as ledger:
         ledger.plan(tasks)
-        board = Board(tasks, ledger.states())
+        scheduler_state = SchedulerState(tasks, ledger.states())
         start = time.perf_counter()
-        Scheduler(board, ledger, executor, silent, silent, names).run()
+        Scheduler(scheduler_state, ledger, executor, silent, silent, names).run()
         return executor, time.perf_counter() - start
 
 
@@ -151,7 +151,7 @@ def main() -> None:
         start = time.perf_counter()
         with Ledger(folder / f"{len(many)}-64.sqlite") as ledger:
             ledger.plan(many)
-            Board(many, ledger.states())
+            SchedulerState(many, ledger.states())
             print(f"  their ledger opened and resumed in {time.perf_counter() - start:.2f} s")
 
 

@@ -13,7 +13,7 @@ from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.scheduling.estimates import CostModel, SimulatedExecutor
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import Scheduler
-from jstyleid_runner.scheduling.state import Board
+from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import Stage, Task
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split
@@ -163,7 +163,7 @@ def test_workers_begin_groups_as_a_whole(make_request: MakeRequest, tmp_path: Pa
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         ledger.plan(tasks)
         executor = SimulatedExecutor(names, CostModel(dict.fromkeys(Stage, 1.0)))
-        Scheduler(Board(tasks, {}), ledger, executor, watching, watching, names, 2).run()
+        Scheduler(SchedulerState(tasks, {}), ledger, executor, watching, watching, names, 2).run()
     of_groups = Counter((task.stage, task.style, task.group) for task in tasks)
     assert len(watching.begun) == len(of_groups)
     for tasks_begun in watching.begun:

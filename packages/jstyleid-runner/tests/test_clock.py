@@ -19,7 +19,7 @@ from jstyleid_runner.reports.status import RunStatus, run_status
 from jstyleid_runner.reports.summary import run_summary
 from jstyleid_runner.scheduling.ledger import Ledger, Output, read_entries, read_time
 from jstyleid_runner.scheduling.scheduler import Scheduler
-from jstyleid_runner.scheduling.state import Board
+from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import Stage, State, Task
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.lock import folder_lock
@@ -79,7 +79,7 @@ def test_several_hundred_jobs_while_the_clock_jumps(tmp_path: Path, wall: Any) -
     start = time.monotonic()
     with folder_lock(folder.lock), Ledger(folder.ledger) as ledger:
         ledger.plan(tasks)
-        Scheduler(Board(tasks, {}), ledger, executor, watching, watching, names).run()
+        Scheduler(SchedulerState(tasks, {}), ledger, executor, watching, watching, names).run()
     took = time.monotonic() - start
     # Nobody was taken for hung, and nobody was held.
     assert watching.troubles == []

@@ -12,7 +12,7 @@ import pytest
 
 from jstyleid_core.errors import InputError, OutputError
 from jstyleid_runner.scheduling.ledger import Ledger, Output, read_entries
-from jstyleid_runner.scheduling.state import Board
+from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import Stage, State, Task
 
 OUTPUT = Output("00/Ring.png", "ab" * 32, 1234, 5)
@@ -126,9 +126,9 @@ def test_a_hundred_thousand_tasks_are_taken_up_in_two_seconds(tmp_path: Path) ->
     start = time.process_time()
     again = Ledger(path)
     again.plan(many)
-    board = Board(many, again.states())
+    scheduler_state = SchedulerState(many, again.states())
     again.outputs()
     seconds = time.process_time() - start
     print(f"{seconds:.2f} s of processor time")
-    assert board.counts[State.WAITING] == 50000
+    assert scheduler_state.counts[State.WAITING] == 50000
     assert seconds < 2

@@ -16,7 +16,7 @@ from jstyleid_core.errors import InputError
 from jstyleid_runner.scheduling.executor import Event, Ready, WorkerFactory
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS, NoWorkersError, Scheduler
-from jstyleid_runner.scheduling.state import Board
+from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import Stage, State, Task
 from sleeping_worker import Sleep, SleepingWorker
 
@@ -107,9 +107,9 @@ class Run:
 
     def go(self, batch: int = 1) -> Notes:
         self.ledger.plan(self.tasks)
-        board = Board(self.tasks, self.ledger.states())
+        state = SchedulerState(self.tasks, self.ledger.states())
         Scheduler(
-            board, self.ledger, self.executor, self.notes, self.notes, self.workers, batch).run()
+            state, self.ledger, self.executor, self.notes, self.notes, self.workers, batch).run()
         return self.notes
 
     def _together(self, seconds: float) -> list[Event]:

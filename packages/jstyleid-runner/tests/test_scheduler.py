@@ -27,7 +27,7 @@ from jstyleid_runner.scheduling.executor import (
 )
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS, NoWorkersError, Scheduler
-from jstyleid_runner.scheduling.state import Board
+from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import Stage, State, Task
 from sleeping_worker import Sleep, SleepingWorker
 
@@ -86,7 +86,7 @@ def simulate(ledger: Ledger, tasks: list[Task], workers: int, costs: CostModel =
     ledger.plan(tasks)
     names = [f"gpu{n}" for n in range(workers)]
     executor, notes = SimulatedExecutor(names, costs), Notes()
-    Scheduler(Board(tasks, ledger.states()), ledger, executor, notes, notes, names).run()
+    Scheduler(SchedulerState(tasks, ledger.states()), ledger, executor, notes, notes, names).run()
     return executor, notes
 
 
@@ -150,8 +150,8 @@ def run_scripted(
 ) -> Notes:
     ledger.plan(tasks)
     names, notes = [f"gpu{n}" for n in range(workers)], Notes()
-    board = Board(tasks, ledger.states())
-    Scheduler(board, ledger, Scripted(names, wrong), notes, notes, names, batch).run()
+    scheduler_state = SchedulerState(tasks, ledger.states())
+    Scheduler(scheduler_state, ledger, Scripted(names, wrong), notes, notes, names, batch).run()
     return notes
 
 
@@ -211,7 +211,8 @@ def test_when_no_worker_can_be_started_it_ends(ledger: Ledger) -> None:
 
     ledger.plan(split(1, 1))
     with pytest.raises(NoWorkersError, match="no worker could be started; the last one: no driver"):
-        Scheduler(Board(split(1, 1), {}), ledger, Dead(["gpu0", "gpu1"], EVEN), Notes(), Notes(),
+        Scheduler(
+            SchedulerState(split(1, 1), {}), ledger, Dead(["gpu0", "gpu1"], EVEN), Notes(), Notes(),
                   ["gpu0", "gpu1"]).run()
 
 
@@ -254,7 +255,8 @@ def test_processes_killed_at_random(ledger: Ledger) -> None:
     killer.start()
     # A task may be unlucky three times; what is set aside then is taken up again, as `retry` does.
     while ledger.retry() or len(notes.kept) < len(tasks):
-        Scheduler(Board(tasks, ledger.states()), ledger, executor, notes, notes, names).run()
+        Scheduler(
+            SchedulerState(tasks, ledger.states()), ledger, executor, notes, notes, names).run()
     over.set()
     killer.join()
     undisturbed = SleepingWorker()
@@ -278,7 +280,7 @@ def test_a_process_that_gives_no_sign_of_life(ledger: Ledger) -> None:
 
     thread = threading.Thread(target=freeze)
     thread.start()
-    Scheduler(Board(tasks, {}), ledger, executor, notes, notes, [places[0].name]).run()
+    Scheduler(SchedulerState(tasks, {}), ledger, executor, notes, notes, [places[0].name]).run()
     thread.join()
     assert len(notes.kept) == len(tasks)
     assert any("no sign of life for 4 s (signal 9)" in said for said in notes.troubles)
@@ -291,7 +293,7 @@ def test_workers_that_cannot_get_ready(ledger: Ledger) -> None:
     unfit = partial(SleepingWorker, "not a number")  # which raises when it gets ready
     executor = LocalExecutor(places, unfit, lambda task: None)
     with pytest.raises(NoWorkersError, match="the last one: TypeError: .*exit code|signal"):
-        Scheduler(Board(tasks, {}), ledger, executor, notes, notes, [places[0].name]).run()
+        Scheduler(SchedulerState(tasks, {}), ledger, executor, notes, notes, [places[0].name]).run()
     assert len(notes.troubles) == 3
     assert {entry.attempts for entry in ledger.entries()} == {0}
 
@@ -300,7 +302,7 @@ def test_a_finished_run_starts_nobody(ledger: Ledger) -> None:
     tasks = split(1, 1)
     states = {task.id: State.DONE for task in tasks}
     executor = LocalExecutor([], SleepingWorker, lambda task: None)
-    Scheduler(Board(tasks, states), ledger, executor, Notes(), Notes(), []).run()
+    Scheduler(SchedulerState(tasks, states), ledger, executor, Notes(), Notes(), []).run()
 
 
 def test_events_are_plain_data() -> None:

@@ -1,6 +1,6 @@
 """Estimates of how long tasks take: measured rates, and the real scheduler on simulated workers.
 
-Simulated workers compute nothing and take their time on a clock of their own. The real board,
+Simulated workers compute nothing and take their time on a clock of their own. The real state,
 ledger, policy and loop run on them, thousands of times faster than on cards: for estimates of how
 long a plan takes, and for tests of the scheduler at any size.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from jstyleid_runner.scheduling.executor import Event, Finished, Ready
 from jstyleid_runner.scheduling.ledger import Entry, Ledger, Output
 from jstyleid_runner.scheduling.scheduler import Scheduler
-from jstyleid_runner.scheduling.state import Board
+from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import Stage, State, Task
 
 
@@ -150,8 +150,8 @@ def forecast(
     executor = SimulatedExecutor(names, costs)
     with Ledger(Path(":memory:")) as ledger:
         ledger.plan(tasks)
-        board = Board(tasks, states)
-        Scheduler(board, ledger, executor, _NoStore(), _NoMonitor(), names, batch).run()
+        state = SchedulerState(tasks, states)
+        Scheduler(state, ledger, executor, _NoStore(), _NoMonitor(), names, batch).run()
     return executor.now
 
 

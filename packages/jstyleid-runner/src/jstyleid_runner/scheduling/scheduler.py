@@ -18,7 +18,7 @@ from jstyleid_runner.scheduling.executor import (
 )
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.policy import choose
-from jstyleid_runner.scheduling.state import Board
+from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import State, Task
 
 log = logging.getLogger(__name__)
@@ -79,10 +79,10 @@ class _WorkerState:
 
 
 class Scheduler:
-    """Has every task of a board done.
+    """Runs all tasks of a run.
 
     Args:
-        board: the tasks and their states.
+        state: tasks and what has become of them.
         ledger: told of every change before it has consequences.
         executor: runs the tasks on its workers.
         store: where products go.
@@ -92,10 +92,10 @@ class Scheduler:
     """
 
     def __init__(
-        self, board: Board, ledger: Ledger, executor: Executor, store: Store, monitor: Monitor,
-        workers: Sequence[str], batch: int = 1,
+        self, state: SchedulerState, ledger: Ledger, executor: Executor, store: Store,
+        monitor: Monitor, workers: Sequence[str], batch: int = 1,
     ) -> None:
-        self._board, self._ledger, self._executor = board, ledger, executor
+        self._state, self._ledger, self._executor = state, ledger, executor
         self._store, self._monitor = store, monitor
         self._workers = {name: _WorkerState(name, batch) for name in workers}
         self._backlog = 2 * batch * len(self._workers)
@@ -108,11 +108,11 @@ class Scheduler:
             OutputError: a product or the ledger cannot be written. Whatever the reason is that
                 this ends, the workers are stopped.
         """
-        if self._board.finished:
+        if self._state.finished:
             return
         try:
             self._executor.start()
-            while not self._board.finished:
+            while not self._state.finished:
                 self._assign()
                 for event in self._executor.wait(_TICK):
                     self._handle(event)
@@ -129,10 +129,10 @@ class Scheduler:
         for worker in self._workers.values():
             if not worker.idle:
                 continue
-            choice = choose(self._board, worker.home, self._backlog)
+            choice = choose(self._state, worker.home, self._backlog)
             if choice is None:
                 return
-            tasks = self._board.begin(choice.style, choice.stage, worker.batch)
+            tasks = self._state.begin(choice.style, choice.stage, worker.batch)
             worker.home, worker.tasks = choice.style, {task.id: task for task in tasks}
             for task in tasks:
                 self._ledger.began(task.id, worker.name)
@@ -157,7 +157,7 @@ class Scheduler:
         task = worker.tasks.pop(event.task)
         output = None if event.product is None else self._store.keep(task, event.product)
         self._ledger.finished(task.id, output, event.seconds)
-        self._board.done(task.id)
+        self._state.done(task.id)
         self._monitor.finished(worker.name, task, output)
         log.info("%s: done in %.2f s by %s", task.id, event.seconds, worker.name)
 
@@ -168,7 +168,7 @@ class Scheduler:
             self._trouble(f"{worker.name}: out of memory, now {worker.batch} at a time")
             for task in reversed(tasks):
                 self._ledger.unattempted(task.id, event.error)
-                self._board.returned(task.id)
+                self._state.returned(task.id)
             return
         for task in reversed(tasks):
             self._give_back(task, event.error, event.seconds, event.fault is Fault.INPUT)
@@ -196,10 +196,10 @@ class Scheduler:
         state = State.QUARANTINED if last else State.WAITING
         self._ledger.failed(task.id, error, state, seconds)
         if last:
-            self._board.quarantined(task.id)
+            self._state.quarantined(task.id)
             self._trouble(f"{task.id}: set aside, attempt {attempts}: {error}")
         else:
-            self._board.returned(task.id)
+            self._state.returned(task.id)
             self._trouble(f"{task.id}: to be tried again: {error}")
 
     def _trouble(self, text: str) -> None:

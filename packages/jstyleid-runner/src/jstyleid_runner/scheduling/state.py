@@ -1,6 +1,6 @@
 """The state of all tasks in memory, kept so that the next choice is quick to make.
 
-The board knows what is possible; what is best is for the policy to say.
+It knows what is possible; what is best is for the policy to say.
 """
 
 from collections import deque
@@ -11,7 +11,7 @@ from jstyleid_runner.scheduling.task import Stage, State, Task
 
 
 @dataclass(slots=True)
-class StyleQueues:
+class StyleQueue:
     """The tasks of one style that may be begun, in the plan's order, and how many more there are.
 
     Attributes:
@@ -34,7 +34,7 @@ class StyleQueues:
         return any(self.ready.values())
 
 
-class Board:
+class SchedulerState:
     """All tasks of a run with their states.
 
     Args:
@@ -45,7 +45,7 @@ class Board:
     def __init__(self, tasks: Sequence[Task], states: Mapping[str, State]) -> None:
         self.tasks = {task.id: task for task in tasks}
         self.states = {task.id: State.WAITING for task in tasks}
-        self.styles: dict[str, StyleQueues] = {}
+        self.styles: dict[str, StyleQueue] = {}
         self.open: dict[str, None] = {}
         """Styles with something ready, in the order they became so."""
         self.counts = dict.fromkeys(State, 0)
@@ -63,7 +63,7 @@ class Board:
             self._place(task, states.get(task.id, State.WAITING))
 
     def _place(self, task: Task, state: State) -> None:
-        style = self.styles.setdefault(task.style, StyleQueues())
+        style = self.styles.setdefault(task.style, StyleQueue())
         if state in (State.DONE, State.QUARANTINED):
             self.states[task.id] = state
         self.counts[self.states[task.id]] += 1

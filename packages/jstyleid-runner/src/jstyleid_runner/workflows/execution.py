@@ -14,7 +14,7 @@ from jstyleid_runner.reports.contact_sheet import write_style_sheet
 from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.scheduling.ledger import Entry, Ledger, Output
 from jstyleid_runner.scheduling.scheduler import Scheduler
-from jstyleid_runner.scheduling.state import Board
+from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import State, Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
@@ -180,11 +180,12 @@ def carry_out(
     with Ledger(folder.ledger) as ledger:
         ledger.plan(tasks)
         _reconcile(ledger, tasks, orders, paths, folder)
-        board = Board(tasks, ledger.states())
+        scheduler_state = SchedulerState(tasks, ledger.states())
         executor = force.executor(request.settings, folder, loras, lambda task: orders[task.id])
         monitor = RunMonitor(plan, folder, results, reporter, tally)
         store = PictureStore(folder.root, paths)
-        Scheduler(board, ledger, executor, store, monitor, force.workers, request.batch).run()
+        Scheduler(
+            scheduler_state, ledger, executor, store, monitor, force.workers, request.batch).run()
         failed = [entry for entry in ledger.entries()
                   if entry.id in orders and entry.state is State.QUARANTINED]
     if failed:
