@@ -28,7 +28,7 @@ from jstyleid_dreambooth.training.recipe import digest
 from jstyleid_dreambooth.training.watching import Watcher
 from jstyleid_runner.cli import app
 from jstyleid_runner.planning.plan import build_plan
-from jstyleid_runner.planning.tasks import Order
+from jstyleid_runner.planning.tasks import Payload
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.scheduling.executor import Say
 from jstyleid_runner.scheduling.task import Task
@@ -193,8 +193,8 @@ class FakeWorker:
     def prepare(self, say: Say) -> None:
         self.work = PayloadRunner(self.engine, self.settings.size, self.loras)
 
-    def perform(self, orders: Sequence[Order], say: Say) -> Iterator[bytes | None]:
-        return self.work.perform(orders, say)
+    def perform(self, payloads: Sequence[Payload], say: Say) -> Iterator[bytes | None]:
+        return self.work.perform(payloads, say)
 
 
 class FakeModel:
@@ -224,7 +224,7 @@ class FakeModel:
         settings: RunSettings,
         folder: OutFolder,
         loras: tuple[Path, ...],
-        order_of: Callable[[Task], Order],
+        payload_of: Callable[[Task], Payload],
     ) -> InlineExecutor:
         def make_worker() -> FakeWorker:
             self.opened += 1
@@ -232,7 +232,7 @@ class FakeModel:
             self.engine.before_call = self.before_call
             return FakeWorker(self.engine, settings, loras)
 
-        return InlineExecutor("here", make_worker, order_of)
+        return InlineExecutor("here", make_worker, payload_of)
 
     def open_trainer(self, dtype: str, size: tuple[int, int]) -> OpenedTrainer:
         self.opened += 1
@@ -262,13 +262,13 @@ class InlineModel(CoreModel):
         settings: RunSettings,
         folder: OutFolder,
         loras: tuple[Path, ...],
-        order_of: Callable[[Task], Order],
+        payload_of: Callable[[Task], Payload],
     ) -> InlineExecutor:
         def make_worker() -> ImageWorker:
             self.worker = WorkerSpec(self.source, "cpu", settings, loras, folder.native_log)()
             return self.worker
 
-        return InlineExecutor("here", make_worker, order_of)
+        return InlineExecutor("here", make_worker, payload_of)
 
     @property
     def engine(self) -> CoreEngine:

@@ -94,13 +94,13 @@ class Run:
     def __init__(
         self, folder: Path, tasks: list[Task], workers: Sequence[str] = WORKERS,
         make_worker: WorkerFactory = SleepingWorker,
-        order_of: Callable[[Task], Any] = lambda task: Sleep(task.id, task.cost / 500),
+        payload_of: Callable[[Task], Any] = lambda task: Sleep(task.id, task.cost / 500),
         on_cards: bool = False, **options: Any,
     ) -> None:
         from jstyleid_runner.executors.ray.executor import RayExecutor
 
         self.ledger, self.tasks, self.workers = Ledger(folder / "ledger.sqlite"), tasks, workers
-        self.executor = RayExecutor(workers, on_cards, make_worker, order_of, **options)
+        self.executor = RayExecutor(workers, on_cards, make_worker, payload_of, **options)
         self._wait, self._ready = self.executor.wait, list[Event]()
         self.executor.wait = self._together  # type: ignore[method-assign]
         self.notes = Notes()
@@ -228,7 +228,7 @@ def test_files_go_to_the_nodes_and_come_back(cluster: Any, tmp_path: Path) -> No
     for task in tasks:
         (tmp_path / f"{task.id[8:]}.txt").write_text(task.id)
 
-    def order_of(task: Task) -> Reading:
+    def payload_of(task: Task) -> Reading:
         name = task.id[8:]
         return Reading(task.id, 0.1, tmp_path / "shared.txt", tmp_path / f"{name}.txt",
                        tmp_path / "diaries" / task.style, tmp_path / "held" / "one.txt")
@@ -237,7 +237,7 @@ def test_files_go_to_the_nodes_and_come_back(cluster: Any, tmp_path: Path) -> No
     (tmp_path / "diaries" / "2" / "checkpoints").mkdir(parents=True)
     (tmp_path / "diaries" / "2" / "checkpoints" / "lines").write_text("before\n")
     worker = FileWorkerSpec(tmp_path / "shared.txt", tmp_path / "log")
-    run = Run(tmp_path, tasks, WORKERS, worker, order_of, freight_of=freight_of)
+    run = Run(tmp_path, tasks, WORKERS, worker, payload_of, freight_of=freight_of)
     run.go()
     made = {id: json.loads(product) for id, product in run.notes.kept.items()}
     assert sorted(made) == sorted(task.id for task in tasks)
@@ -262,13 +262,13 @@ def test_what_one_node_holds_another_gets_from_it(cluster: Any, tmp_path: Path) 
     rest = [Task(f"rest/{n}", f"{n}", Stage.DRAW, ("first",), 1) for n in range(4)]
     (tmp_path / "a.txt").write_text("a")
 
-    def order_of(task: Task) -> Reading:
+    def payload_of(task: Task) -> Reading:
         text = tmp_path / "a.txt"
         diary = tmp_path / "diary" / task.style
         return Reading(task.id, 0.5, text, text, diary, tmp_path / "held" / "style")
 
     worker = FileWorkerSpec(tmp_path / "a.txt", tmp_path / "log")
-    run = Run(tmp_path, [first, *rest], WORKERS, worker, order_of, freight_of=freight_of)
+    run = Run(tmp_path, [first, *rest], WORKERS, worker, payload_of, freight_of=freight_of)
     run.go()
     made = [json.loads(product) for product in run.notes.kept.values()]
     assert {found["read"][2] for found in made} == {"made for first"}
@@ -301,11 +301,11 @@ def test_a_node_is_lost_in_the_middle_and_another_joins(cluster: Any, tmp_path: 
     there: set[str] = set()
     joined = False
 
-    def order_of(task: Task) -> Sleep:
+    def payload_of(task: Task) -> Sleep:
         # There is work until the workers on the new node are ready, however long that takes.
         return Sleep(task.id, 4 if joined and len(late) < 4 else task.cost / 150)
 
-    run = Run(tmp_path, split(4, 25), order_of=order_of)
+    run = Run(tmp_path, split(4, 25), payload_of=payload_of)
     [far] = [node for node in cluster.list_all_nodes() if node is not cluster.head_node]
 
     def lose() -> None:

@@ -21,13 +21,13 @@ from jstyleid_runner.executors.ray import cluster as ray_cluster
 from jstyleid_runner.executors.ray.cluster import Cluster
 from jstyleid_runner.executors.ray.files import Depot, Mirrored, bring_back, relocated, together
 from jstyleid_runner.planning.tasks import (
-    ClassImageOrder,
-    ClassLatentsOrder,
-    DrawOrder,
-    InvertOrder,
-    Order,
-    StyliseOrder,
-    TrainOrder,
+    ClassImagePayload,
+    ClassLatentsPayload,
+    GeneratePayload,
+    InvertPayload,
+    Payload,
+    TrainPayload,
+    TransferPayload,
     freight_of,
 )
 from jstyleid_runner.settings import RunSettings
@@ -39,9 +39,9 @@ OUT = OutFolder(Path("/scheduler/out"))
 DATA = Path("/scheduler/data")
 
 
-def orders() -> list[Order]:
+def payloads() -> list[Payload]:
     """One of each kind, with every path it can have."""
-    invert = InvertOrder("style/00", "00", 2, DATA / "ball.png", OUT.inverted("00"))
+    invert = InvertPayload("style/00", "00", 2, DATA / "ball.png", OUT.inverted("00"))
     contents = (OUT.content("00", "Ring"), OUT.content("00", "Hotel"))
     training = TrainingJob(
         (StyleImages("00", (DATA / "ball.png", DATA / "apple.png")),),
@@ -51,12 +51,12 @@ def orders() -> list[Order]:
     lora = OUT.lora("00") / "pytorch_lora_weights.safetensors"
     facts: Any = {}
     return [
-        ClassImageOrder("class/0", 2, image),
-        ClassLatentsOrder("class/latents", (OUT.class_images / "0000.png",)),
-        TrainOrder(training),
+        ClassImagePayload("class/0", 2, image),
+        ClassLatentsPayload("class/latents", (OUT.class_images / "0000.png",)),
+        TrainPayload(training),
         invert,
-        DrawOrder("content/00/Ring", 2, "Ring", 1, lora, (DATA / "ball.png",), facts, ()),
-        StyliseOrder("picture/00/Ring", 2, contents[0], invert, facts, contents),
+        GeneratePayload("content/00/Ring", 2, "Ring", 1, lora, (DATA / "ball.png",), facts, ()),
+        TransferPayload("picture/00/Ring", 2, contents[0], invert, facts, contents),
     ]
 
 
@@ -71,18 +71,18 @@ def paths_in(value: Any) -> list[Path]:
 
 
 def test_there_is_an_order_of_each_kind() -> None:
-    assert {type(order) for order in orders()} == set(typing.get_args(Order))
+    assert {type(payload) for payload in payloads()} == set(typing.get_args(Payload))
 
 
-@pytest.mark.parametrize("order", orders(), ids=lambda order: type(order).__name__)
-def test_every_file_of_an_order_goes_along_and_no_path_stays(order: Order) -> None:
-    freight = freight_of(order)
+@pytest.mark.parametrize("payload", payloads(), ids=lambda payload: type(payload).__name__)
+def test_every_file_of_an_order_goes_along_and_no_path_stays(payload: Payload) -> None:
+    freight = freight_of(payload)
     known = {*freight.read, *freight.once, *freight.folders, *freight.held}
     # A run draws its class images itself, so that a training needs no folder of them.
-    assert set(paths_in(order)) - known <= {OUT.class_images}
-    moved = relocated(order, lambda path: Path("/node") / path.name)
-    assert type(moved) is type(order)
-    assert len(paths_in(moved)) == len(paths_in(order))
+    assert set(paths_in(payload)) - known <= {OUT.class_images}
+    moved = relocated(payload, lambda path: Path("/node") / path.name)
+    assert type(moved) is type(payload)
+    assert len(paths_in(moved)) == len(paths_in(payload))
     assert all(path.parent == Path("/node") for path in paths_in(moved))
 
 
@@ -99,7 +99,7 @@ def test_nor_a_path_of_the_bench() -> None:
 
 
 def test_files_of_orders_that_are_done_together_go_once() -> None:
-    stylise = orders()[-1]
+    stylise = payloads()[-1]
     assert together([freight_of(stylise), freight_of(stylise)]) == together([freight_of(stylise)])
 
 
@@ -132,7 +132,7 @@ def test_the_last_worker_to_leave_clears_the_depot(temporary: Path) -> None:
     one, two = Depot("run", "node", "cpu0"), Depot("run", "node", "cpu1")
     assert one.kept("abc", "a.png") == two.kept("abc", "a.png")
     assert one.held(Path("/x/style")) == two.held(Path("/x/style"))
-    assert one.made("order", Path("/x")) != two.made("order", Path("/x"))
+    assert one.made("payload", Path("/x")) != two.made("order", Path("/x"))
     one.leave()
     assert two.own.is_dir()
     two.leave()

@@ -54,7 +54,7 @@ class Notes:
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
-        self.order: list[str] = []
+        self.payload: list[str] = []
         self.troubles: list[str] = []
         self.together: list[int] = []
 
@@ -70,7 +70,7 @@ class Notes:
         pass
 
     def finished(self, worker: str, task: Task, output: Output | None) -> None:
-        self.order.append(task.id)
+        self.payload.append(task.id)
 
     def trouble(self, text: str) -> None:
         self.troubles.append(text)
@@ -97,7 +97,7 @@ def test_cards_are_busy_though_starting_and_changing_take_time(
     executor, notes = simulate(ledger, split(28, 25), workers,
                            CostModel(dict.fromkeys(Stage, 0.1), start=20.0, change=3.0))
     assert sum(executor.busy.values()) / (workers * executor.now) > 0.95
-    assert len(notes.order) == 28 * 52
+    assert len(notes.payload) == 28 * 52
     assert {entry.state for entry in ledger.entries()} == {State.DONE}
 
 
@@ -111,7 +111,7 @@ def test_with_more_cards_than_styles_nothing_could_be_quicker(ledger: Ledger) ->
 
 def test_nothing_is_begun_before_what_it_needs(ledger: Ledger) -> None:
     _, notes = simulate(ledger, split(3, 5), 4)
-    place = {id: number for number, id in enumerate(notes.order)}
+    place = {id: number for number, id in enumerate(notes.payload)}
     for task in split(3, 5):
         assert all(place[need] < place[task.id] for need in task.needs)
 
@@ -166,10 +166,10 @@ def test_a_task_that_keeps_failing_is_set_aside_and_the_rest_goes_on(ledger: Led
     assert entries["content/00/1"].attempts == ATTEMPTS
     assert entries["content/00/1"].error == "broken"
     assert entries["picture/00/1"].state is State.WAITING
-    assert len(notes.order) == 16 - 2
+    assert len(notes.payload) == 16 - 2
     assert len(notes.troubles) == ATTEMPTS
     assert ledger.retry() == ["content/00/1"]
-    assert len(run_scripted(ledger, split(2, 3), lambda *what: None).order) == 2
+    assert len(run_scripted(ledger, split(2, 3), lambda *what: None).payload) == 2
 
 
 def test_what_cannot_succeed_is_not_tried_again(ledger: Ledger) -> None:
@@ -193,7 +193,7 @@ def test_out_of_memory_halves_the_batch_and_costs_no_attempt(ledger: Ledger) -> 
     assert max(notes.together[2:]) == 4
     assert notes.together.count(4) == 1
     assert {entry.attempts for entry in ledger.entries()} == {1}
-    assert len(notes.order) == 18
+    assert len(notes.payload) == 18
 
 
 def test_lost_workers_are_replaced_and_their_work_returned(ledger: Ledger) -> None:
@@ -201,7 +201,7 @@ def test_lost_workers_are_replaced_and_their_work_returned(ledger: Ledger) -> No
                          lambda count, worker, ids: Lost(worker, "hung") if count % 7 == 3
                          else None)
     assert {entry.state for entry in ledger.entries()} == {State.DONE}
-    assert sorted(notes.order) == sorted(task.id for task in split(2, 4))
+    assert sorted(notes.payload) == sorted(task.id for task in split(2, 4))
 
 
 def test_when_no_worker_can_be_started_it_ends(ledger: Ledger) -> None:

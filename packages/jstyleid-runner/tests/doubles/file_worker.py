@@ -41,20 +41,21 @@ class FileWorker:
     def prepare(self, say: Say) -> None:
         pass
 
-    def perform(self, orders: Sequence[Reading], say: Say) -> Iterator[bytes]:
-        for order in orders:
-            (order.diary / "checkpoints").mkdir(parents=True, exist_ok=True)
-            said = order.diary / "checkpoints" / "lines"
+    def perform(self, payloads: Sequence[Reading], say: Say) -> Iterator[bytes]:
+        for payload in payloads:
+            (payload.diary / "checkpoints").mkdir(parents=True, exist_ok=True)
+            said = payload.diary / "checkpoints" / "lines"
             lines = said.read_text() if said.exists() else ""
-            said.write_text(f"{lines}{order.id}\n")
-            (order.diary / ".unfinished").write_text("not to be brought back")
-            time.sleep(order.seconds)
-            if not order.held.exists():
-                order.held.write_text(f"made for {order.id}")
-            paths = [order.shared, order.own, order.diary, order.held]
+            said.write_text(f"{lines}{payload.id}\n")
+            (payload.diary / ".unfinished").write_text("not to be brought back")
+            time.sleep(payload.seconds)
+            if not payload.held.exists():
+                payload.held.write_text(f"made for {payload.id}")
+            paths = [payload.shared, payload.own, payload.diary, payload.held]
             yield json.dumps({
                 "paths": [str(path) for path in paths],
-                "read": [order.shared.read_text(), order.own.read_text(), order.held.read_text()],
+                "read": [
+                    payload.shared.read_text(), payload.own.read_text(), payload.held.read_text()],
                 "pid": os.getpid(),
             }).encode()
 

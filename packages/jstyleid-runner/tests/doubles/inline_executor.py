@@ -24,13 +24,13 @@ class InlineExecutor:
     Args:
         worker: its name.
         make_worker: makes what it does its work on.
-        order_of: what it has to know of a task.
+        payload_of: what it has to know of a task.
     """
 
     def __init__(
-        self, worker: str, make_worker: WorkerFactory, order_of: Callable[[Task], Any]
+        self, worker: str, make_worker: WorkerFactory, payload_of: Callable[[Task], Any]
     ) -> None:
-        self._worker, self._make_worker, self._order_of = worker, make_worker, order_of
+        self._worker, self._make_worker, self._payload_of = worker, make_worker, payload_of
         self._made: Worker | None = None
         self._tasks: deque[Task] = deque()
         self._events: list[Event] = []
@@ -49,7 +49,7 @@ class InlineExecutor:
     def wait(self, seconds: float) -> list[Event]:
         """Do what was assigned."""
         if self._tasks and self._made:
-            self._perform(self._made, [self._order_of(task) for task in self._tasks])
+            self._perform(self._made, [self._payload_of(task) for task in self._tasks])
         events, self._events = self._events, []
         return events
 
@@ -59,10 +59,10 @@ class InlineExecutor:
     def stop(self) -> None:
         """Nothing to end."""
 
-    def _perform(self, made: Worker, orders: Sequence[Any]) -> None:
+    def _perform(self, made: Worker, payloads: Sequence[Any]) -> None:
         start = time.perf_counter()
         try:
-            for product in made.perform(orders, self._say):
+            for product in made.perform(payloads, self._say):
                 now = time.perf_counter()
                 task = self._tasks.popleft()
                 self._events.append(Finished(self._worker, task.id, product, now - start))

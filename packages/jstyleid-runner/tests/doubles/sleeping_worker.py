@@ -38,18 +38,18 @@ class SleepingWorker:
         """Take as long as loading a model would."""
         time.sleep(self._start)
 
-    def perform(self, orders: Sequence[Sleep], say: Say) -> Iterator[bytes]:
+    def perform(self, payloads: Sequence[Sleep], say: Say) -> Iterator[bytes]:
         """Sleep for each order in turn.
 
         Raises:
             MemoryError: these are too many.
             RuntimeError: an order says so.
         """
-        if self._room is not None and len(orders) > self._room:
+        if self._room is not None and len(payloads) > self._room:
             raise MemoryError
-        for order in orders:
-            say(order.id, 0.0)
-            time.sleep(order.seconds)
-            if order.error:
-                raise RuntimeError(order.error)
-            yield hashlib.sha256(order.id.encode()).digest()
+        for payload in payloads:
+            say(payload.id, 0.0)
+            time.sleep(payload.seconds)
+            if payload.error:
+                raise RuntimeError(payload.error)
+            yield hashlib.sha256(payload.id.encode()).digest()

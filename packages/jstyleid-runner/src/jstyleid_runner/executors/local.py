@@ -29,16 +29,16 @@ class LocalExecutor:
     Args:
         places: a device for each worker.
         make_worker: makes what a worker does its work on; it must be picklable.
-        order_of: what a worker has to know of a task; picklable.
+        payload_of: what a worker has to know of a task; picklable.
         silence: seconds without a sign of life after which a worker is killed.
     """
 
     def __init__(
-        self, places: Sequence[Place], make_worker: WorkerFactory, order_of: Callable[[Task], Any],
-        silence: float = SILENCE,
+        self, places: Sequence[Place], make_worker: WorkerFactory,
+        payload_of: Callable[[Task], Any], silence: float = SILENCE,
     ) -> None:
         self._places = {place.name: place for place in places}
-        self._make_worker, self._order_of, self._silence = make_worker, order_of, silence
+        self._make_worker, self._payload_of, self._silence = make_worker, payload_of, silence
         self._processes: dict[str, WorkerProcess] = {}
         self._compiling = Compiling()
 
@@ -51,7 +51,7 @@ class LocalExecutor:
     def assign(self, worker: str, tasks: Sequence[Task]) -> None:
         """Send work to a worker; one that is gone is noticed by `wait`."""
         try:
-            self._processes[worker].send([(task.id, self._order_of(task)) for task in tasks])
+            self._processes[worker].send([(task.id, self._payload_of(task)) for task in tasks])
         except OSError:
             log.warning("%s: gone before it was given %s", worker, tasks[0].id)
 

@@ -95,7 +95,7 @@ class Compiling:
         return [self._alone] if self._alone else []
 
 
-Orders = Sequence[tuple[str, Any]]
+Assignment = Sequence[tuple[str, Any]]
 _BEAT = 1.0
 _PR_SET_PDEATHSIG = 1
 
@@ -160,11 +160,11 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _perform(worker: Worker, orders: Orders, link: _Link) -> None:
+def _perform(worker: Worker, payloads: Assignment, link: _Link) -> None:
     start = time.perf_counter()
-    left = [id for id, _ in orders]
+    left = [id for id, _ in payloads]
     try:
-        for product in worker.perform([order for _, order in orders], link.say):
+        for product in worker.perform([payload for _, payload in payloads], link.say):
             now = time.perf_counter()
             link.send("finished", left.pop(0), product, now - start)
             start = now
@@ -204,9 +204,9 @@ class WorkerProcess:
         self.ready = False
         self.heard = time.monotonic()
 
-    def send(self, orders: Orders) -> None:
+    def send(self, payloads: Assignment) -> None:
         """Give it work; raises OSError when it is gone."""
-        self.pipe.send(orders)
+        self.pipe.send(payloads)
 
     def received(self) -> list[Message]:
         """All it has sent since the last time, without waiting.

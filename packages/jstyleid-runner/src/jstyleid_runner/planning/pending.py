@@ -107,7 +107,7 @@ class StyleWork:
     """What is left to do for one style; nothing, when `pending` is empty.
 
     Attributes:
-        company: pictures that are there, but not their contents, which are drawn again because
+        batch_mates: pictures that are there, but not their contents, which are drawn again because
             pictures that are pending are stylised together with them.
         training: the LoRA to train first.
         lora: the LoRA to draw with, where there is one already.
@@ -115,7 +115,7 @@ class StyleWork:
 
     plan: StylePlan
     pending: tuple[Pending, ...]
-    company: tuple[Pending, ...]
+    batch_mates: tuple[Pending, ...]
     training: TrainingJob | None
     lora: Path | None
 
@@ -133,7 +133,7 @@ class StyleWork:
         if not self.pending:
             return 0
         jobs: list[Job | None] = [self.plan.invert, self.plan.train if self.training else None]
-        jobs += [item.draw for item in self.company]
+        jobs += [item.draw for item in self.batch_mates]
         for item in self.pending:
             jobs += [item.draw if item.undrawn else None, item.stylise]
         return sum(job.evaluations for job in jobs if job)
@@ -196,7 +196,7 @@ def _survey_style(
     training = training_job(style, settings, folder)
     parts = ingredients(style, settings, training, model)
     pending: list[Pending] = []
-    company: list[Pending] = []
+    batch_mates: list[Pending] = []
     for group in style.groups(batch):
         items = [_item(draw, stylise, settings, parts, model) for draw, stylise in group]
         there = [
@@ -207,18 +207,18 @@ def _survey_style(
             continue
         items = [_with_content(item, folder) for item in items]
         pending += [item for item, done in zip(items, there, strict=True) if not done]
-        company += [
+        batch_mates += [
             item
             for item, done in zip(items, there, strict=True)
             if done and item.stylise and item.undrawn
         ]
     lora = style.draws[0].lora
-    if training and any(item.undrawn for item in (*pending, *company)):
+    if training and any(item.undrawn for item in (*pending, *batch_mates)):
         lora = finished_lora(training, model)
         training = None if lora else training
     else:
         training = None
-    return StyleWork(style, tuple(pending), tuple(company), training, lora)
+    return StyleWork(style, tuple(pending), tuple(batch_mates), training, lora)
 
 
 def _item(

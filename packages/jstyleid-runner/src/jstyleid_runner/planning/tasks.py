@@ -25,7 +25,7 @@ from jstyleid_runner.storage.layout import OutFolder
 
 
 @dataclass(frozen=True)
-class ClassImageOrder:
+class ClassImagePayload:
     """Draw a class image."""
 
     id: str
@@ -34,7 +34,7 @@ class ClassImageOrder:
 
 
 @dataclass(frozen=True)
-class ClassLatentsOrder:
+class ClassLatentsPayload:
     """Encode the class images."""
 
     id: str
@@ -42,14 +42,14 @@ class ClassLatentsOrder:
 
 
 @dataclass(frozen=True)
-class TrainOrder:
+class TrainPayload:
     """Train a LoRA in its folder."""
 
     training: TrainingJob
 
 
 @dataclass(frozen=True)
-class InvertOrder:
+class InvertPayload:
     """Invert a style's reference and keep what comes out of it.
 
     Attributes:
@@ -64,13 +64,13 @@ class InvertOrder:
 
 
 @dataclass(frozen=True)
-class DrawOrder:
+class GeneratePayload:
     """Draw a picture.
 
     Attributes:
         lora: the file it is drawn with.
         facts: what is recorded in the picture.
-        company: text and seed of all pictures it is drawn together with, itself among them.
+        batch_mates: text and seed of all pictures it is drawn together with, itself among them.
     """
 
     id: str
@@ -80,32 +80,33 @@ class DrawOrder:
     lora: Path | None
     start: tuple[Path, ...]
     facts: Facts
-    company: tuple[tuple[str, int], ...]
+    batch_mates: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
-class StyliseOrder:
+class TransferPayload:
     """Give a content the look of a style that is inverted.
 
     Attributes:
         facts: what is recorded in the picture.
-        company: all contents it is stylised together with, itself among them.
+        batch_mates: all contents it is stylised together with, itself among them.
     """
 
     id: str
     steps: int
     content: Path
-    style: InvertOrder
+    style: InvertPayload
     facts: Facts
-    company: tuple[Path, ...]
+    batch_mates: tuple[Path, ...]
 
 
-Order = ClassImageOrder | ClassLatentsOrder | TrainOrder | InvertOrder | DrawOrder | StyliseOrder
+Payload = (ClassImagePayload | ClassLatentsPayload | TrainPayload | InvertPayload
+           | GeneratePayload | TransferPayload)
 
 
-def orders_of(
+def payloads_of(
     state: Survey, folder: OutFolder, *, keep_styles: bool, batch: int
-) -> dict[str, Order]:
+) -> dict[str, Payload]:
     """The orders for all that is left to do, by the jobs' ids.
 
     Args:
@@ -114,64 +115,64 @@ def orders_of(
         keep_styles: whether workers are to share what they invert.
         batch: how many pictures are computed together.
     """
-    orders: dict[str, Order] = {}
+    payloads: dict[str, Payload] = {}
     latents = None
     if state.class_work:
-        orders |= _orders_of_class_images(state.class_work)
+        payloads |= _class_image_payloads(state.class_work)
         latents = state.class_work.images.latents
     for work in state.work:
         if work.pending:
-            orders |= _orders_of_style(work, folder, latents, keep_styles, batch)
-    return orders
+            payloads |= _style_payloads(work, folder, latents, keep_styles, batch)
+    return payloads
 
 
-def _orders_of_class_images(work: ClassWork) -> Mapping[str, Order]:
-    orders: dict[str, Order] = {}
+def _class_image_payloads(work: ClassWork) -> Mapping[str, Payload]:
+    payloads: dict[str, Payload] = {}
     for job in work.undrawn:
         image = work.images.images[job.number]
-        orders[job.id] = ClassImageOrder(job.id, image.steps, image)
+        payloads[job.id] = ClassImagePayload(job.id, image.steps, image)
     if work.encode:
-        orders[work.encode.id] = ClassLatentsOrder(work.encode.id, work.images.paths)
-    return orders
+        payloads[work.encode.id] = ClassLatentsPayload(work.encode.id, work.images.paths)
+    return payloads
 
 
-def _orders_of_style(
+def _style_payloads(
     work: StyleWork, folder: OutFolder, latents: Path | None, keep_styles: bool, batch: int
-) -> Mapping[str, Order]:
-    plan, orders = work.plan, dict[str, Order]()
+) -> Mapping[str, Payload]:
+    plan, payloads = work.plan, dict[str, Payload]()
     if work.training and plan.train:
-        orders[plan.train.id] = TrainOrder(replace(work.training, class_latents=latents))
+        payloads[plan.train.id] = TrainPayload(replace(work.training, class_latents=latents))
     invert = None
     if plan.invert:
-        invert = InvertOrder(
+        invert = InvertPayload(
             plan.invert.id,
             plan.style,
             plan.invert.evaluations,
             plan.invert.reference,
             folder.inverted(plan.style) if keep_styles else None,
         )
-        orders[invert.id] = invert
-    mates = {draw.id: [mate for mate, _ in group]
+        payloads[invert.id] = invert
+    group_of = {draw.id: [mate for mate, _ in group]
              for group in plan.groups(batch) for draw, _ in group}
-    for item in (*work.pending, *work.company):
+    for item in (*work.pending, *work.batch_mates):
         draw = item.draw
         if item.undrawn:
             facts = item.draw_facts if item.stylise else item.picture_facts
-            company = tuple((mate.text, mate.seed) for mate in mates[draw.id])
-            orders[draw.id] = DrawOrder(
+            batch_mates = tuple((mate.text, mate.seed) for mate in group_of[draw.id])
+            payloads[draw.id] = GeneratePayload(
                 draw.id, draw.steps, draw.text, draw.seed, work.lora_file, draw.start, facts,
-                company,
+                batch_mates,
             )
     for item in work.pending:
         if item.stylise and invert:
             contents = tuple(folder.content(mate.style, mate.prompt)
-                             for mate in mates[item.draw.id])
-            orders[item.stylise.id] = StyliseOrder(
+                             for mate in group_of[item.draw.id])
+            payloads[item.stylise.id] = TransferPayload(
                 item.stylise.id, item.stylise.evaluations,
                 folder.content(item.draw.style, item.draw.prompt), invert, item.picture_facts,
                 contents,
             )
-    return orders
+    return payloads
 
 
 def product_path(job: Job, folder: OutFolder, class_work: ClassWork | None) -> Path | None:
@@ -240,25 +241,25 @@ def _stage(job: Job) -> Stage:
             return Stage.STYLISE
 
 
-def freight_of(order: Order) -> Freight:
+def freight_of(payload: Payload) -> Freight:
     """The files of an order."""
-    match order:
-        case ClassImageOrder():
+    match payload:
+        case ClassImagePayload():
             return Freight()
-        case ClassLatentsOrder():
-            return Freight(once=order.images)
-        case TrainOrder():
-            job = order.training
+        case ClassLatentsPayload():
+            return Freight(once=payload.images)
+        case TrainPayload():
+            job = payload.training
             samples = tuple(image for style in job.styles for image in style.images)
             latents = (job.class_latents,) if job.class_latents else ()
             # Its last checkpoint goes there, and each new one comes back.
             return Freight(read=(*samples, *latents), folders=(job.folder,))
-        case InvertOrder():
-            return Freight(read=(order.reference,), held=(order.kept,) if order.kept else ())
-        case DrawOrder():
-            return Freight(read=(*((order.lora,) if order.lora else ()), *order.start))
-        case StyliseOrder():
-            style = freight_of(order.style)
-            return Freight(style.read, (order.content, *order.company), held=style.held)
+        case InvertPayload():
+            return Freight(read=(payload.reference,), held=(payload.kept,) if payload.kept else ())
+        case GeneratePayload():
+            return Freight(read=(*((payload.lora,) if payload.lora else ()), *payload.start))
+        case TransferPayload():
+            style = freight_of(payload.style)
+            return Freight(style.read, (payload.content, *payload.batch_mates), held=style.held)
         case _:
-            assert_never(order)
+            assert_never(payload)

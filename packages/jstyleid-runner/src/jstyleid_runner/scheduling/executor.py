@@ -31,7 +31,7 @@ class Worker(Protocol):
         """Load the model."""
         ...
 
-    def perform(self, orders: Sequence[Any], say: Say) -> Iterator[bytes | None]:
+    def perform(self, payloads: Sequence[Any], say: Say) -> Iterator[bytes | None]:
         """Do an assignment; yields each order's product as soon as it is there, in their order."""
         ...
 
@@ -82,7 +82,7 @@ class Freight:
 FreightOf = Callable[[Any], Freight]
 
 
-def no_freight(order: Any) -> Freight:
+def no_freight(payload: Any) -> Freight:
     """The freight of orders without files."""
     return Freight()
 

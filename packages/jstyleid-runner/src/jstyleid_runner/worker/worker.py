@@ -12,13 +12,13 @@ from jstyleid_core.images import encode_png, fit, mean_image, open_image
 from jstyleid_core.runtime import Device
 from jstyleid_runner.planning.provenance import as_text
 from jstyleid_runner.planning.tasks import (
-    ClassImageOrder,
-    ClassLatentsOrder,
-    DrawOrder,
-    InvertOrder,
-    Order,
-    StyliseOrder,
-    TrainOrder,
+    ClassImagePayload,
+    ClassLatentsPayload,
+    GeneratePayload,
+    InvertPayload,
+    Payload,
+    TrainPayload,
+    TransferPayload,
 )
 from jstyleid_runner.scheduling.executor import Fault, Freight, Say, fault_of
 from jstyleid_runner.settings import RunSettings
@@ -52,73 +52,74 @@ class PayloadRunner(Generic[StyleT]):
         self._drawing: _Drawing | None = None
         self._set_up = ExitStack()
         self._style: tuple[str, StyleT] | None = None
-        self._in_company = True
+        self._whole_batches = True
         for lora in loras:
             engine.check_lora(lora)
 
-    def perform(self, orders: Sequence[Order], say: Say) -> Iterator[bytes | None]:
+    def perform(self, payloads: Sequence[Payload], say: Say) -> Iterator[bytes | None]:
         """Do orders of one kind, style and group; yields what is to be stored of each."""
         try:
-            yield from self._perform(orders, say)
+            yield from self._perform(payloads, say)
         except Exception as error:
             if fault_of(error) is Fault.MEMORY:
                 # Less will be asked for at a time, and there is no room for company.
-                self._in_company = False
+                self._whole_batches = False
             raise
 
-    def _perform(self, orders: Sequence[Order], say: Say) -> Iterator[bytes | None]:
-        match orders[0]:
-            case ClassImageOrder():
-                yield from self._draw_class_image(orders[0], say)
-            case ClassLatentsOrder():
-                yield self._encode_class_images(orders[0], say)
-            case TrainOrder():
-                self._train(orders[0], say)
+    def _perform(self, payloads: Sequence[Payload], say: Say) -> Iterator[bytes | None]:
+        match payloads[0]:
+            case ClassImagePayload():
+                yield from self._draw_class_image(payloads[0], say)
+            case ClassLatentsPayload():
+                yield self._encode_class_images(payloads[0], say)
+            case TrainPayload():
+                self._train(payloads[0], say)
                 yield None
-            case InvertOrder():
-                self._style_of(orders[0], say)
+            case InvertPayload():
+                self._style_of(payloads[0], say)
                 yield None
-            case DrawOrder():
-                yield from self._draw([o for o in orders if isinstance(o, DrawOrder)], say)
-            case StyliseOrder():
-                yield from self._stylise([o for o in orders if isinstance(o, StyliseOrder)], say)
+            case GeneratePayload():
+                yield from self._draw([o for o in payloads if isinstance(o, GeneratePayload)], say)
+            case TransferPayload():
+                yield from self._stylise(
+                    [o for o in payloads if isinstance(o, TransferPayload)], say)
 
-    def _train(self, order: TrainOrder, say: Say) -> None:
+    def _train(self, payload: TrainPayload, say: Say) -> None:
         # Nothing else lies on the card while the gradients need it.
         self._set_up.close()
         self._drawing = self._style = None
-        self.engine.train(order.training, _TrainingSays(say))
+        self.engine.train(payload.training, _TrainingSays(say))
 
-    def _draw_class_image(self, order: ClassImageOrder, say: Say) -> Iterator[bytes]:
-        picture = self.engine.draw_class_image(order.image, _counting([order], say))
-        yield encode_png(picture, order.image.text)
+    def _draw_class_image(self, payload: ClassImagePayload, say: Say) -> Iterator[bytes]:
+        picture = self.engine.draw_class_image(payload.image, _counting([payload], say))
+        yield encode_png(picture, payload.image.text)
 
-    def _encode_class_images(self, order: ClassLatentsOrder, say: Say) -> bytes:
+    def _encode_class_images(self, payload: ClassLatentsPayload, say: Say) -> bytes:
         return self.engine.encode_class_images(
-            order.images,
+            payload.images,
             lambda done, total: say(f"encoding class images {done}/{total}", done / total),
         )
 
-    def _draw(self, orders: Sequence[DrawOrder], say: Say) -> Iterator[bytes]:
-        self._prepare_drawing((orders[0].lora, orders[0].start))
-        together = self._together([(order.text, order.seed) for order in orders],
-                                  orders[0].company)
+    def _draw(self, payloads: Sequence[GeneratePayload], say: Say) -> Iterator[bytes]:
+        self._prepare_drawing((payloads[0].lora, payloads[0].start))
+        together = self._together([(payload.text, payload.seed) for payload in payloads],
+                                  payloads[0].batch_mates)
         pictures = self.engine.generate(
             [text for text, _ in together],
             [seed for _, seed in together],
-            _counting(orders, say),
+            _counting(payloads, say),
         )
-        for order in orders:
-            picture = pictures[together.index((order.text, order.seed))]
-            yield encode_png(picture, as_text(order.facts))
+        for payload in payloads:
+            picture = pictures[together.index((payload.text, payload.seed))]
+            yield encode_png(picture, as_text(payload.facts))
 
-    def _together(self, asked: Sequence[_T], company: Sequence[_T]) -> Sequence[_T]:
+    def _together(self, asked: Sequence[_T], batch_mates: Sequence[_T]) -> Sequence[_T]:
         """What is computed with what was asked for.
 
         The whole group, though some of it may be there already: in other company a picture would
         differ in its last bits from that of a run that was never stopped.
         """
-        return company if self._in_company else asked
+        return batch_mates if self._whole_batches else asked
 
     def _prepare_drawing(self, wanted: _Drawing) -> None:
         if wanted == self._drawing:
@@ -130,34 +131,35 @@ class PayloadRunner(Generic[StyleT]):
         self._set_up.enter_context(self.engine.drawing(lora, mean))
         self._drawing = wanted
 
-    def _stylise(self, orders: Sequence[StyliseOrder], say: Say) -> Iterator[bytes]:
-        style = self._style_of(orders[0].style, say)
-        together = self._together([order.content for order in orders], orders[0].company)
+    def _stylise(self, payloads: Sequence[TransferPayload], say: Say) -> Iterator[bytes]:
+        style = self._style_of(payloads[0].style, say)
+        together = self._together(
+            [payload.content for payload in payloads], payloads[0].batch_mates)
         contents = [open_image(path) for path in together]
-        pictures = self.engine.transfer(contents, style, _counting(orders, say))
-        for order in orders:
-            picture = pictures[together.index(order.content)]
-            yield encode_png(picture, as_text(order.facts))
+        pictures = self.engine.transfer(contents, style, _counting(payloads, say))
+        for payload in payloads:
+            picture = pictures[together.index(payload.content)]
+            yield encode_png(picture, as_text(payload.facts))
 
-    def _style_of(self, order: InvertOrder, say: Say) -> StyleT:
+    def _style_of(self, payload: InvertPayload, say: Say) -> StyleT:
         """The inverted style: held, read from where a worker has kept it, or made."""
-        if self._style and self._style[0] == order.style:
+        if self._style and self._style[0] == payload.style:
             return self._style[1]
         self._style = None  # before the next one takes as much memory
-        reference = fit(open_image(order.reference), self._size)
-        style = self._kept_style(order, reference)
+        reference = fit(open_image(payload.reference), self._size)
+        style = self._kept_style(payload, reference)
         if style is None:
-            style = self.engine.invert_style(reference, _counting([order], say))
-            if order.kept:
-                self.engine.keep_style(style, order.kept)
-        self._style = (order.style, style)
+            style = self.engine.invert_style(reference, _counting([payload], say))
+            if payload.kept:
+                self.engine.keep_style(style, payload.kept)
+        self._style = (payload.style, style)
         return style
 
-    def _kept_style(self, order: InvertOrder, reference: "Image") -> StyleT | None:
-        if order.kept is None or not order.kept.exists():
+    def _kept_style(self, payload: InvertPayload, reference: "Image") -> StyleT | None:
+        if payload.kept is None or not payload.kept.exists():
             return None
         try:
-            return self.engine.read_style(order.kept, reference)
+            return self.engine.read_style(payload.kept, reference)
         except InputError:
             return None  # left by a run with other settings, and about to be replaced
 
@@ -196,10 +198,13 @@ class _TrainingSays:
 
 
 def _counting(
-    orders: Sequence[ClassImageOrder | InvertOrder | DrawOrder | StyliseOrder], say: Say
+    payloads: Sequence[
+        ClassImagePayload | InvertPayload | GeneratePayload | TransferPayload
+    ],
+    say: Say,
 ) -> Callable[[], None]:
     """What is to be called at each step of orders that are done together."""
-    name, steps, done = ", ".join(order.id for order in orders), orders[0].steps, 0
+    name, steps, done = ", ".join(payload.id for payload in payloads), payloads[0].steps, 0
 
     def step() -> None:
         nonlocal done
@@ -280,9 +285,9 @@ class ImageWorker:
         engine = CoreEngine(model, self._told.settings)
         self.work = PayloadRunner(engine, self._told.settings.size, self._told.loras)
 
-    def perform(self, orders: Sequence[Order], say: Say) -> Iterator[bytes | None]:
+    def perform(self, payloads: Sequence[Payload], say: Say) -> Iterator[bytes | None]:
         """Do an assignment."""
-        return self.work.perform(orders, say)
+        return self.work.perform(payloads, say)
 
 
 def _build_says(say: Say) -> runtime.Report:

@@ -9,7 +9,13 @@ from jstyleid_core.errors import JStyleIDError
 from jstyleid_core.files import write_whole
 from jstyleid_runner.planning.pending import Survey
 from jstyleid_runner.planning.plan import Plan
-from jstyleid_runner.planning.tasks import DrawOrder, Order, orders_of, product_path, tasks_of
+from jstyleid_runner.planning.tasks import (
+    GeneratePayload,
+    Payload,
+    payloads_of,
+    product_path,
+    tasks_of,
+)
 from jstyleid_runner.reports.contact_sheet import write_style_sheet
 from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.scheduling.ledger import Entry, Ledger, Output
@@ -167,27 +173,27 @@ def carry_out(
         OutputError: a picture or the ledger cannot be written.
     """
     plan, folder = request.plan, request.folder
-    orders = orders_of(
+    payloads = payloads_of(
         state, folder, keep_styles=len(force.workers) > 1, batch=request.batch
     )
     tasks = tasks_of(plan, request.batch)
     paths = {job.id: path for job in plan.jobs
              if (path := product_path(job, folder, state.class_work))}
     pictures = {(stylise or draw).id for style in plan.styles for draw, stylise in style.pairs}
-    results = {id: paths[id] for id in orders if id in pictures}
-    loras = tuple(sorted({order.lora for order in orders.values()
-                          if isinstance(order, DrawOrder) and order.lora and order.lora.exists()}))
+    results = {id: paths[id] for id in payloads if id in pictures}
+    given = {payload.lora for payload in payloads.values() if isinstance(payload, GeneratePayload)}
+    loras = tuple(sorted(lora for lora in given if lora and lora.exists()))
     with Ledger(folder.ledger) as ledger:
         ledger.plan(tasks)
-        _reconcile(ledger, tasks, orders, paths, folder)
+        _reconcile(ledger, tasks, payloads, paths, folder)
         scheduler_state = SchedulerState(tasks, ledger.states())
-        executor = force.executor(request.settings, folder, loras, lambda task: orders[task.id])
+        executor = force.executor(request.settings, folder, loras, lambda task: payloads[task.id])
         monitor = RunMonitor(plan, folder, results, reporter, tally)
         store = PictureStore(folder.root, paths)
         Scheduler(
             scheduler_state, ledger, executor, store, monitor, force.workers, request.batch).run()
         failed = [entry for entry in ledger.entries()
-                  if entry.id in orders and entry.state is State.QUARANTINED]
+                  if entry.id in payloads and entry.state is State.QUARANTINED]
     if failed:
         raise IncompleteError(_failed_message(folder, failed, tally))
 
@@ -195,17 +201,17 @@ def carry_out(
 def _reconcile(
     ledger: Ledger,
     tasks: Sequence[Task],
-    orders: Mapping[str, Order],
+    payloads: Mapping[str, Payload],
     paths: Mapping[str, Path],
     folder: OutFolder,
 ) -> None:
     """Let the ledger say what the files say: a picture counts by what is in it."""
     states = ledger.states()
     done = {task.id for task in tasks if states.get(task.id) is State.DONE}
-    ledger.lost(id for id in done if id in orders)
+    ledger.lost(id for id in done if id in payloads)
     ledger.found({
         task.id: _output(paths.get(task.id), folder)
-        for task in tasks if task.id not in orders and task.id not in done
+        for task in tasks if task.id not in payloads and task.id not in done
     })
 
 

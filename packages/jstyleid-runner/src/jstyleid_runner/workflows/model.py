@@ -8,7 +8,7 @@ from jstyleid_core.backends import Backend
 from jstyleid_core.runtime import Device, DType
 from jstyleid_core.weights.fingerprint import fingerprint
 from jstyleid_core.weights.layout import find_checkpoint, find_downloaded, shown_source
-from jstyleid_runner.planning.tasks import Order
+from jstyleid_runner.planning.tasks import Payload
 from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.scheduling.executor import Executor
 from jstyleid_runner.scheduling.task import Task
@@ -50,7 +50,7 @@ class Workforce(Protocol):
         settings: RunSettings,
         folder: OutFolder,
         loras: tuple[Path, ...],
-        order_of: Callable[[Task], Order],
+        payload_of: Callable[[Task], Payload],
     ) -> Executor:
         """The workers, not yet started; `loras` are the files they will draw with."""
         ...
@@ -96,7 +96,7 @@ class CoreModel:
         settings: RunSettings,
         folder: OutFolder,
         loras: tuple[Path, ...],
-        order_of: Callable[[Task], Order],
+        payload_of: Callable[[Task], Payload],
     ) -> Executor:
         """The staff, with the model that the folder's record names."""
         record = RunRecord.read(folder.record)
@@ -104,7 +104,7 @@ class CoreModel:
             self.source, self._device, settings, loras, folder.native_log,
             record.model.fingerprint if record else None,
         )
-        return self._staff.executor(spec, order_of)
+        return self._staff.executor(spec, payload_of)
 
     @property
     def workers(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from jstyleid_core.runtime import Device
 from jstyleid_runner.executors.local import LocalExecutor
 from jstyleid_runner.executors.process import Place, places_on_cards, places_on_cpu
 from jstyleid_runner.executors.ray.cluster import Cluster, ray_cluster
-from jstyleid_runner.planning.tasks import Order, freight_of
+from jstyleid_runner.planning.tasks import Payload, freight_of
 from jstyleid_runner.scheduling.executor import Executor, Freight
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.storage.records import versions
@@ -82,7 +82,7 @@ class Staff(Protocol):
         """Their names."""
         ...
 
-    def executor(self, spec: WorkerSpec, order_of: Callable[[Task], Order]) -> Executor:
+    def executor(self, spec: WorkerSpec, payload_of: Callable[[Task], Payload]) -> Executor:
         """The workers, to be started."""
         ...
 
@@ -98,10 +98,10 @@ class LocalStaff:
         """The names of the places."""
         return tuple(place.name for place in self.places)
 
-    def executor(self, spec: WorkerSpec, order_of: Callable[[Task], Order]) -> Executor:
+    def executor(self, spec: WorkerSpec, payload_of: Callable[[Task], Payload]) -> Executor:
         """The processes."""
         # They read the very files that the record was made from.
-        return LocalExecutor(self.places, replace(spec, fingerprint=None), order_of)
+        return LocalExecutor(self.places, replace(spec, fingerprint=None), payload_of)
 
 
 NOBODY = LocalStaff()
@@ -119,7 +119,7 @@ class RayStaff:
     workers: tuple[str, ...]
     on_cards: bool
 
-    def executor(self, spec: WorkerSpec, order_of: Callable[[Task], Order]) -> Executor:
+    def executor(self, spec: WorkerSpec, payload_of: Callable[[Task], Payload]) -> Executor:
         """The actors. A checkpoint in a folder must be on every node; the pictures name it."""
         from jstyleid_runner.executors.ray.executor import RayExecutor
 
@@ -128,12 +128,12 @@ class RayStaff:
         if folder.is_dir():
             needed, spec = [folder], replace(spec, source=str(folder))
         return RayExecutor(
-            self.workers, self.on_cards, spec, order_of, _freight_of, needed=needed,
+            self.workers, self.on_cards, spec, payload_of, _freight_of, needed=needed,
             versions=versions,
         )
 
 
-def _freight_of(thing: WorkerSpec | Order) -> Freight:
+def _freight_of(thing: WorkerSpec | Payload) -> Freight:
     """The files of an order, or of the worker that they are done by."""
     return thing.freight() if isinstance(thing, WorkerSpec) else freight_of(thing)
 

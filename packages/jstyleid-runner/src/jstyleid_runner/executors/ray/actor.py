@@ -98,10 +98,10 @@ class WorkerActor:
 
     def assign(self, load: Load) -> list[Message]:
         """Fetch what the orders need, and give them to the process."""
-        orders = self._unpacked(load, "order")
+        payloads = self._unpacked(load, "payload")
         if self._process:
             try:
-                self._process.send(orders)
+                self._process.send(payloads)
             except OSError:
                 return []  # gone, which `poll` will say
         return []

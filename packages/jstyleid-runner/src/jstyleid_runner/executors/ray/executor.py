@@ -87,7 +87,7 @@ class RayExecutor:
         workers: their names.
         on_cards: whether each has a GPU, and else a CPU.
         make_worker: makes what a worker does its work on; picklable.
-        order_of: what a worker has to know of a task; picklable.
+        payload_of: what a worker has to know of a task; picklable.
         freight_of: the files of such orders, and of `make_worker`.
         needed: folders that must be on every node under the same path.
         versions: finds out, here and on a node, the versions of what must be installed alike.
@@ -97,12 +97,12 @@ class RayExecutor:
 
     def __init__(
         self, workers: Sequence[str], on_cards: bool, make_worker: WorkerFactory,
-        order_of: Callable[[Task], Any], freight_of: FreightOf = no_freight, *,
+        payload_of: Callable[[Task], Any], freight_of: FreightOf = no_freight, *,
         needed: Sequence[Path] = (), versions: Callable[[], dict[str, str]] = dict,
         silence: float = SILENCE, patience: float = PATIENCE,
     ) -> None:
         self._workers, self._on_cards = tuple(workers), on_cards
-        self._make_worker, self._order_of, self._freight_of = make_worker, order_of, freight_of
+        self._make_worker, self._payload_of, self._freight_of = make_worker, payload_of, freight_of
         self._needed, self._versions = tuple(needed), versions
         self._silence, self._patience = silence, patience
         self._run = uuid.uuid4().hex[:8]
@@ -130,9 +130,9 @@ class RayExecutor:
     def assign(self, worker: str, tasks: Sequence[Task]) -> None:
         """Send orders and their files; a worker that is gone is noticed by `wait`."""
         actor = self._actors[worker]
-        orders = [(task.id, self._order_of(task)) for task in tasks]
+        payloads = [(task.id, self._payload_of(task)) for task in tasks]
         try:
-            actor.load = self._load(actor, orders)
+            actor.load = self._load(actor, payloads)
         except InputError as error:
             reason, ids = str(error), tuple(task.id for task in tasks)
             self._own.append(Failed(worker, ids, reason, Fault.INPUT, 0.0))
