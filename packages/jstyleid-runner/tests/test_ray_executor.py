@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from file_worker import FileWorkerSpec, Reading, freight_of, own_version
+from file_worker import FileWorkerSpec, Reading, files_of, own_version
 from jstyleid_core.errors import InputError
 from jstyleid_runner.scheduling.executor import Event, Ready, WorkerFactory
 from jstyleid_runner.scheduling.ledger import Ledger, Output
@@ -237,7 +237,7 @@ def test_files_go_to_the_nodes_and_come_back(cluster: Any, tmp_path: Path) -> No
     (tmp_path / "diaries" / "2" / "checkpoints").mkdir(parents=True)
     (tmp_path / "diaries" / "2" / "checkpoints" / "lines").write_text("before\n")
     worker = FileWorkerSpec(tmp_path / "shared.txt", tmp_path / "log")
-    run = Run(tmp_path, tasks, WORKERS, worker, payload_of, freight_of=freight_of)
+    run = Run(tmp_path, tasks, WORKERS, worker, payload_of, files_of=files_of)
     run.go()
     made = {id: json.loads(product) for id, product in run.notes.kept.items()}
     assert sorted(made) == sorted(task.id for task in tasks)
@@ -254,7 +254,7 @@ def test_files_go_to_the_nodes_and_come_back(cluster: Any, tmp_path: Path) -> No
         assert sorted(lines) == sorted([f"content/{n}" for n in range(style, 16, 4)]
                                        + ["before"] * (style == 2))
         assert not (diary / ".unfinished").exists()
-    assert run.executor._sender.puts == 1 + 16 + 1 + 3 * 4  # shared, own, the old lines, new ones
+    assert run.executor._uploader.puts == 1 + 16 + 1 + 3 * 4  # shared, own, the old lines, new ones
 
 
 def test_what_one_node_holds_another_gets_from_it(cluster: Any, tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_what_one_node_holds_another_gets_from_it(cluster: Any, tmp_path: Path) 
         return Reading(task.id, 0.5, text, text, diary, tmp_path / "held" / "style")
 
     worker = FileWorkerSpec(tmp_path / "a.txt", tmp_path / "log")
-    run = Run(tmp_path, [first, *rest], WORKERS, worker, payload_of, freight_of=freight_of)
+    run = Run(tmp_path, [first, *rest], WORKERS, worker, payload_of, files_of=files_of)
     run.go()
     made = [json.loads(product) for product in run.notes.kept.values()]
     assert {found["read"][2] for found in made} == {"made for first"}
@@ -282,7 +282,7 @@ def test_a_file_that_cannot_be_read_fails_its_task_only(cluster: Any, tmp_path: 
     there = tmp_path / "there"
     run = Run(tmp_path, tasks, ("cpu0",), FileWorkerSpec(there, tmp_path / "log"),
               lambda task: Reading(task.id, 0, there, tmp_path / task.id, tmp_path / "d",
-                                   tmp_path / "held"), freight_of=freight_of)
+                                   tmp_path / "held"), files_of=files_of)
     run.go()
     entries = {entry.id: entry for entry in run.ledger.entries()}
     assert entries["there"].state is State.DONE

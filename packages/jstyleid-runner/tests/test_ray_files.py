@@ -19,7 +19,13 @@ from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.executors.process import Compiling
 from jstyleid_runner.executors.ray import cluster as ray_cluster
 from jstyleid_runner.executors.ray.cluster import Cluster
-from jstyleid_runner.executors.ray.files import Depot, Mirrored, bring_back, relocated, together
+from jstyleid_runner.executors.ray.files import (
+    NodeCache,
+    SyncedFolder,
+    bring_back,
+    relocated,
+    together,
+)
 from jstyleid_runner.planning.tasks import (
     ClassImagePayload,
     ClassLatentsPayload,
@@ -28,7 +34,7 @@ from jstyleid_runner.planning.tasks import (
     Payload,
     TrainPayload,
     TransferPayload,
-    freight_of,
+    files_of,
 )
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
@@ -76,8 +82,8 @@ def test_there_is_an_order_of_each_kind() -> None:
 
 @pytest.mark.parametrize("payload", payloads(), ids=lambda payload: type(payload).__name__)
 def test_every_file_of_an_order_goes_along_and_no_path_stays(payload: Payload) -> None:
-    freight = freight_of(payload)
-    known = {*freight.read, *freight.once, *freight.folders, *freight.held}
+    files = files_of(payload)
+    known = {*files.read, *files.once, *files.folders, *files.held}
     # A run draws its class images itself, so that a training needs no folder of them.
     assert set(paths_in(payload)) - known <= {OUT.class_images}
     moved = relocated(payload, lambda path: Path("/node") / path.name)
@@ -91,7 +97,7 @@ def test_nor_a_path_of_the_bench() -> None:
     settings = RunSettings.create(split="S", method="styleid", reference="first",
                                   styleid={"steps": 2})
     worker = WorkerSpec("/models/sd", "cpu", settings, (lora,), OUT.native_log)
-    assert worker.freight().read == (lora,)
+    assert worker.files().read == (lora,)
     moved = relocated(worker, lambda path: Path("/node") / path.name)
     assert moved.loras == (Path("/node") / lora.name,)
     assert moved.native_log == Path("/node") / OUT.native_log.name
@@ -100,22 +106,22 @@ def test_nor_a_path_of_the_bench() -> None:
 
 def test_files_of_orders_that_are_done_together_go_once() -> None:
     stylise = payloads()[-1]
-    assert together([freight_of(stylise), freight_of(stylise)]) == together([freight_of(stylise)])
+    assert together([files_of(stylise), files_of(stylise)]) == together([files_of(stylise)])
 
 
 def test_a_folder_is_brought_back_as_it_changes(tmp_path: Path) -> None:
     there, here = tmp_path / "there", tmp_path / "here"
     (there / "checkpoints").mkdir(parents=True)
     (there / "checkpoints" / "step-1").write_text("1")
-    mirrored = Mirrored(here, there)
-    assert mirrored.changes() == ({}, ())
+    synced = SyncedFolder(here, there)
+    assert synced.changes() == ({}, ())
     (there / "checkpoints" / "step-2").write_text("2")
     (there / "checkpoints" / ".step-3.part").write_text("half")
-    changed, gone = mirrored.changes()
+    changed, gone = synced.changes()
     assert (changed, gone) == ({Path("checkpoints/step-2"): b"2"}, ())
     bring_back(here, {Path("checkpoints/step-1"): b"1", **changed}, gone)
     (there / "checkpoints" / "step-1").unlink()
-    changed, gone = mirrored.changes()
+    changed, gone = synced.changes()
     assert (changed, gone) == ({}, (Path("checkpoints/step-1"),))
     bring_back(here, changed, gone)
     assert [path.name for path in here.rglob("*.*")] == []
@@ -129,7 +135,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_last_worker_to_leave_clears_the_depot(temporary: Path) -> None:
-    one, two = Depot("run", "node", "cpu0"), Depot("run", "node", "cpu1")
+    one, two = NodeCache("run", "node", "cpu0"), NodeCache("run", "node", "cpu1")
     assert one.kept("abc", "a.png") == two.kept("abc", "a.png")
     assert one.held(Path("/x/style")) == two.held(Path("/x/style"))
     assert one.made("payload", Path("/x")) != two.made("order", Path("/x"))
@@ -140,9 +146,9 @@ def test_the_last_worker_to_leave_clears_the_depot(temporary: Path) -> None:
 
 
 def test_what_killed_workers_left_is_cleared_by_the_next(temporary: Path) -> None:
-    killed, at_work = Depot("old", "node", "cpu0"), Depot("other", "node", "cpu0")
+    killed, at_work = NodeCache("old", "node", "cpu0"), NodeCache("other", "node", "cpu0")
     fcntl.flock(killed._lock, fcntl.LOCK_UN)  # as the kernel does at its end
-    Depot("new", "node", "cpu0")
+    NodeCache("new", "node", "cpu0")
     assert not killed.root.exists()
     assert at_work.own.is_dir()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jstyleid_runner.scheduling.executor import Freight, Say
+from jstyleid_runner.scheduling.executor import Say, TaskFiles
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ class FileWorker:
             }).encode()
 
 
-def freight_of(thing: Reading | FileWorkerSpec) -> Freight:
+def files_of(thing: Reading | FileWorkerSpec) -> TaskFiles:
     if isinstance(thing, FileWorkerSpec):
-        return Freight(read=(thing.greeting,))
-    return Freight((thing.shared,), (thing.own,), (thing.diary,), (thing.held,))
+        return TaskFiles(read=(thing.greeting,))
+    return TaskFiles((thing.shared,), (thing.own,), (thing.diary,), (thing.held,))
 
 
 def own_version() -> dict[str, str]:

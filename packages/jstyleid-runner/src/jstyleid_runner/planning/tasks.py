@@ -19,7 +19,7 @@ from jstyleid_runner.planning.jobs import (
 from jstyleid_runner.planning.pending import ClassWork, StyleWork, Survey
 from jstyleid_runner.planning.plan import ClassPlan, Plan, StylePlan
 from jstyleid_runner.planning.provenance import Facts
-from jstyleid_runner.scheduling.executor import Freight
+from jstyleid_runner.scheduling.executor import TaskFiles
 from jstyleid_runner.scheduling.task import Stage, Task
 from jstyleid_runner.storage.layout import OutFolder
 
@@ -241,25 +241,26 @@ def _stage(job: Job) -> Stage:
             return Stage.STYLISE
 
 
-def freight_of(payload: Payload) -> Freight:
+def files_of(payload: Payload) -> TaskFiles:
     """The files of an order."""
     match payload:
         case ClassImagePayload():
-            return Freight()
+            return TaskFiles()
         case ClassLatentsPayload():
-            return Freight(once=payload.images)
+            return TaskFiles(once=payload.images)
         case TrainPayload():
             job = payload.training
             samples = tuple(image for style in job.styles for image in style.images)
             latents = (job.class_latents,) if job.class_latents else ()
             # Its last checkpoint goes there, and each new one comes back.
-            return Freight(read=(*samples, *latents), folders=(job.folder,))
+            return TaskFiles(read=(*samples, *latents), folders=(job.folder,))
         case InvertPayload():
-            return Freight(read=(payload.reference,), held=(payload.kept,) if payload.kept else ())
+            return TaskFiles(
+                read=(payload.reference,), held=(payload.kept,) if payload.kept else ())
         case GeneratePayload():
-            return Freight(read=(*((payload.lora,) if payload.lora else ()), *payload.start))
+            return TaskFiles(read=(*((payload.lora,) if payload.lora else ()), *payload.start))
         case TransferPayload():
-            style = freight_of(payload.style)
-            return Freight(style.read, (payload.content, *payload.batch_mates), held=style.held)
+            style = files_of(payload.style)
+            return TaskFiles(style.read, (payload.content, *payload.batch_mates), held=style.held)
         case _:
             assert_never(payload)

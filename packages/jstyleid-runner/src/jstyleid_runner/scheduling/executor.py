@@ -62,7 +62,7 @@ def fault_of(error: BaseException) -> Fault:
 
 
 @dataclass(frozen=True)
-class Freight:
+class TaskFiles:
     """The files of an order, by the paths they have where the scheduler is.
 
     Attributes:
@@ -79,12 +79,12 @@ class Freight:
     held: tuple[Path, ...] = ()
 
 
-FreightOf = Callable[[Any], Freight]
+FilesOf = Callable[[Any], TaskFiles]
 
 
-def no_freight(payload: Any) -> Freight:
+def no_files(payload: Any) -> TaskFiles:
     """The freight of orders without files."""
-    return Freight()
+    return TaskFiles()
 
 
 SILENCE = 900.0

@@ -20,7 +20,7 @@ from jstyleid_runner.planning.tasks import (
     TrainPayload,
     TransferPayload,
 )
-from jstyleid_runner.scheduling.executor import Fault, Freight, Say, fault_of
+from jstyleid_runner.scheduling.executor import Fault, Say, TaskFiles, fault_of
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.worker.engine import Engine, StyleT, compile_training, start_compiled
 
@@ -239,9 +239,9 @@ class WorkerSpec:
         """Make the worker."""
         return ImageWorker(self)
 
-    def freight(self) -> Freight:
+    def files(self) -> TaskFiles:
         """The files that go with it to another machine."""
-        return Freight(read=self.loras)
+        return TaskFiles(read=self.loras)
 
 
 class ImageWorker:

@@ -12,8 +12,8 @@ from jstyleid_core.runtime import Device
 from jstyleid_runner.executors.local import LocalExecutor
 from jstyleid_runner.executors.process import Place, places_on_cards, places_on_cpu
 from jstyleid_runner.executors.ray.cluster import Cluster, ray_cluster
-from jstyleid_runner.planning.tasks import Payload, freight_of
-from jstyleid_runner.scheduling.executor import Executor, Freight
+from jstyleid_runner.planning.tasks import Payload, files_of
+from jstyleid_runner.scheduling.executor import Executor, TaskFiles
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.storage.records import versions
 from jstyleid_runner.worker.worker import WorkerSpec
@@ -128,14 +128,14 @@ class RayStaff:
         if folder.is_dir():
             needed, spec = [folder], replace(spec, source=str(folder))
         return RayExecutor(
-            self.workers, self.on_cards, spec, payload_of, _freight_of, needed=needed,
+            self.workers, self.on_cards, spec, payload_of, _files_of, needed=needed,
             versions=versions,
         )
 
 
-def _freight_of(thing: WorkerSpec | Payload) -> Freight:
+def _files_of(thing: WorkerSpec | Payload) -> TaskFiles:
     """The files of an order, or of the worker that they are done by."""
-    return thing.freight() if isinstance(thing, WorkerSpec) else freight_of(thing)
+    return thing.files() if isinstance(thing, WorkerSpec) else files_of(thing)
 
 
 @dataclass(frozen=True)

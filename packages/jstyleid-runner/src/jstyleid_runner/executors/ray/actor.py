@@ -20,7 +20,7 @@ import ray
 
 from jstyleid_core.files import write_whole
 from jstyleid_runner.executors.process import Place, WorkerProcess
-from jstyleid_runner.executors.ray.files import Depot, Load, Mirrored, relocated
+from jstyleid_runner.executors.ray.files import FileBundle, NodeCache, SyncedFolder, relocated
 from jstyleid_runner.scheduling.executor import Fault, Message
 
 _SWEEP = 5.0
@@ -48,7 +48,7 @@ class WorkerActor:
     """The actor. What its methods return are messages, as the worker's process sends them.
 
     Some are its own: ("arrived", `Arrival`), ("begun",), ("brought", folder, changed, gone) of
-    `Mirrored`, ("holds", path) of a file it can be asked for, and ("ended", how).
+    `SyncedFolder`, ("holds", path) of a file it can be asked for, and ("ended", how).
 
     Args:
         name: of the worker.
@@ -62,9 +62,9 @@ class WorkerActor:
     ) -> None:
         self._name, self._on_card, self._versions = name, on_card, versions
         self._node = ray.get_runtime_context().get_node_id()
-        self._depot = Depot(run, self._node[:12], name)
+        self._cache = NodeCache(run, self._node[:12], name)
         self._lock = threading.Lock()
-        self._mirrored: list[Mirrored] = []
+        self._synced: list[SyncedFolder] = []
         self._held: list[Path] = []
         self._swept = time.monotonic()
         self._process: WorkerProcess | None = None
@@ -76,11 +76,11 @@ class WorkerActor:
         processors = len(os.sched_getaffinity(0))
         return [("arrived", Arrival(self._node, host, processors, self._versions()))]
 
-    def begin(self, load: Load, threads: int, needed: Sequence[Path]) -> list[Message]:
+    def begin(self, bundle: FileBundle, threads: int, needed: Sequence[Path]) -> list[Message]:
         """Start the process.
 
         Args:
-            load: what makes the worker, and its files.
+            bundle: what makes the worker, and its files.
             threads: of the CPU that it may use.
             needed: folders that must be on every machine.
         """
@@ -89,16 +89,16 @@ class WorkerActor:
                 return [("unfit", f"{path}: there is no such folder. Copy it there: --model names "
                          "a folder with the same path on every node, or a hub id, which each node "
                          "downloads.", "", Fault.INPUT)]
-        [(_, make_worker)] = self._unpacked(load, "worker")
+        [(_, make_worker)] = self._unpacked(bundle, "worker")
         card = os.environ["CUDA_VISIBLE_DEVICES"] if self._on_card else None
         # A spawned process imports its parent's main module: Ray's, which it has no use for.
         vars(sys.modules["__main__"]).pop("__file__", None)
         self._process = WorkerProcess(Place(self._name, card, threads), make_worker)
         return [("begun",)]
 
-    def assign(self, load: Load) -> list[Message]:
+    def assign(self, bundle: FileBundle) -> list[Message]:
         """Fetch what the orders need, and give them to the process."""
-        payloads = self._unpacked(load, "payload")
+        payloads = self._unpacked(bundle, "payload")
         if self._process:
             try:
                 self._process.send(payloads)
@@ -127,7 +127,7 @@ class WorkerActor:
 
     def take(self, path: Path) -> bytes:
         """The content of a file it holds, by the path that the scheduler knows it by."""
-        return self._depot.held(path).read_bytes()
+        return self._cache.held(path).read_bytes()
 
     def stop(self, seconds: float) -> list[Message]:
         """End the process, which has so many seconds to save its training, and bring that back."""
@@ -137,39 +137,39 @@ class WorkerActor:
             self._process.process.kill()
             self._process.process.join()
         found = self._sweep()
-        self._depot.leave()
+        self._cache.leave()
         return found
 
-    def _unpacked(self, load: Load, part: str) -> list[tuple[str, Any]]:
+    def _unpacked(self, bundle: FileBundle, part: str) -> list[tuple[str, Any]]:
         """The things of a load, with the paths that their files have here.
 
         Args:
-            load: what has come.
+            bundle: what has come.
             part: of this worker's folder, which is emptied for it.
         """
         with self._lock:
-            shutil.rmtree(self._depot.own / part, ignore_errors=True)
-            places = {path: self._depot.made(part, path) for path in load.folders}
-            for item in load.items:
-                place = _inside(item.path, load.folders, places) or (
-                    self._depot.kept(item.digest, item.path.name) if item.kept
-                    else self._depot.made(part, item.path))
+            shutil.rmtree(self._cache.own / part, ignore_errors=True)
+            places = {path: self._cache.made(part, path) for path in bundle.folders}
+            for item in bundle.items:
+                place = _inside(item.path, bundle.folders, places) or (
+                    self._cache.kept(item.digest, item.path.name) if item.kept
+                    else self._cache.made(part, item.path))
                 places[item.path] = place
                 if not place.exists():
                     write_whole(place, ray.get(item.content))
-            for path, content in load.held:
-                places[path] = place = self._depot.held(path)
+            for path, content in bundle.held:
+                places[path] = place = self._cache.held(path)
                 if content is not None and not place.exists():
                     self._fetch_held(place, content)
-            self._mirrored = [Mirrored(path, places[path]) for path in load.folders]
-            self._held = [path for path, _ in load.held]
+            self._synced = [SyncedFolder(path, places[path]) for path in bundle.folders]
+            self._held = [path for path, _ in bundle.held]
 
         def here(path: Path) -> Path:
-            place = places.get(path) or self._depot.made(part, path)
+            place = places.get(path) or self._cache.made(part, path)
             place.parent.mkdir(parents=True, exist_ok=True)
             return place
 
-        return [(id, relocated(thing, here)) for id, thing in load.things]
+        return [(id, relocated(thing, here)) for id, thing in bundle.things]
 
     def _fetch_held(self, place: Path, content: Any) -> None:
         try:
@@ -181,11 +181,11 @@ class WorkerActor:
     def _sweep(self) -> list[Message]:
         found: list[Message] = []
         with self._lock:
-            for folder in self._mirrored:
+            for folder in self._synced:
                 changed, gone = folder.changes()
                 if changed or gone:
                     found.append(("brought", folder.path, changed, gone))
-            for path in [path for path in self._held if self._depot.held(path).exists()]:
+            for path in [path for path in self._held if self._cache.held(path).exists()]:
                 self._held.remove(path)
                 found.append(("holds", path))
         self._swept = time.monotonic()

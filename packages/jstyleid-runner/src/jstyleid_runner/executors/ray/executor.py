@@ -19,9 +19,9 @@ from jstyleid_core.errors import InputError, JStyleIDError
 from jstyleid_runner.executors.process import Compiling
 from jstyleid_runner.executors.ray.actor import Arrival, WorkerActor
 from jstyleid_runner.executors.ray.files import (
-    Holders,
-    Load,
-    Sender,
+    FileBundle,
+    FileLocations,
+    Uploader,
     bring_back,
     files_below,
     together,
@@ -34,12 +34,12 @@ from jstyleid_runner.scheduling.executor import (
     Event,
     Failed,
     Fault,
-    FreightOf,
+    FilesOf,
     Lost,
     Message,
     WorkerFactory,
     event_of,
-    no_freight,
+    no_files,
 )
 from jstyleid_runner.scheduling.task import Task
 
@@ -65,7 +65,7 @@ class _Actor:
         poll: the one of them that listens.
         place: where it is, once it has found a place.
         begun: whether it has been told to start its process.
-        load: of its assignment: as long as it lives, so does what it refers to.
+        bundle: of its assignment: as long as it lives, so does what it refers to.
     """
 
     handle: Any
@@ -74,7 +74,7 @@ class _Actor:
     poll: Any = None
     place: Arrival | None = None
     begun: bool = False
-    load: Load | None = None
+    bundle: FileBundle | None = None
 
 
 class RayExecutor:
@@ -88,7 +88,7 @@ class RayExecutor:
         on_cards: whether each has a GPU, and else a CPU.
         make_worker: makes what a worker does its work on; picklable.
         payload_of: what a worker has to know of a task; picklable.
-        freight_of: the files of such orders, and of `make_worker`.
+        files_of: the files of such orders, and of `make_worker`.
         needed: folders that must be on every node under the same path.
         versions: finds out, here and on a node, the versions of what must be installed alike.
         silence: seconds without a sign of life after which a worker is killed.
@@ -97,18 +97,18 @@ class RayExecutor:
 
     def __init__(
         self, workers: Sequence[str], on_cards: bool, make_worker: WorkerFactory,
-        payload_of: Callable[[Task], Any], freight_of: FreightOf = no_freight, *,
+        payload_of: Callable[[Task], Any], files_of: FilesOf = no_files, *,
         needed: Sequence[Path] = (), versions: Callable[[], dict[str, str]] = dict,
         silence: float = SILENCE, patience: float = PATIENCE,
     ) -> None:
         self._workers, self._on_cards = tuple(workers), on_cards
-        self._make_worker, self._payload_of, self._freight_of = make_worker, payload_of, freight_of
+        self._make_worker, self._payload_of, self._files_of = make_worker, payload_of, files_of
         self._needed, self._versions = tuple(needed), versions
         self._silence, self._patience = silence, patience
         self._run = uuid.uuid4().hex[:8]
         self._actors: dict[str, _Actor] = {}
         self._compiling: dict[str, Compiling] = defaultdict(Compiling)
-        self._sender, self._holders = Sender(), Holders()
+        self._uploader, self._locations = Uploader(), FileLocations()
         self._own: list[Event] = []
         self._alone_since = time.monotonic()
 
@@ -132,12 +132,12 @@ class RayExecutor:
         actor = self._actors[worker]
         payloads = [(task.id, self._payload_of(task)) for task in tasks]
         try:
-            actor.load = self._load(actor, payloads)
+            actor.bundle = self._bundle(actor, payloads)
         except InputError as error:
             reason, ids = str(error), tuple(task.id for task in tasks)
             self._own.append(Failed(worker, ids, reason, Fault.INPUT, 0.0))
             return
-        actor.asked.add(actor.handle.assign.remote(actor.load))
+        actor.asked.add(actor.handle.assign.remote(actor.bundle))
 
     def wait(self, seconds: float) -> list[Event]:
         """What the workers have answered, and which of them are gone."""
@@ -175,20 +175,20 @@ class RayExecutor:
                 ray.kill(actor.handle)
             self._actors.clear()
 
-    def _load(self, actor: _Actor, things: Sequence[tuple[str, Any]]) -> Load:
+    def _bundle(self, actor: _Actor, things: Sequence[tuple[str, Any]]) -> FileBundle:
         """Things with their files; raises an InputError where one cannot be read."""
         assert actor.place is not None
-        freight = together([self._freight_of(thing) for _, thing in things])
-        once = [*freight.once, *(folder / path for folder in freight.folders
+        files = together([self._files_of(thing) for _, thing in things])
+        once = [*files.once, *(folder / path for folder in files.folders
                                  for path in files_below(folder))]
         try:
-            items = [self._sender.item(path, kept=True) for path in freight.read]
-            items += [self._sender.item(path, kept=False) for path in once]
+            items = [self._uploader.item(path, kept=True) for path in files.read]
+            items += [self._uploader.item(path, kept=False) for path in once]
         except OSError as error:
             raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
-        held = tuple((path, self._holders.content(path, actor.place.node))
-                     for path in freight.held)
-        return Load(tuple(things), tuple(items), freight.folders, held)
+        held = tuple((path, self._locations.content(path, actor.place.node))
+                     for path in files.held)
+        return FileBundle(tuple(things), tuple(items), files.folders, held)
 
     def _begin(self, worker: str) -> None:
         actor = self._actors[worker]
@@ -197,8 +197,8 @@ class RayExecutor:
                       for other in self._actors.values())
         expected = max(on_node, -(-len(self._workers) // max(1, self._nodes())))
         threads = max(1, actor.place.processors // expected)
-        actor.load = self._load(actor, [("", self._make_worker)])
-        actor.asked.add(actor.handle.begin.remote(actor.load, threads, self._needed))
+        actor.bundle = self._bundle(actor, [("", self._make_worker)])
+        actor.asked.add(actor.handle.begin.remote(actor.bundle, threads, self._needed))
         actor.begun, actor.heard = True, time.monotonic()
 
     def _nodes(self) -> int:
@@ -235,7 +235,7 @@ class RayExecutor:
                 return []
             case ("holds", path):
                 assert actor.place is not None
-                self._holders.add(path, actor.place.node, actor.handle)
+                self._locations.add(path, actor.place.node, actor.handle)
                 return []
             case ("ended", how):
                 return [self._gone(name, f"its process ended ({how})")]
@@ -284,7 +284,7 @@ class RayExecutor:
         ray.kill(actor.handle)
         if actor.place is None:
             return Lost(name, reason)
-        self._holders.lost(actor.handle)
+        self._locations.lost(actor.handle)
         for worker in self._compiling[actor.place.node].lost(name):
             self._begin(worker)
         return Lost(name, f"{reason}, on node {actor.place.host}")

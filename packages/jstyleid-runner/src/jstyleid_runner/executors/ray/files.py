@@ -17,11 +17,11 @@ from typing import Any, TextIO
 import ray
 
 from jstyleid_core.files import write_whole
-from jstyleid_runner.scheduling.executor import Freight
+from jstyleid_runner.scheduling.executor import TaskFiles
 
 
 @dataclass(frozen=True)
-class Item:
+class FileRef:
     """A file on its way.
 
     Attributes:
@@ -38,18 +38,18 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Load:
+class FileBundle:
     """An assignment on its way: what is to be done, and the files.
 
     Attributes:
         things: orders with their tasks' ids, or whatever else names paths.
         items: files that exist.
-        folders: see `Freight`.
-        held: those of `Freight`, with a reference to the content if another machine has it.
+        folders: see `TaskFiles`.
+        held: those of `TaskFiles`, with a reference to the content if another machine has it.
     """
 
     things: tuple[tuple[str, Any], ...]
-    items: tuple[Item, ...]
+    items: tuple[FileRef, ...]
     folders: tuple[Path, ...]
     held: tuple[tuple[Path, Any], ...]
 
@@ -71,18 +71,18 @@ def relocated(value: Any, place: Callable[[Path], Path]) -> Any:
             return value
 
 
-def together(freights: Sequence[Freight]) -> Freight:
+def together(every: Sequence[TaskFiles]) -> TaskFiles:
     """The files of several orders, each once."""
-    return Freight(*(
-        tuple(dict.fromkeys(path for freight in freights for path in getattr(freight, field.name)))
-        for field in fields(Freight)))
+    return TaskFiles(*(
+        tuple(dict.fromkeys(path for files in every for path in getattr(files, field.name)))
+        for field in fields(TaskFiles)))
 
 
 _KEPT = 2**30
 """Bytes of files that stay in the store for other machines; the oldest go first."""
 
 
-class Sender:
+class Uploader:
     """What is in the store.
 
     Attributes:
@@ -94,7 +94,7 @@ class Sender:
         self._digests: dict[Path, tuple[tuple[int, int], str]] = {}
         self._refs: OrderedDict[str, tuple[Any, int]] = OrderedDict()
 
-    def item(self, path: Path, kept: bool) -> Item:
+    def item(self, path: Path, kept: bool) -> FileRef:
         """A file, ready to go.
 
         Args:
@@ -109,22 +109,22 @@ class Sender:
         known = self._digests.get(path)
         if kept and known and known[0] == stamp and known[1] in self._refs:
             self._refs.move_to_end(known[1])
-            return Item(path, known[1], self._refs[known[1]][0], kept)
+            return FileRef(path, known[1], self._refs[known[1]][0], kept)
         content = path.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
         if not kept:
             self.puts += 1
-            return Item(path, digest, ray.put(content), kept)
+            return FileRef(path, digest, ray.put(content), kept)
         self._digests[path] = (stamp, digest)
         if digest not in self._refs:
             self.puts += 1
             self._refs[digest] = (ray.put(content), len(content))
             while len(self._refs) > 1 and sum(size for _, size in self._refs.values()) > _KEPT:
                 self._refs.popitem(last=False)
-        return Item(path, digest, self._refs[digest][0], kept)
+        return FileRef(path, digest, self._refs[digest][0], kept)
 
 
-class Holders:
+class FileLocations:
     """Files by the paths that orders name them by.
 
     A content goes to the object store when another node first asks for it, and from there to any
@@ -141,18 +141,18 @@ class Holders:
 
     def content(self, path: Path, node: str) -> Any:
         """A reference to the file for a node; None where nobody has it, or the node itself does."""
-        holders = self._nodes.get(path, {})
-        if node in holders or not (holders or path in self._contents):
+        locations = self._nodes.get(path, {})
+        if node in locations or not (locations or path in self._contents):
             return None
         if path not in self._contents:
-            self._contents[path] = next(iter(holders.values())).take.remote(path)
+            self._contents[path] = next(iter(locations.values())).take.remote(path)
         return self._contents[path]
 
     def lost(self, actor: Any) -> None:
         """An actor is gone: it can be asked for nothing any more."""
-        for path, holders in self._nodes.items():
-            for node in [node for node, other in holders.items() if other is actor]:
-                del holders[node]
+        for path, locations in self._nodes.items():
+            for node in [node for node, other in locations.items() if other is actor]:
+                del locations[node]
                 # It may have been asked, and not have answered.
                 self._contents.pop(path, None)
 
@@ -164,7 +164,7 @@ def files_below(folder: Path) -> Iterator[Path]:
             yield path.relative_to(folder)
 
 
-class Mirrored:
+class SyncedFolder:
     """The folder where it is worked in.
 
     Args:
@@ -208,7 +208,7 @@ def bring_back(folder: Path, changed: Mapping[Path, bytes], gone: Iterable[Path]
 _PREFIX = "jstyleid-node-"
 
 
-class Depot:
+class NodeCache:
     """A folder that all workers of a run on one machine share.
 
     It is below the machine's folder for temporary files. The last worker to leave removes it; where

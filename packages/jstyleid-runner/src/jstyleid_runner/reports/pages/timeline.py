@@ -34,7 +34,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Load:
+class WorkerLoad:
     """How busy one worker was.
 
     Attributes:
@@ -59,7 +59,7 @@ class Utilisation:
     """
 
     span: Span | None
-    loads: tuple[Load, ...]
+    loads: tuple[WorkerLoad, ...]
     share: float
 
 
@@ -83,15 +83,15 @@ def utilisation(work: Mapping[str, Sequence[Span]]) -> Utilisation:
     """The figures of what each worker did, by its name."""
     spans = [span for done in work.values() for span in done]
     if not spans:
-        return Utilisation(None, tuple(Load(worker, 0, 0.0, 0.0) for worker in work), 0.0)
+        return Utilisation(None, tuple(WorkerLoad(worker, 0, 0.0, 0.0) for worker in work), 0.0)
     whole = Span(min(span.start for span in spans), max(span.end for span in spans))
     loads = tuple(_load(worker, done, whole) for worker, done in work.items())
     return Utilisation(whole, loads, sum(load.share for load in loads) / len(loads))
 
 
-def _load(worker: str, done: Sequence[Span], whole: Span) -> Load:
+def _load(worker: str, done: Sequence[Span], whole: Span) -> WorkerLoad:
     busy = busy_seconds(done)
-    return Load(worker, len(done), busy, busy / whole.seconds if whole.seconds else 0.0)
+    return WorkerLoad(worker, len(done), busy, busy / whole.seconds if whole.seconds else 0.0)
 
 
 _LAST_SECOND = 253_402_300_799
@@ -198,7 +198,7 @@ def _box(span: Span, whole: Span, top: float) -> str:
 class _Row:
     """A worker's row of the chart."""
 
-    load: Load
+    load: WorkerLoad
     svg: str
 
 
