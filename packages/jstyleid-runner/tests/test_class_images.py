@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jstyleid_runner.cli import app
-from jstyleid_runner.executors.process import places_on_cpu
+from jstyleid_runner.executors.process import cpu_slots
 from jstyleid_runner.planning.plan import Plan
 from jstyleid_runner.planning.tasks import tasks_of
 from jstyleid_runner.reports.progress import LineReporter
@@ -211,7 +211,7 @@ def test_two_workers_and_a_training_alone_get_the_same_to_the_bit(
     one = make_request(out="one", prompts=1, dtype="float32", **prior)
     run_split(one, inline_model, reporter, Tally())
     two = make_request(out="two", prompts=1, batch=2, dtype="float32", **prior)
-    workers = TwoWorkers(str(checkpoint), "cpu", reporter, LocalStaff(places_on_cpu(2)))
+    workers = TwoWorkers(str(checkpoint), "cpu", reporter, LocalStaff(cpu_slots(2)))
     run_split(two, workers, reporter, Tally())
     drawn = [entry for entry in read_entries(two.folder.ledger) if entry.stage == Stage.CLASS]
     assert {entry.worker for entry in drawn} == {"cpu0", "cpu1"}

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from jstyleid_runner.cli import app
 from jstyleid_runner.executors.local import LocalExecutor
-from jstyleid_runner.executors.process import places_on_cpu
+from jstyleid_runner.executors.process import cpu_slots
 from jstyleid_runner.reports.pages.timeline import attempt_of, by_worker, utilisation
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.reports.status import RunStatus, run_status
@@ -72,10 +72,10 @@ def test_several_hundred_jobs_while_the_clock_jumps(tmp_path: Path, wall: Any) -
     folder = OutFolder(tmp_path)
     folder.prepare()
     tasks = [Task(f"content/{n % 3:02}/{n}", f"{n % 3:02}", Stage.DRAW, (), 10) for n in range(300)]
-    places, watching = places_on_cpu(2), Watching(folder)
-    names = [place.name for place in places]
+    slots, watching = cpu_slots(2), Watching(folder)
+    names = [slot.name for slot in slots]
     executor = LocalExecutor(
-        places, SleepingWorker, lambda task: Sleep(task.id, 0.002), silence=60.0)
+        slots, SleepingWorker, lambda task: Sleep(task.id, 0.002), silence=60.0)
     start = time.monotonic()
     with folder_lock(folder.lock), Ledger(folder.ledger) as ledger:
         ledger.plan(tasks)

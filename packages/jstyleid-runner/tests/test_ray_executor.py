@@ -95,12 +95,12 @@ class Run:
         self, folder: Path, tasks: list[Task], workers: Sequence[str] = WORKERS,
         make_worker: WorkerFactory = SleepingWorker,
         payload_of: Callable[[Task], Any] = lambda task: Sleep(task.id, task.cost / 500),
-        on_cards: bool = False, **options: Any,
+        on_gpus: bool = False, **options: Any,
     ) -> None:
         from jstyleid_runner.executors.ray.executor import RayExecutor
 
         self.ledger, self.tasks, self.workers = Ledger(folder / "ledger.sqlite"), tasks, workers
-        self.executor = RayExecutor(workers, on_cards, make_worker, payload_of, **options)
+        self.executor = RayExecutor(workers, on_gpus, make_worker, payload_of, **options)
         self._wait, self._ready = self.executor.wait, list[Event]()
         self.executor.wait = self._together  # type: ignore[method-assign]
         self.notes = Notes()
@@ -131,7 +131,7 @@ class Run:
     def nodes(self) -> dict[str, str]:
         """The node of each worker that has a place."""
         actors = self.executor._actors.items()
-        return {name: actor.place.node for name, actor in actors if actor.place}
+        return {name: actor.node.id for name, actor in actors if actor.node}
 
 
 def expected(tasks: list[Task]) -> dict[str, bytes]:
@@ -291,7 +291,7 @@ def test_a_file_that_cannot_be_read_fails_its_task_only(cluster: Any, tmp_path: 
 
 
 def test_no_place_for_anybody(cluster: Any, tmp_path: Path) -> None:
-    run = Run(tmp_path, split(1, 1), ("gpu0", "gpu1"), on_cards=True, patience=0.5)
+    run = Run(tmp_path, split(1, 1), ("gpu0", "gpu1"), on_gpus=True, patience=0.5)
     with pytest.raises(NoWorkersError, match="no node of the cluster had a free GPU for 0 s"):
         run.go()
 
@@ -350,7 +350,7 @@ def test_a_node_with_another_version(cluster: Any, tmp_path: Path) -> None:
 def test_each_worker_has_a_card_of_its_own(cluster: Any, tmp_path: Path) -> None:
     # Ray takes our word for it that there are cards.
     node = cluster.add_node(num_cpus=1, num_gpus=2)
-    run = Run(tmp_path, split(2, 6), ("gpu0", "gpu1"), on_cards=True)
+    run = Run(tmp_path, split(2, 6), ("gpu0", "gpu1"), on_gpus=True)
     cards: dict[str, str] = {}
 
     def look() -> None:

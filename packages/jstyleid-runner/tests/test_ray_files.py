@@ -16,7 +16,7 @@ from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.class_images import ClassImage
 from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_runner.executors.process import Compiling
+from jstyleid_runner.executors.process import CompileGate
 from jstyleid_runner.executors.ray import cluster as ray_cluster
 from jstyleid_runner.executors.ray.cluster import Cluster
 from jstyleid_runner.executors.ray.files import (
@@ -154,7 +154,7 @@ def test_what_killed_workers_left_is_cleared_by_the_next(temporary: Path) -> Non
 
 
 def test_one_worker_compiles_and_another_takes_over_where_it_is_lost() -> None:
-    machine = Compiling()
+    machine = CompileGate()
     assert [machine.may_start(name) for name in ("a", "b", "c")] == [True, False, False]
     assert machine.lost("c") == []
     assert machine.lost("a") == ["b"]
@@ -175,7 +175,7 @@ def test_a_worker_on_each_card_of_a_cluster_unless_told_otherwise() -> None:
     assert ray_staff(staff_options(gpus=2), cards).workers == ("gpu0", "gpu1")
     assert ray_staff(staff_options(gpus=0, workers=2), cards).workers == ("cpu0", "cpu1")
     assert ray_staff(staff_options(device="cpu"), cards).workers == ("cpu0",)
-    assert not ray_staff(staff_options(workers=4), Cluster(gpus=0, cpus=4)).on_cards
+    assert not ray_staff(staff_options(workers=4), Cluster(gpus=0, cpus=4)).on_gpus
 
 
 @pytest.mark.parametrize(("given", "cluster", "said"), [

@@ -14,7 +14,7 @@ import pytest
 
 from jstyleid_core.errors import InputError
 from jstyleid_runner.executors.local import LocalExecutor
-from jstyleid_runner.executors.process import places_on_cards, places_on_cpu
+from jstyleid_runner.executors.process import cpu_slots, gpu_slots
 from jstyleid_runner.scheduling.estimates import CostModel, SimulatedExecutor, measured
 from jstyleid_runner.scheduling.executor import (
     Event,
@@ -224,23 +224,23 @@ def test_which_errors_mean_what() -> None:
     assert fault_of(RuntimeError("else")) is Fault.OTHER
 
 
-def test_places(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert [(place.name, place.card) for place in places_on_cards(2)] == [
+    assert [(slot.name, slot.gpu) for slot in gpu_slots(2)] == [
         ("gpu0", "0"), ("gpu1", "1")]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, 5,7")
-    assert [place.card for place in places_on_cards(2)] == ["3", "5"]
-    [alone] = places_on_cpu(1)
-    assert (alone.card, alone.threads) == (None, None)
-    assert [place.threads for place in places_on_cpu(1000)] == [1] * 1000
+    assert [slot.gpu for slot in gpu_slots(2)] == ["3", "5"]
+    [alone] = cpu_slots(1)
+    assert (alone.gpu, alone.threads) == (None, None)
+    assert [slot.threads for slot in cpu_slots(1000)] == [1] * 1000
 
 
 def test_processes_killed_at_random(ledger: Ledger) -> None:
     tasks = split(6, 20, train=200)
     ledger.plan(tasks)
-    places, notes = places_on_cpu(4), Notes()
-    names = [place.name for place in places]
-    executor = LocalExecutor(places, SleepingWorker, lambda task: Sleep(task.id, task.cost / 4000))
+    slots, notes = cpu_slots(4), Notes()
+    names = [slot.name for slot in slots]
+    executor = LocalExecutor(slots, SleepingWorker, lambda task: Sleep(task.id, task.cost / 4000))
     over, killed = threading.Event(), []
 
     def kill() -> None:
@@ -269,8 +269,8 @@ def test_processes_killed_at_random(ledger: Ledger) -> None:
 def test_a_process_that_gives_no_sign_of_life(ledger: Ledger) -> None:
     tasks = split(1, 3, train=100)
     ledger.plan(tasks)
-    places, notes = places_on_cpu(1), Notes()
-    executor = LocalExecutor(places, SleepingWorker, lambda task: Sleep(task.id, 0.01), silence=4.0)
+    slots, notes = cpu_slots(1), Notes()
+    executor = LocalExecutor(slots, SleepingWorker, lambda task: Sleep(task.id, 0.01), silence=4.0)
 
     def freeze() -> None:
         while not (processes := [p.process for p in list(executor._processes.values()) if p.ready]):
@@ -280,7 +280,7 @@ def test_a_process_that_gives_no_sign_of_life(ledger: Ledger) -> None:
 
     thread = threading.Thread(target=freeze)
     thread.start()
-    Scheduler(SchedulerState(tasks, {}), ledger, executor, notes, notes, [places[0].name]).run()
+    Scheduler(SchedulerState(tasks, {}), ledger, executor, notes, notes, [slots[0].name]).run()
     thread.join()
     assert len(notes.kept) == len(tasks)
     assert any("no sign of life for 4 s (signal 9)" in said for said in notes.troubles)
@@ -289,11 +289,11 @@ def test_a_process_that_gives_no_sign_of_life(ledger: Ledger) -> None:
 def test_workers_that_cannot_get_ready(ledger: Ledger) -> None:
     tasks = split(1, 1)
     ledger.plan(tasks)
-    places, notes = places_on_cpu(1), Notes()
+    slots, notes = cpu_slots(1), Notes()
     unfit = partial(SleepingWorker, "not a number")  # which raises when it gets ready
-    executor = LocalExecutor(places, unfit, lambda task: None)
+    executor = LocalExecutor(slots, unfit, lambda task: None)
     with pytest.raises(NoWorkersError, match="the last one: TypeError: .*exit code|signal"):
-        Scheduler(SchedulerState(tasks, {}), ledger, executor, notes, notes, [places[0].name]).run()
+        Scheduler(SchedulerState(tasks, {}), ledger, executor, notes, notes, [slots[0].name]).run()
     assert len(notes.troubles) == 3
     assert {entry.attempts for entry in ledger.entries()} == {0}
 

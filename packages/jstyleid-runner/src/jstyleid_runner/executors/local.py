@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing import connection
 from typing import Any
 
-from jstyleid_runner.executors.process import Compiling, Place, WorkerProcess
+from jstyleid_runner.executors.process import CompileGate, Slot, WorkerProcess
 from jstyleid_runner.scheduling.executor import (
     COMPILED,
     GRACE,
@@ -27,25 +27,25 @@ class LocalExecutor:
     The first one starts alone until it has compiled what is missing; the others then find it done.
 
     Args:
-        places: a device for each worker.
+        slots: a device for each worker.
         make_worker: makes what a worker does its work on; it must be picklable.
         payload_of: what a worker has to know of a task; picklable.
         silence: seconds without a sign of life after which a worker is killed.
     """
 
     def __init__(
-        self, places: Sequence[Place], make_worker: WorkerFactory,
+        self, slots: Sequence[Slot], make_worker: WorkerFactory,
         payload_of: Callable[[Task], Any], silence: float = SILENCE,
     ) -> None:
-        self._places = {place.name: place for place in places}
+        self._slots = {slot.name: slot for slot in slots}
         self._make_worker, self._payload_of, self._silence = make_worker, payload_of, silence
         self._processes: dict[str, WorkerProcess] = {}
-        self._compiling = Compiling()
+        self._gate = CompileGate()
 
     def start(self) -> None:
         """Start the first worker, and the others when it has compiled."""
-        self._compiling = Compiling()
-        for worker in self._places:
+        self._gate = CompileGate()
+        for worker in self._slots:
             self.replace(worker)
 
     def assign(self, worker: str, tasks: Sequence[Task]) -> None:
@@ -69,7 +69,7 @@ class LocalExecutor:
 
     def replace(self, worker: str) -> None:
         """Start a process in the place of one that is lost."""
-        if self._compiling.may_start(worker):
+        if self._gate.may_start(worker):
             self._spawn(worker)
 
     def stop(self) -> None:
@@ -82,7 +82,7 @@ class LocalExecutor:
         self._processes.clear()
 
     def _spawn(self, name: str) -> None:
-        self._processes[name] = WorkerProcess(self._places[name], self._make_worker)
+        self._processes[name] = WorkerProcess(self._slots[name], self._make_worker)
 
     def _received(self, name: str) -> list[Event]:
         events: list[Event] = []
@@ -92,7 +92,7 @@ class LocalExecutor:
             return [self._gone(name, "its process ended")]
         for message in messages:
             if message == COMPILED:
-                for worker in self._compiling.compiled():
+                for worker in self._gate.compiled():
                     self._spawn(worker)
                 continue
             event = event_of(name, message)
@@ -104,6 +104,6 @@ class LocalExecutor:
 
     def _gone(self, name: str, reason: str) -> Lost:
         how = self._processes.pop(name).kill()
-        for worker in self._compiling.lost(name):
+        for worker in self._gate.lost(name):
             self._spawn(worker)
         return Lost(name, f"{reason} ({how})")

@@ -23,42 +23,42 @@ from jstyleid_runner.scheduling.executor import Message, Worker, WorkerFactory, 
 
 
 @dataclass(frozen=True)
-class Place:
+class Slot:
     """A worker's name and device.
 
     Attributes:
         name: for logs and displays.
-        card: index of the GPU among those that are visible to the command; None for the CPU.
+        gpu: index of the GPU among those that are visible to the command; None for the CPU.
         threads: of the CPU that the worker may use; None leaves it to the libraries.
     """
 
     name: str
-    card: str | None
+    gpu: str | None
     threads: int | None
 
-    def take(self) -> None:
-        """Let this process see only the place's device."""
-        os.environ["CUDA_VISIBLE_DEVICES"] = self.card or ""
+    def use_device(self) -> None:
+        """Let this process see only this device."""
+        os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu or ""
         if self.threads is not None:
             os.environ["OMP_NUM_THREADS"] = str(self.threads)
 
 
-def places_on_cards(count: int) -> list[Place]:
+def gpu_slots(count: int) -> list[Slot]:
     """One place a GPU, by the numbers that `CUDA_VISIBLE_DEVICES` gives them if it is set."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    cards = visible.split(",") if visible else [str(number) for number in range(count)]
-    return [Place(f"gpu{number}", card.strip(), None)
-            for number, card in enumerate(cards[:count])]
+    visible_gpus = visible.split(",") if visible else [str(number) for number in range(count)]
+    return [Slot(f"gpu{number}", gpu.strip(), None)
+            for number, gpu in enumerate(visible_gpus[:count])]
 
 
-def places_on_cpu(count: int) -> list[Place]:
+def cpu_slots(count: int) -> list[Slot]:
     """Places that share this machine's processors."""
     threads = max(1, len(os.sched_getaffinity(0)) // count)
-    return [Place(f"cpu{number}", None, threads if count > 1 else None)
+    return [Slot(f"cpu{number}", None, threads if count > 1 else None)
             for number in range(count)]
 
 
-class Compiling:
+class CompileGate:
     """The order in which a machine's workers start.
 
     Started together on a fresh machine, each would compile the same.
@@ -126,7 +126,7 @@ class _Link:
             time.sleep(_BEAT)
 
 
-def serve(connection: Connection, place: Place, make_worker: WorkerFactory) -> None:
+def serve(connection: Connection, slot: Slot, make_worker: WorkerFactory) -> None:
     """Work until told to stop: by the closed pipe, or by SIGINT, after which training is kept."""
     _end_with_parent()
     # Jittor forks helpers, which would otherwise outlive a worker that is killed.
@@ -136,7 +136,7 @@ def serve(connection: Connection, place: Place, make_worker: WorkerFactory) -> N
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # Under Ray it is blocked, which children inherit.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    place.take()
+    slot.use_device()
     link = _Link(connection)
     threading.Thread(target=link.beat_for_ever, daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt, EOFError):
@@ -184,7 +184,7 @@ class WorkerProcess:
     It is spawned, since neither CUDA nor Jittor survives a fork.
 
     Args:
-        place: its device.
+        slot: its device.
         make_worker: makes what it does its work on; picklable.
 
     Attributes:
@@ -194,10 +194,10 @@ class WorkerProcess:
         heard: when it was last heard of, by a clock that never jumps.
     """
 
-    def __init__(self, place: Place, make_worker: WorkerFactory) -> None:
+    def __init__(self, slot: Slot, make_worker: WorkerFactory) -> None:
         self.pipe, theirs = multiprocessing.Pipe()
         self.process: SpawnProcess = multiprocessing.get_context("spawn").Process(
-            target=serve, args=(theirs, place, make_worker), name=place.name, daemon=True)
+            target=serve, args=(theirs, slot, make_worker), name=slot.name, daemon=True)
         self.process.start()
         # Only the worker holds its end now, so that its death closes the pipe.
         theirs.close()

@@ -10,7 +10,7 @@ from jstyleid_core import runtime
 from jstyleid_core.errors import InputError
 from jstyleid_core.runtime import Device
 from jstyleid_runner.executors.local import LocalExecutor
-from jstyleid_runner.executors.process import Place, places_on_cards, places_on_cpu
+from jstyleid_runner.executors.process import Slot, cpu_slots, gpu_slots
 from jstyleid_runner.executors.ray.cluster import Cluster, ray_cluster
 from jstyleid_runner.planning.tasks import Payload, files_of
 from jstyleid_runner.scheduling.executor import Executor, TaskFiles
@@ -48,7 +48,7 @@ def choose_device(device: Device, gpus: int | None) -> Device:
     return "cuda"
 
 
-def choose_places(device: Device, gpus: int | None, workers: int | None) -> list[Place]:
+def choose_slots(device: Device, gpus: int | None, workers: int | None) -> list[Slot]:
     """The place of each worker: one a GPU, or processes that share the processors.
 
     Args:
@@ -62,13 +62,13 @@ def choose_places(device: Device, gpus: int | None, workers: int | None) -> list
     if device == "auto":
         device = "cuda" if runtime.visible_gpus() else "cpu"
     if device == "cpu":
-        return places_on_cpu(workers or 1)
+        return cpu_slots(workers or 1)
     if workers is not None:
         raise InputError(
             f"--workers {workers}: is for the CPU; a GPU has one worker. Give --gpus, or --device "
             "cpu."
         )
-    return places_on_cards(gpus or 1)
+    return gpu_slots(gpus or 1)
 
 
 EngineName = Literal["local", "ray"]
@@ -91,17 +91,17 @@ class Staff(Protocol):
 class LocalStaff:
     """A process for each place; none where everything is done in this process."""
 
-    places: Sequence[Place] = ()
+    slots: Sequence[Slot] = ()
 
     @property
     def workers(self) -> tuple[str, ...]:
         """The names of the places."""
-        return tuple(place.name for place in self.places)
+        return tuple(slot.name for slot in self.slots)
 
     def executor(self, spec: WorkerSpec, payload_of: Callable[[Task], Payload]) -> Executor:
         """The processes."""
         # They read the very files that the record was made from.
-        return LocalExecutor(self.places, replace(spec, fingerprint=None), payload_of)
+        return LocalExecutor(self.slots, replace(spec, fingerprint=None), payload_of)
 
 
 NOBODY = LocalStaff()
@@ -113,11 +113,11 @@ class RayStaff:
 
     Attributes:
         workers: their names.
-        on_cards: whether each has a GPU.
+        on_gpus: whether each has a GPU.
     """
 
     workers: tuple[str, ...]
-    on_cards: bool
+    on_gpus: bool
 
     def executor(self, spec: WorkerSpec, payload_of: Callable[[Task], Payload]) -> Executor:
         """The actors. A checkpoint in a folder must be on every node; the pictures name it."""
@@ -128,7 +128,7 @@ class RayStaff:
         if folder.is_dir():
             needed, spec = [folder], replace(spec, source=str(folder))
         return RayExecutor(
-            self.workers, self.on_cards, spec, payload_of, _files_of, needed=needed,
+            self.workers, self.on_gpus, spec, payload_of, _files_of, needed=needed,
             versions=versions,
         )
 
@@ -163,16 +163,16 @@ def staffed(asked: StaffOptions) -> Iterator[tuple[Device, Staff]]:
                 "this out."
             )
         device = choose_device(asked.device, asked.gpus)
-        yield device, LocalStaff(choose_places(device, asked.gpus, asked.workers))
+        yield device, LocalStaff(choose_slots(device, asked.gpus, asked.workers))
         return
     if asked.gpus and asked.device == "cpu":
         raise InputError(
             f"--gpus {asked.gpus} and --device cpu contradict each other. Leave one out."
         )
-    no_cards = asked.device == "cpu" or asked.gpus == 0
-    with ray_cluster(asked.address, asked.workers, 0 if no_cards else asked.gpus) as cluster:
+    no_gpus = asked.device == "cpu" or asked.gpus == 0
+    with ray_cluster(asked.address, asked.workers, 0 if no_gpus else asked.gpus) as cluster:
         staff = ray_staff(asked, cluster)
-        yield ("cuda" if staff.on_cards else "cpu"), staff
+        yield ("cuda" if staff.on_gpus else "cpu"), staff
 
 
 def ray_staff(asked: StaffOptions, cluster: Cluster) -> RayStaff:
@@ -183,8 +183,8 @@ def ray_staff(asked: StaffOptions, cluster: Cluster) -> RayStaff:
     """
     if asked.gpus == 0 and asked.device == "cuda":
         raise InputError("--gpus 0 and --device cuda contradict each other. Leave one out.")
-    wants_cards = asked.device == "cuda" or bool(asked.gpus)
-    if wants_cards or (asked.device == "auto" and asked.gpus is None and cluster.gpus):
+    wants_gpus = asked.device == "cuda" or bool(asked.gpus)
+    if wants_gpus or (asked.device == "auto" and asked.gpus is None and cluster.gpus):
         if asked.workers is not None:
             raise InputError(
                 f"--workers {asked.workers}: is for the CPU; a GPU has one worker. Give --gpus, "

@@ -19,7 +19,7 @@ from typing import Any
 import ray
 
 from jstyleid_core.files import write_whole
-from jstyleid_runner.executors.process import Place, WorkerProcess
+from jstyleid_runner.executors.process import Slot, WorkerProcess
 from jstyleid_runner.executors.ray.files import FileBundle, NodeCache, SyncedFolder, relocated
 from jstyleid_runner.scheduling.executor import Fault, Message
 
@@ -28,17 +28,17 @@ _SWEEP = 5.0
 
 
 @dataclass(frozen=True)
-class Arrival:
+class NodeInfo:
     """Where a worker has found a place.
 
     Attributes:
-        node: Ray's name of the machine.
+        id: name that Ray has for the node.
         host: its name and address, for people.
         processors: that may be used there.
         versions: of what is installed there.
     """
 
-    node: str
+    id: str
     host: str
     processors: int
     versions: dict[str, str]
@@ -47,20 +47,20 @@ class Arrival:
 class WorkerActor:
     """The actor. What its methods return are messages, as the worker's process sends them.
 
-    Some are its own: ("arrived", `Arrival`), ("begun",), ("brought", folder, changed, gone) of
+    Some are its own: ("arrived", `NodeInfo`), ("begun",), ("brought", folder, changed, gone) of
     `SyncedFolder`, ("holds", path) of a file it can be asked for, and ("ended", how).
 
     Args:
         name: of the worker.
         run: tells runs apart.
-        on_card: whether it has a GPU, which Ray has chosen.
+        on_gpu: whether it has a GPU, which Ray has chosen.
         versions: finds out the versions of what is installed; picklable.
     """
 
     def __init__(
-        self, name: str, run: str, on_card: bool, versions: Callable[[], dict[str, str]]
+        self, name: str, run: str, on_gpu: bool, versions: Callable[[], dict[str, str]]
     ) -> None:
-        self._name, self._on_card, self._versions = name, on_card, versions
+        self._name, self._on_gpu, self._versions = name, on_gpu, versions
         self._node = ray.get_runtime_context().get_node_id()
         self._cache = NodeCache(run, self._node[:12], name)
         self._lock = threading.Lock()
@@ -74,7 +74,7 @@ class WorkerActor:
         address = ray.util.get_node_ip_address()
         host = f"{socket.gethostname()} ({address})"
         processors = len(os.sched_getaffinity(0))
-        return [("arrived", Arrival(self._node, host, processors, self._versions()))]
+        return [("arrived", NodeInfo(self._node, host, processors, self._versions()))]
 
     def begin(self, bundle: FileBundle, threads: int, needed: Sequence[Path]) -> list[Message]:
         """Start the process.
@@ -90,10 +90,10 @@ class WorkerActor:
                          "a folder with the same path on every node, or a hub id, which each node "
                          "downloads.", "", Fault.INPUT)]
         [(_, make_worker)] = self._unpacked(bundle, "worker")
-        card = os.environ["CUDA_VISIBLE_DEVICES"] if self._on_card else None
+        gpu = os.environ["CUDA_VISIBLE_DEVICES"] if self._on_gpu else None
         # A spawned process imports its parent's main module: Ray's, which it has no use for.
         vars(sys.modules["__main__"]).pop("__file__", None)
-        self._process = WorkerProcess(Place(self._name, card, threads), make_worker)
+        self._process = WorkerProcess(Slot(self._name, gpu, threads), make_worker)
         return [("begun",)]
 
     def assign(self, bundle: FileBundle) -> list[Message]:

@@ -16,8 +16,8 @@ from typing import Any
 import ray
 
 from jstyleid_core.errors import InputError, JStyleIDError
-from jstyleid_runner.executors.process import Compiling
-from jstyleid_runner.executors.ray.actor import Arrival, WorkerActor
+from jstyleid_runner.executors.process import CompileGate
+from jstyleid_runner.executors.ray.actor import NodeInfo, WorkerActor
 from jstyleid_runner.executors.ray.files import (
     FileBundle,
     FileLocations,
@@ -63,7 +63,7 @@ class _Actor:
     Attributes:
         asked: references to answers that have not come.
         poll: the one of them that listens.
-        place: where it is, once it has found a place.
+        node: where it is, once it has found a place.
         begun: whether it has been told to start its process.
         bundle: of its assignment: as long as it lives, so does what it refers to.
     """
@@ -72,7 +72,7 @@ class _Actor:
     heard: float
     asked: set[Any] = field(default_factory=set)
     poll: Any = None
-    place: Arrival | None = None
+    node: NodeInfo | None = None
     begun: bool = False
     bundle: FileBundle | None = None
 
@@ -85,7 +85,7 @@ class RayExecutor:
 
     Args:
         workers: their names.
-        on_cards: whether each has a GPU, and else a CPU.
+        on_gpus: whether each has a GPU, and else a CPU.
         make_worker: makes what a worker does its work on; picklable.
         payload_of: what a worker has to know of a task; picklable.
         files_of: the files of such orders, and of `make_worker`.
@@ -96,18 +96,18 @@ class RayExecutor:
     """
 
     def __init__(
-        self, workers: Sequence[str], on_cards: bool, make_worker: WorkerFactory,
+        self, workers: Sequence[str], on_gpus: bool, make_worker: WorkerFactory,
         payload_of: Callable[[Task], Any], files_of: FilesOf = no_files, *,
         needed: Sequence[Path] = (), versions: Callable[[], dict[str, str]] = dict,
         silence: float = SILENCE, patience: float = PATIENCE,
     ) -> None:
-        self._workers, self._on_cards = tuple(workers), on_cards
+        self._workers, self._on_gpus = tuple(workers), on_gpus
         self._make_worker, self._payload_of, self._files_of = make_worker, payload_of, files_of
         self._needed, self._versions = tuple(needed), versions
         self._silence, self._patience = silence, patience
         self._run = uuid.uuid4().hex[:8]
         self._actors: dict[str, _Actor] = {}
-        self._compiling: dict[str, Compiling] = defaultdict(Compiling)
+        self._gates: dict[str, CompileGate] = defaultdict(CompileGate)
         self._uploader, self._locations = Uploader(), FileLocations()
         self._own: list[Event] = []
         self._alone_since = time.monotonic()
@@ -120,10 +120,10 @@ class RayExecutor:
 
     def replace(self, worker: str) -> None:
         """Ask for a place for a new worker, on whichever node has one."""
-        share = {"num_gpus": 1, "num_cpus": 0} if self._on_cards else {"num_cpus": 1}
+        share = {"num_gpus": 1, "num_cpus": 0} if self._on_gpus else {"num_cpus": 1}
         handle = ray.remote(WorkerActor).options(
             max_concurrency=_CALLS, scheduling_strategy="SPREAD", **share,
-        ).remote(worker, self._run, self._on_cards, self._versions)
+        ).remote(worker, self._run, self._on_gpus, self._versions)
         self._actors[worker] = _Actor(handle, time.monotonic(), {handle.arrive.remote()})
         self._own.append(Doing(worker, "waiting for a place in the cluster", 0.0))
 
@@ -163,7 +163,7 @@ class RayExecutor:
     def stop(self) -> None:
         """Let the workers end what must not be cut in two, keep it, and end them."""
         last = {actor.handle.stop.remote(GRACE): name
-                for name, actor in self._actors.items() if actor.place}
+                for name, actor in self._actors.items() if actor.node}
         try:
             deadline = time.monotonic() + GRACE + _POLL
             while last and time.monotonic() < deadline:
@@ -177,7 +177,7 @@ class RayExecutor:
 
     def _bundle(self, actor: _Actor, things: Sequence[tuple[str, Any]]) -> FileBundle:
         """Things with their files; raises an InputError where one cannot be read."""
-        assert actor.place is not None
+        assert actor.node is not None
         files = together([self._files_of(thing) for _, thing in things])
         once = [*files.once, *(folder / path for folder in files.folders
                                  for path in files_below(folder))]
@@ -186,23 +186,23 @@ class RayExecutor:
             items += [self._uploader.item(path, kept=False) for path in once]
         except OSError as error:
             raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
-        held = tuple((path, self._locations.content(path, actor.place.node))
+        held = tuple((path, self._locations.content(path, actor.node.id))
                      for path in files.held)
         return FileBundle(tuple(things), tuple(items), files.folders, held)
 
     def _begin(self, worker: str) -> None:
         actor = self._actors[worker]
-        assert actor.place is not None
-        on_node = sum(other.place is not None and other.place.node == actor.place.node
+        assert actor.node is not None
+        on_node = sum(other.node is not None and other.node.id == actor.node.id
                       for other in self._actors.values())
         expected = max(on_node, -(-len(self._workers) // max(1, self._nodes())))
-        threads = max(1, actor.place.processors // expected)
+        threads = max(1, actor.node.processors // expected)
         actor.bundle = self._bundle(actor, [("", self._make_worker)])
         actor.asked.add(actor.handle.begin.remote(actor.bundle, threads, self._needed))
         actor.begun, actor.heard = True, time.monotonic()
 
     def _nodes(self) -> int:
-        kind = "GPU" if self._on_cards else "CPU"
+        kind = "GPU" if self._on_gpus else "CPU"
         return sum(node["Alive"] and node["Resources"].get(kind, 0) > 0 for node in ray.nodes())
 
     def _answered(self, name: str, ref: Any) -> list[Event]:
@@ -215,7 +215,7 @@ class RayExecutor:
         except ray.exceptions.RayError as error:
             log.error("%s: %s", name, error)
             _refuse_other_installation(str(error))
-            return [self._gone(name, _reason(error, actor.place))]
+            return [self._gone(name, _reason(error, actor.node))]
         events: list[Event] = []
         for message in messages:
             events += self._understood(name, actor, message)
@@ -228,14 +228,14 @@ class RayExecutor:
 
     def _understood(self, name: str, actor: _Actor, message: Message) -> list[Event]:
         match message:
-            case ("arrived", Arrival() as place):
-                return self._arrived(name, actor, place)
+            case ("arrived", NodeInfo() as node):
+                return self._arrived(name, actor, node)
             case ("brought", folder, changed, gone):
                 bring_back(folder, changed, gone)
                 return []
             case ("holds", path):
-                assert actor.place is not None
-                self._locations.add(path, actor.place.node, actor.handle)
+                assert actor.node is not None
+                self._locations.add(path, actor.node.id, actor.handle)
                 return []
             case ("ended", how):
                 return [self._gone(name, f"its process ended ({how})")]
@@ -243,8 +243,8 @@ class RayExecutor:
                 return []
         actor.heard = time.monotonic()
         if message == COMPILED:
-            assert actor.place is not None
-            for worker in self._compiling[actor.place.node].compiled():
+            assert actor.node is not None
+            for worker in self._gates[actor.node.id].compiled():
                 self._begin(worker)
             return []
         try:
@@ -255,26 +255,26 @@ class RayExecutor:
             return [self._gone(name, event.reason)]
         return [] if event is None else [event]
 
-    def _arrived(self, name: str, actor: _Actor, place: Arrival) -> list[Event]:
-        actor.place = place
-        log.info("%s is on node %s", name, place.host)
-        wrong = [f"{package} {place.versions.get(package, 'is missing')} there, {version} here"
+    def _arrived(self, name: str, actor: _Actor, node: NodeInfo) -> list[Event]:
+        actor.node = node
+        log.info("%s is on node %s", name, node.host)
+        wrong = [f"{package} {node.versions.get(package, 'is missing')} there, {version} here"
                  for package, version in self._versions().items()
-                 if place.versions.get(package) != version]
+                 if node.versions.get(package) != version]
         if wrong:
-            raise InputError(f"node {place.host} has other versions installed: {'; '.join(wrong)}. "
+            raise InputError(f"node {node.host} has other versions installed: {'; '.join(wrong)}. "
                              "Install the same there as here.")
-        if self._compiling[place.node].may_start(name):
+        if self._gates[node.id].may_start(name):
             self._begin(name)
-        return [Doing(name, f"on {place.host}", 0.0)]
+        return [Doing(name, f"on {node.host}", 0.0)]
 
     def _without_place(self) -> list[Event]:
         now = time.monotonic()
-        if any(actor.place for actor in self._actors.values()) or not self._actors:
+        if any(actor.node for actor in self._actors.values()) or not self._actors:
             self._alone_since = now
         elif now - self._alone_since > self._patience:
             self._alone_since = now
-            kind = "GPU" if self._on_cards else "CPU"
+            kind = "GPU" if self._on_gpus else "CPU"
             reason = f"no node of the cluster had a free {kind} for {self._patience:.0f} s"
             return [self._gone(name, reason) for name in list(self._actors)]
         return []
@@ -282,12 +282,12 @@ class RayExecutor:
     def _gone(self, name: str, reason: str) -> Lost:
         actor = self._actors.pop(name)
         ray.kill(actor.handle)
-        if actor.place is None:
+        if actor.node is None:
             return Lost(name, reason)
         self._locations.lost(actor.handle)
-        for worker in self._compiling[actor.place.node].lost(name):
+        for worker in self._gates[actor.node.id].lost(name):
             self._begin(worker)
-        return Lost(name, f"{reason}, on node {actor.place.host}")
+        return Lost(name, f"{reason}, on node {actor.node.host}")
 
     def _keep_last(self, name: str, ref: Any) -> None:
         try:
@@ -301,17 +301,17 @@ class RayExecutor:
 
 
 def _host(actor: _Actor) -> str:
-    return actor.place.host if actor.place else "unknown"
+    return actor.node.host if actor.node else "unknown"
 
 
-def _reason(error: Exception, place: Arrival | None) -> str:
+def _reason(error: Exception, node: NodeInfo | None) -> str:
     """Why a worker does not answer, in a line."""
     if isinstance(error, ray.exceptions.RayTaskError):
         return f"{type(error.cause).__name__}: {error.cause}"
-    if place is None:
+    if node is None:
         # Ray may choose a node that is gone, and notice later.
         return "its actor ended before it had a place"
-    if place.node not in {node["NodeID"] for node in ray.nodes() if node["Alive"]}:
+    if node.id not in {each["NodeID"] for each in ray.nodes() if each["Alive"]}:
         return "its node is lost"
     if isinstance(error, ray.exceptions.ActorUnavailableError):
         return "it cannot be reached"
