@@ -12,7 +12,7 @@ from jstyleid_runner.cli import app
 from jstyleid_runner.commands.plan import plan
 from jstyleid_runner.options.sources import parameters_of
 from jstyleid_runner.options.to_settings import RunOptions
-from jstyleid_runner.scheduling.estimates import CostModel, forecast, with_unneeded
+from jstyleid_runner.scheduling.estimates import CostModel, forecast, mark_satisfied
 from jstyleid_runner.scheduling.ledger import Ledger
 from jstyleid_runner.scheduling.task import Stage, State, Task
 from jstyleid_runner.storage.layout import OutFolder
@@ -177,6 +177,6 @@ def test_what_nobody_waits_for_is_not_left() -> None:
              Task("b", "00", Stage.DRAW, ("lora",), 1), Task("A", "00", Stage.STYLISE, ("a",), 1),
              Task("B", "00", Stage.STYLISE, ("b",), 1)]
     one = {"A": State.DONE}
-    assert with_unneeded(tasks, one) == {"A": State.DONE, "a": State.DONE}
-    assert set(with_unneeded(tasks, one | {"B": State.DONE})) == {"A", "B", "a", "b", "lora"}
-    assert with_unneeded(tasks, {}) == {}
+    assert mark_satisfied(tasks, one) == {"A": State.DONE, "a": State.DONE}
+    assert set(mark_satisfied(tasks, one | {"B": State.DONE})) == {"A", "B", "a", "b", "lora"}
+    assert mark_satisfied(tasks, {}) == {}

@@ -17,13 +17,13 @@ from jstyleid_runner.executors.local import LocalExecutor
 from jstyleid_runner.executors.process import cpu_slots, gpu_slots
 from jstyleid_runner.scheduling.estimates import CostModel, SimulatedExecutor, measured
 from jstyleid_runner.scheduling.executor import (
+    ErrorKind,
     Event,
     Failed,
-    Fault,
     Finished,
     Lost,
     Ready,
-    fault_of,
+    classify_error,
 )
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS, NoWorkersError, Scheduler
@@ -158,7 +158,7 @@ def run_scripted(
 def test_a_task_that_keeps_failing_is_set_aside_and_the_rest_goes_on(ledger: Ledger) -> None:
     def wrong(count: int, worker: str, ids: list[str]) -> Event | None:
         bad = ids == ["content/00/1"]
-        return Failed(worker, tuple(ids), "broken", Fault.OTHER, 1.0) if bad else None
+        return Failed(worker, tuple(ids), "broken", ErrorKind.OTHER, 1.0) if bad else None
 
     notes = run_scripted(ledger, split(2, 3), wrong)
     entries = {entry.id: entry for entry in ledger.entries()}
@@ -175,7 +175,7 @@ def test_a_task_that_keeps_failing_is_set_aside_and_the_rest_goes_on(ledger: Led
 def test_what_cannot_succeed_is_not_tried_again(ledger: Ledger) -> None:
     def wrong(count: int, worker: str, ids: list[str]) -> Event | None:
         bad = ids == ["lora/00"]
-        return Failed(worker, tuple(ids), "no picture", Fault.INPUT, 1.0) if bad else None
+        return Failed(worker, tuple(ids), "no picture", ErrorKind.INPUT, 1.0) if bad else None
 
     run_scripted(ledger, split(2, 3), wrong)
     entries = {entry.id: entry for entry in ledger.entries()}
@@ -185,7 +185,7 @@ def test_what_cannot_succeed_is_not_tried_again(ledger: Ledger) -> None:
 
 def test_out_of_memory_halves_the_batch_and_costs_no_attempt(ledger: Ledger) -> None:
     def wrong(count: int, worker: str, ids: list[str]) -> Event | None:
-        return Failed(worker, tuple(ids), "out of memory", Fault.MEMORY, 1.0) \
+        return Failed(worker, tuple(ids), "out of memory", ErrorKind.MEMORY, 1.0) \
             if len(ids) > 2 else None
 
     notes = run_scripted(ledger, split(1, 8), wrong, workers=1, batch=4)
@@ -217,11 +217,11 @@ def test_when_no_worker_can_be_started_it_ends(ledger: Ledger) -> None:
 
 
 def test_which_errors_mean_what() -> None:
-    assert fault_of(InputError("no picture")) is Fault.INPUT
-    assert fault_of(MemoryError()) is Fault.MEMORY
-    assert fault_of(RuntimeError("CUDA error: cudaErrorMemoryAllocation out of memory")) \
-        is Fault.MEMORY
-    assert fault_of(RuntimeError("else")) is Fault.OTHER
+    assert classify_error(InputError("no picture")) is ErrorKind.INPUT
+    assert classify_error(MemoryError()) is ErrorKind.MEMORY
+    assert classify_error(RuntimeError("CUDA error: cudaErrorMemoryAllocation out of memory")) \
+        is ErrorKind.MEMORY
+    assert classify_error(RuntimeError("else")) is ErrorKind.OTHER
 
 
 def test_slots(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from jstyleid_runner.scheduling.executor import (
     Ready,
     Worker,
     WorkerFactory,
-    fault_of,
+    classify_error,
 )
 from jstyleid_runner.scheduling.task import Task
 
@@ -71,7 +71,7 @@ class InlineExecutor:
             left = tuple(task.id for task in self._tasks)
             self._tasks.clear()
             self._events.append(Failed(self._worker, left, f"{type(error).__name__}: {error}",
-                                       fault_of(error), time.perf_counter() - start))
+                                       classify_error(error), time.perf_counter() - start))
 
     def _say(self, detail: str, share: float) -> None:
         self._events.append(Doing(self._worker, detail, share))

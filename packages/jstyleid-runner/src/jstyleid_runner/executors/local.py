@@ -14,7 +14,7 @@ from jstyleid_runner.scheduling.executor import (
     Event,
     Lost,
     WorkerFactory,
-    event_of,
+    parse_event,
 )
 from jstyleid_runner.scheduling.task import Task
 
@@ -95,7 +95,7 @@ class LocalExecutor:
                 for worker in self._gate.compiled():
                     self._spawn(worker)
                 continue
-            event = event_of(name, message)
+            event = parse_event(name, message)
             if isinstance(event, Lost):  # it has said so itself, and ends
                 return [*events, self._gone(name, event.reason)]
             if event is not None:

@@ -19,7 +19,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from jstyleid_core.errors import JStyleIDError
-from jstyleid_runner.scheduling.executor import Message, Worker, WorkerFactory, fault_of
+from jstyleid_runner.scheduling.executor import Message, Worker, WorkerFactory, classify_error
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def serve(connection: Connection, slot: Slot, make_worker: WorkerFactory) -> Non
             link.send("compiled")
             worker.prepare(link.say)
         except Exception as error:
-            link.send("unfit", _text(error), traceback.format_exc(), fault_of(error))
+            link.send("unfit", _text(error), traceback.format_exc(), classify_error(error))
             return
         link.send("ready")
         while True:
@@ -169,7 +169,8 @@ def _perform(worker: Worker, payloads: Assignment, link: _Link) -> None:
             link.send("finished", left.pop(0), product, now - start)
             start = now
     except Exception as error:
-        link.send("failed", tuple(left), _text(error), traceback.format_exc(), fault_of(error),
+        link.send(
+            "failed", tuple(left), _text(error), traceback.format_exc(), classify_error(error),
                   time.perf_counter() - start)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from jstyleid_core.differences import differences
 from jstyleid_runner.planning.plan import Plan
 from jstyleid_runner.planning.tasks import tasks_of
-from jstyleid_runner.scheduling.estimates import CostModel, forecast, measured, with_unneeded
+from jstyleid_runner.scheduling.estimates import CostModel, forecast, mark_satisfied, measured
 from jstyleid_runner.scheduling.ledger import Entry, read_entries
 from jstyleid_runner.scheduling.task import Stage, State, Task
 from jstyleid_runner.settings import RunSettings
@@ -106,7 +106,7 @@ def run_plan(
     tasks = tasks_of(plan, batch)
     entries = read_entries(folder.ledger) if folder.ledger.exists() else []
     changes = _changes(folder, settings)
-    states = {} if changes else with_unneeded(tasks, _states(tasks, entries))
+    states = {} if changes else mark_satisfied(tasks, _states(tasks, entries))
     rate: Literal["measured", "given"] | None = None
     costs: CostModel | None
     if seconds_per_evaluation is not None:

@@ -112,7 +112,7 @@ class SimulatedExecutor:
         heapq.heappush(self._coming, (at, self._numbers, event))
 
 
-def with_unneeded(tasks: Sequence[Task], states: Mapping[str, State]) -> dict[str, State]:
+def mark_satisfied(tasks: Sequence[Task], states: Mapping[str, State]) -> dict[str, State]:
     """The states, with a task done too if all that was to be made of it is done.
 
     A picture may be there while its content or LoRA is not: removed, or never in this ledger.

@@ -40,7 +40,7 @@ WorkerFactory = Callable[[], Worker]
 """Makes a worker; it is sent to the worker's process."""
 
 
-class Fault(Enum):
+class ErrorKind(Enum):
     """What an error means for whoever might try again."""
 
     MEMORY = "memory"
@@ -51,14 +51,14 @@ class Fault(Enum):
     """It may do the next time."""
 
 
-def fault_of(error: BaseException) -> Fault:
+def classify_error(error: BaseException) -> ErrorKind:
     """The kind of an error that a worker has raised."""
     if isinstance(error, InputError):
-        return Fault.INPUT
+        return ErrorKind.INPUT
     text = str(error).lower()
     if isinstance(error, MemoryError) or any(sign in text for sign in _MEMORY_SIGNS):
-        return Fault.MEMORY
-    return Fault.OTHER
+        return ErrorKind.MEMORY
+    return ErrorKind.OTHER
 
 
 @dataclass(frozen=True)
@@ -134,13 +134,13 @@ class Failed:
 
     Attributes:
         tasks: those of the assignment that are not done.
-        fault: whether it makes sense to try again.
+        kind: whether it makes sense to try again.
     """
 
     worker: str
     tasks: tuple[str, ...]
     error: str
-    fault: Fault
+    kind: ErrorKind
     seconds: float
 
 
@@ -188,7 +188,7 @@ COMPILED = ("compiled",)
 """For the executor itself: the machine's other workers may start now."""
 
 
-def event_of(worker: str, message: Message) -> Event | None:
+def parse_event(worker: str, message: Message) -> Event | None:
     """What a message means; None for a mere sign of life.
 
     Raises:
@@ -206,7 +206,7 @@ def event_of(worker: str, message: Message) -> Event | None:
             return Failed(worker, tasks, error, kind, seconds)
         case ("unfit", error, report, kind):
             log.error("%s\n%s", worker, report)
-            if kind is Fault.INPUT:
+            if kind is ErrorKind.INPUT:
                 raise InputError(error)
             return Lost(worker, error)
     raise ValueError(f"{worker} sent {message[0]!r}")

@@ -8,10 +8,10 @@ from typing import Protocol
 from jstyleid_core.errors import JStyleIDError
 from jstyleid_runner.scheduling.executor import (
     Doing,
+    ErrorKind,
     Event,
     Executor,
     Failed,
-    Fault,
     Finished,
     Lost,
     Ready,
@@ -163,7 +163,7 @@ class Scheduler:
 
     def _failed(self, worker: _WorkerState, event: Failed) -> None:
         tasks = [worker.tasks.pop(id) for id in event.tasks]
-        if event.fault is Fault.MEMORY and worker.batch > 1:
+        if event.kind is ErrorKind.MEMORY and worker.batch > 1:
             worker.batch //= 2
             self._trouble(f"{worker.name}: out of memory, now {worker.batch} at a time")
             for task in reversed(tasks):
@@ -171,7 +171,7 @@ class Scheduler:
                 self._state.returned(task.id)
             return
         for task in reversed(tasks):
-            self._give_back(task, event.error, event.seconds, event.fault is Fault.INPUT)
+            self._give_back(task, event.error, event.seconds, event.kind is ErrorKind.INPUT)
 
     def _lost(self, worker: _WorkerState, event: Lost) -> None:
         # A worker that never got to its task says nothing about the task.

@@ -20,7 +20,7 @@ from jstyleid_runner.planning.tasks import (
     TrainPayload,
     TransferPayload,
 )
-from jstyleid_runner.scheduling.executor import Fault, Say, TaskFiles, fault_of
+from jstyleid_runner.scheduling.executor import ErrorKind, Say, TaskFiles, classify_error
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.worker.engine import Engine, StyleT, compile_training, start_compiled
 
@@ -61,7 +61,7 @@ class PayloadRunner(Generic[StyleT]):
         try:
             yield from self._perform(payloads, say)
         except Exception as error:
-            if fault_of(error) is Fault.MEMORY:
+            if classify_error(error) is ErrorKind.MEMORY:
                 # Less will be asked for at a time, and there is no room for company.
                 self._whole_batches = False
             raise

@@ -21,7 +21,7 @@ import ray
 from jstyleid_core.files import write_whole
 from jstyleid_runner.executors.process import Slot, WorkerProcess
 from jstyleid_runner.executors.ray.files import FileBundle, NodeCache, SyncedFolder, relocated
-from jstyleid_runner.scheduling.executor import Fault, Message
+from jstyleid_runner.scheduling.executor import ErrorKind, Message
 
 _SWEEP = 5.0
 """Seconds between two looks into the folders that come back."""
@@ -88,7 +88,7 @@ class WorkerActor:
             if not path.is_dir():
                 return [("unfit", f"{path}: there is no such folder. Copy it there: --model names "
                          "a folder with the same path on every node, or a hub id, which each node "
-                         "downloads.", "", Fault.INPUT)]
+                         "downloads.", "", ErrorKind.INPUT)]
         [(_, make_worker)] = self._unpacked(bundle, "worker")
         gpu = os.environ["CUDA_VISIBLE_DEVICES"] if self._on_gpu else None
         # A spawned process imports its parent's main module: Ray's, which it has no use for.

@@ -31,15 +31,15 @@ from jstyleid_runner.scheduling.executor import (
     GRACE,
     SILENCE,
     Doing,
+    ErrorKind,
     Event,
     Failed,
-    Fault,
     FilesOf,
     Lost,
     Message,
     WorkerFactory,
-    event_of,
     no_files,
+    parse_event,
 )
 from jstyleid_runner.scheduling.task import Task
 
@@ -135,7 +135,7 @@ class RayExecutor:
             actor.bundle = self._bundle(actor, payloads)
         except InputError as error:
             reason, ids = str(error), tuple(task.id for task in tasks)
-            self._own.append(Failed(worker, ids, reason, Fault.INPUT, 0.0))
+            self._own.append(Failed(worker, ids, reason, ErrorKind.INPUT, 0.0))
             return
         actor.asked.add(actor.handle.assign.remote(actor.bundle))
 
@@ -248,7 +248,7 @@ class RayExecutor:
                 self._begin(worker)
             return []
         try:
-            event = event_of(name, message)
+            event = parse_event(name, message)
         except InputError as error:
             raise InputError(f"{name} on node {_host(actor)}: {error}") from error
         if isinstance(event, Lost):
