@@ -23,12 +23,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jstyleid_runner.planning.jobs import (
-    Draw,
-    DrawClassImage,
     EncodeClassImages,
+    GenerateClassImage,
+    GenerateImage,
     InvertStyle,
-    Stylise,
     TrainLoRA,
+    TransferStyle,
 )
 from jstyleid_runner.planning.plan import ClassPlan, Plan, StylePlan
 from jstyleid_runner.planning.tasks import tasks_of
@@ -68,8 +68,8 @@ def plan(styles: int, prompts: int, class_images: tuple[int, ...] = ()) -> Plan:
     shared: ClassPlan | None = None
     needs: tuple[str, ...] = ()
     if class_images:
-        draws = tuple(DrawClassImage(n, "", cost) for n, cost in enumerate(class_images))
-        shared = ClassPlan(draws, EncodeClassImages(tuple(draw.id for draw in draws)))
+        images = tuple(GenerateClassImage(n, "", cost) for n, cost in enumerate(class_images))
+        shared = ClassPlan(images, EncodeClassImages(tuple(draw.id for draw in images)))
         needs = (shared.encode.id,)
     found = []
     for number in range(styles):
@@ -77,11 +77,11 @@ def plan(styles: int, prompts: int, class_images: tuple[int, ...] = ()) -> Plan:
         train = TrainLoRA(style, (), (), TRAIN, needs)
         invert = InvertStyle(style, Path(), INVERT)
         contents = tuple(
-            Draw("content", style, f"{n}", f"{n}", n, 25, DRAW, needs=(train.id,))
+            GenerateImage("content", style, f"{n}", f"{n}", n, 25, DRAW, needs=(train.id,))
             for n in range(prompts))
-        stylised = tuple(Stylise(style, draw.prompt, STYLISE, (draw.id, invert.id))
+        transfers = tuple(TransferStyle(style, draw.prompt, STYLISE, (draw.id, invert.id))
                          for draw in contents)
-        found.append(StylePlan(style, (), train, invert, contents, stylised))
+        found.append(StylePlan(style, (), train, invert, contents, transfers))
     return Plan(tuple(found), shared)
 
 

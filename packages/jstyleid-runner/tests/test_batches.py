@@ -148,7 +148,7 @@ def test_too_little_memory_is_no_place_for_company(
 
 def test_a_group_is_stylised_when_all_of_it_is_drawn(make_request: MakeRequest) -> None:
     needs = {task.id: task.needs for task in tasks_of(make_request(batch=2).plan, 2)}
-    names = [draw.prompt for draw in make_request().plan.styles[0].draws]
+    names = [draw.prompt for draw in make_request().plan.styles[0].images]
     first, second = (f"content/00/{name}" for name in names[:2])
     assert needs[f"picture/00/{names[0]}"] == (first, "style/00", second)
     assert needs[f"picture/00/{names[1]}"] == (first, "style/00", second)

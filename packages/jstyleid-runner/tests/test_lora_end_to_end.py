@@ -46,8 +46,8 @@ def test_contents_are_drawn_with_the_lora_and_stylised_without(
     tmp_path: Path, checkpoint: Path, split_data: Path, call: Callable[..., Any]
 ) -> None:
     options = ["--styles", "04", "--content-steps", 2]
-    stylised = ["--steps", 2, "--out"]
-    assert call("run", *options, "--lora", LORA, *stylised, "with").exit_code == 0
+    transfers = ["--steps", 2, "--out"]
+    assert call("run", *options, "--lora", LORA, *transfers, "with").exit_code == 0
     plain = call(
         "run",
         *options,
@@ -55,7 +55,7 @@ def test_contents_are_drawn_with_the_lora_and_stylised_without(
         "styleid",
         "--template",
         "{prompt} in style_{style}",
-        *stylised,
+        *transfers,
         "without",
     )
     assert plain.exit_code == 0, plain.output
@@ -132,7 +132,7 @@ def test_unet_evaluations(
     method: str,
     strength: float,
 ) -> None:
-    stylised = {"styleid": None, "reference": None} if method == "dreambooth" else {}
+    transfers = {"styleid": None, "reference": None} if method == "dreambooth" else {}
     request = make_request(
         prompts=2,
         method=method,
@@ -140,7 +140,7 @@ def test_unet_evaluations(
         start="mean",
         strength=strength,
         content_steps=2,
-        **stylised,
+        **transfers,
     )
     run_split(request, inline_model, reporter, Tally())
     assert inline_model.engine.model.evaluations == request.plan.evaluations

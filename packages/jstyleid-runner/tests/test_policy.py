@@ -9,12 +9,12 @@ def style(name: str, prompts: int = 2, train: int = 100) -> list[Task]:
     """A style's tasks, as a run with training has them; without, for `train=0`."""
     lora = Task(f"lora/{name}", name, Stage.TRAIN, (), train)
     needs = (lora.id,) if train else ()
-    draws = [Task(f"content/{name}/{n}", name, Stage.DRAW, needs, 10) for n in range(prompts)]
+    images = [Task(f"content/{name}/{n}", name, Stage.DRAW, needs, 10) for n in range(prompts)]
     invert = Task(f"style/{name}", name, Stage.INVERT, (), 4)
     return [
-        *([lora] if train else []), invert, *draws,
+        *([lora] if train else []), invert, *images,
         *(Task(f"picture/{name}/{n}", name, Stage.STYLISE, (draw.id, invert.id), 8)
-          for n, draw in enumerate(draws)),
+          for n, draw in enumerate(images)),
     ]
 
 

@@ -81,10 +81,10 @@ def split(styles: int, prompts: int) -> list[Task]:
     for number in range(styles):
         name = f"{number:02}"
         found.append(Task(f"lora/{name}", name, Stage.TRAIN, (), 20))
-        draws = [Task(f"content/{name}/{n}", name, Stage.DRAW, (f"lora/{name}",), 10, n // 4)
+        images = [Task(f"content/{name}/{n}", name, Stage.DRAW, (f"lora/{name}",), 10, n // 4)
                  for n in range(prompts)]
-        found += [*draws, *(Task(f"picture/{name}/{n}", name, Stage.STYLISE, (draw.id,), 10,
-                                 draw.group) for n, draw in enumerate(draws))]
+        found += [*images, *(Task(f"picture/{name}/{n}", name, Stage.STYLISE, (draw.id,), 10,
+                                 draw.group) for n, draw in enumerate(images))]
     return found
 
 

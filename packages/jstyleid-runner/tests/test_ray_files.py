@@ -105,8 +105,8 @@ def test_nor_a_path_of_the_bench() -> None:
 
 
 def test_files_of_orders_that_are_done_together_go_once() -> None:
-    stylise = payloads()[-1]
-    assert together([files_of(stylise), files_of(stylise)]) == together([files_of(stylise)])
+    transfer = payloads()[-1]
+    assert together([files_of(transfer), files_of(transfer)]) == together([files_of(transfer)])
 
 
 def test_a_folder_is_brought_back_as_it_changes(tmp_path: Path) -> None:

@@ -41,11 +41,11 @@ def split(styles: int, prompts: int, train: int = 1500) -> list[Task]:
         name = f"{number:02}"
         found.append(Task(f"lora/{name}", name, Stage.TRAIN, (), train))
         found.append(Task(f"style/{name}", name, Stage.INVERT, (), 20))
-        draws = [Task(f"content/{name}/{n}", name, Stage.DRAW, (f"lora/{name}",), 50, n // 4)
+        images = [Task(f"content/{name}/{n}", name, Stage.DRAW, (f"lora/{name}",), 50, n // 4)
                  for n in range(prompts)]
-        found += draws
+        found += images
         found += [Task(f"picture/{name}/{n}", name, Stage.STYLISE, (draw.id, f"style/{name}"), 40,
-                       draw.group) for n, draw in enumerate(draws)]
+                       draw.group) for n, draw in enumerate(images)]
     return found
 
 

@@ -90,8 +90,8 @@ def test_the_page_holds_every_task_and_sum(tmp_path: Path) -> None:
     # 60, 50 and 20 of 100 seconds.
     assert '<b id="utilisation">43.3%</b>' in text
     assert "6, 1 waiting, 1 running, 3 done, 1 quarantined" in text
-    stylise = text.partition('<th scope="row" class="text">stylise</th>')[2].partition("</tr>")[0]
-    assert re.findall(r"<td>(.*?)</td>", stylise) == [
+    transfer = text.partition('<th scope="row" class="text">stylise</th>')[2].partition("</tr>")[0]
+    assert re.findall(r"<td>(.*?)</td>", transfer) == [
         "4", "1", "1", "1", "1", "5", "1:00", "50"]
     failed = text.partition('id="failed"')[2].partition("</section>")[0]
     assert f"RuntimeError: {HOSTILE}\n  second line" in unescape(failed)

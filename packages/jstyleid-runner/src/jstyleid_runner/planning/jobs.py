@@ -10,7 +10,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class DrawClassImage:
+class GenerateClassImage:
     """Draw one of the class images, which the trainings of all styles share.
 
     Attributes:
@@ -72,7 +72,7 @@ class TrainLoRA:
 
 
 @dataclass(frozen=True)
-class Draw:
+class GenerateImage:
     """Draw a prompt.
 
     Attributes:
@@ -120,7 +120,7 @@ class InvertStyle:
 
 
 @dataclass(frozen=True)
-class Stylise:
+class TransferStyle:
     """Give a content picture the look of the style: one of the pictures asked for."""
 
     style: str
@@ -134,4 +134,5 @@ class Stylise:
         return f"picture/{self.style}/{self.prompt}"
 
 
-Job = DrawClassImage | EncodeClassImages | TrainLoRA | InvertStyle | Draw | Stylise
+Job = (GenerateClassImage | EncodeClassImages | TrainLoRA | InvertStyle | GenerateImage
+       | TransferStyle)

@@ -10,7 +10,13 @@ from jstyleid_dreambooth.training.class_images import ClassImages, class_images
 from jstyleid_dreambooth.training.class_samples import read_latents
 from jstyleid_dreambooth.training.finished import finished_lora, lora_file
 from jstyleid_dreambooth.training.job import TrainingJob
-from jstyleid_runner.planning.jobs import Draw, DrawClassImage, EncodeClassImages, Job, Stylise
+from jstyleid_runner.planning.jobs import (
+    EncodeClassImages,
+    GenerateClassImage,
+    GenerateImage,
+    Job,
+    TransferStyle,
+)
 from jstyleid_runner.planning.plan import Plan, StylePlan
 from jstyleid_runner.planning.provenance import (
     DamagedError,
@@ -40,7 +46,7 @@ class ClassWork:
     """
 
     images: ClassImages
-    undrawn: tuple[DrawClassImage, ...] = ()
+    undrawn: tuple[GenerateClassImage, ...] = ()
     encode: EncodeClassImages | None = None
 
     @property
@@ -76,7 +82,7 @@ def survey_class_images(
     undrawn = tuple(
         job
         for job, image, path in zip(
-            plan.class_images.draws, images.images, images.paths, strict=True
+            plan.class_images.images, images.images, images.paths, strict=True
         )
         if not carries(path, image.facts)
     )
@@ -95,10 +101,10 @@ def _has_latents(images: ClassImages) -> bool:
 class Pending:
     """A picture to make: its jobs, what will be recorded of them, and whether to draw first."""
 
-    draw: Draw
+    generate: GenerateImage
     draw_facts: Facts
     undrawn: bool
-    stylise: Stylise | None
+    transfer: TransferStyle | None
     picture_facts: Facts
 
 
@@ -133,9 +139,9 @@ class StyleWork:
         if not self.pending:
             return 0
         jobs: list[Job | None] = [self.plan.invert, self.plan.train if self.training else None]
-        jobs += [item.draw for item in self.batch_mates]
+        jobs += [item.generate for item in self.batch_mates]
         for item in self.pending:
-            jobs += [item.draw if item.undrawn else None, item.stylise]
+            jobs += [item.generate if item.undrawn else None, item.transfer]
         return sum(job.evaluations for job in jobs if job)
 
 
@@ -198,9 +204,10 @@ def _survey_style(
     pending: list[Pending] = []
     batch_mates: list[Pending] = []
     for group in style.groups(batch):
-        items = [_item(draw, stylise, settings, parts, model) for draw, stylise in group]
+        items = [_item(generate, transfer, settings, parts, model) for generate, transfer in group]
         there = [
-            _is_done(folder.picture(item.draw.style, item.draw.prompt), item.picture_facts, foreign)
+            _is_done(folder.picture(
+                item.generate.style, item.generate.prompt), item.picture_facts, foreign)
             for item in items
         ]
         if all(there):
@@ -210,9 +217,9 @@ def _survey_style(
         batch_mates += [
             item
             for item, done in zip(items, there, strict=True)
-            if done and item.stylise and item.undrawn
+            if done and item.transfer and item.undrawn
         ]
-    lora = style.draws[0].lora
+    lora = style.images[0].lora
     if training and any(item.undrawn for item in (*pending, *batch_mates)):
         lora = finished_lora(training, model)
         training = None if lora else training
@@ -222,16 +229,18 @@ def _survey_style(
 
 
 def _item(
-    draw: Draw, stylise: Stylise | None, settings: RunSettings, parts: Ingredients, model: str
+    generate: GenerateImage, transfer: TransferStyle | None, settings: RunSettings,
+    parts: Ingredients, model: str,
 ) -> Pending:
-    drawn = content_facts(draw, settings, parts, model)
-    return Pending(draw, drawn, True, stylise, picture_facts(draw, stylise, drawn, parts, settings))
+    drawn = content_facts(generate, settings, parts, model)
+    return Pending(
+        generate, drawn, True, transfer, picture_facts(generate, transfer, drawn, parts, settings))
 
 
 def _with_content(item: Pending, folder: OutFolder) -> Pending:
     """Contents are the run's own: one made otherwise is drawn again without asking."""
-    content = folder.content(item.draw.style, item.draw.prompt)
-    there = item.stylise is not None and carries(content, item.draw_facts)
+    content = folder.content(item.generate.style, item.generate.prompt)
+    there = item.transfer is not None and carries(content, item.draw_facts)
     return replace(item, undrawn=not there)
 
 

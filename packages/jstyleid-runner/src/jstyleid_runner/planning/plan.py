@@ -15,13 +15,13 @@ from pathlib import Path
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.class_images import class_prompts
 from jstyleid_runner.planning.jobs import (
-    Draw,
-    DrawClassImage,
     EncodeClassImages,
+    GenerateClassImage,
+    GenerateImage,
     InvertStyle,
     Job,
-    Stylise,
     TrainLoRA,
+    TransferStyle,
 )
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.split import Split, StyleFolder
@@ -67,25 +67,25 @@ class StylePlan:
         samples: its sample images.
         train: there is one where the run trains the LoRA.
         invert: there is one where pictures are stylised.
-        draws: one a prompt.
-        stylised: as many, or none where what is drawn is the result.
+        images: one a prompt.
+        transfers: as many, or none where what is drawn is the result.
     """
 
     style: str
     samples: tuple[Path, ...]
     train: TrainLoRA | None
     invert: InvertStyle | None
-    draws: tuple[Draw, ...]
-    stylised: tuple[Stylise, ...]
+    images: tuple[GenerateImage, ...]
+    transfers: tuple[TransferStyle, ...]
 
     @property
-    def pairs(self) -> Sequence[tuple[Draw, Stylise | None]]:
+    def pairs(self) -> Sequence[tuple[GenerateImage, TransferStyle | None]]:
         """Each prompt's jobs."""
-        if not self.stylised:
-            return tuple((draw, None) for draw in self.draws)
-        return tuple(zip(self.draws, self.stylised, strict=True))
+        if not self.transfers:
+            return tuple((generate, None) for generate in self.images)
+        return tuple(zip(self.images, self.transfers, strict=True))
 
-    def groups(self, batch: int) -> Sequence[Sequence[tuple[Draw, Stylise | None]]]:
+    def groups(self, batch: int) -> Sequence[Sequence[tuple[GenerateImage, TransferStyle | None]]]:
         """The prompts' jobs by `batch` pictures, which are computed together.
 
         A picture can depend in its last bits on what it is computed with. So who keeps whom
@@ -101,21 +101,21 @@ class StylePlan:
             yield self.train
         if self.invert:
             yield self.invert
-        yield from self.draws
-        yield from self.stylised
+        yield from self.images
+        yield from self.transfers
 
 
 @dataclass(frozen=True)
 class ClassPlan:
     """The jobs of the class images, which all trainings need."""
 
-    draws: tuple[DrawClassImage, ...]
+    images: tuple[GenerateClassImage, ...]
     encode: EncodeClassImages
 
     @property
     def jobs(self) -> Iterator[Job]:
         """Every job, none before what it needs."""
-        yield from self.draws
+        yield from self.images
         yield self.encode
 
 
@@ -141,7 +141,7 @@ class Plan:
     @property
     def pictures(self) -> int:
         """How many pictures the run is for."""
-        return sum(len(style.draws) for style in self.styles)
+        return sum(len(style.images) for style in self.styles)
 
     @property
     def evaluations(self) -> int:
@@ -190,11 +190,11 @@ def _plan_class_images(settings: RunSettings, objects: tuple[str, ...]) -> Class
     prior = settings.training.prior if settings.training else None
     if prior is None:
         return None
-    draws = tuple(
-        DrawClassImage(number, text, prior.evaluations)
+    images = tuple(
+        GenerateClassImage(number, text, prior.evaluations)
         for number, text in enumerate(class_prompts(prior, objects))
     )
-    return ClassPlan(draws, EncodeClassImages(tuple(draw.id for draw in draws)))
+    return ClassPlan(images, EncodeClassImages(tuple(generate.id for generate in images)))
 
 
 def _plan_style(
@@ -214,8 +214,8 @@ def _plan_style(
         chosen = style.references[reference_index(style, settings.reference, settings.seed)]
         invert = InvertStyle(style.id, chosen, settings.styleid.steps)
     steps = settings.steps_taken
-    draws = tuple(
-        Draw(
+    images = tuple(
+        GenerateImage(
             "content" if invert else "picture",
             style.id,
             prompt,
@@ -229,11 +229,12 @@ def _plan_style(
         )
         for prompt in style.prompts[:prompts]
     )
-    stylised: tuple[Stylise, ...] = ()
+    transfers: tuple[TransferStyle, ...] = ()
     if invert:
-        stylised = tuple(
+        transfers = tuple(
             # The content's inversion and the reverse.
-            Stylise(style.id, draw.prompt, 2 * invert.evaluations, needs=(draw.id, invert.id))
-            for draw in draws
+            TransferStyle(
+                style.id, generate.prompt, 2 * invert.evaluations, needs=(generate.id, invert.id))
+            for generate in images
         )
-    return StylePlan(style.id, style.references, train, invert, draws, stylised)
+    return StylePlan(style.id, style.references, train, invert, images, transfers)

@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from jstyleid_core.images import open_image
 from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
-from jstyleid_runner.planning.jobs import Draw, Stylise
+from jstyleid_runner.planning.jobs import GenerateImage, TransferStyle
 from jstyleid_runner.planning.plan import StylePlan
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
@@ -58,7 +58,7 @@ def check_pictures(plan: StylePlan, training: TrainingJob | None) -> None:
     Raises:
         InputError: one cannot be read, or its name says no object where the training asks for it.
     """
-    read = set(plan.draws[0].start)
+    read = set(plan.images[0].start)
     if plan.invert:
         read.add(plan.invert.reference)
     if training:
@@ -71,13 +71,13 @@ def ingredients(
     plan: StylePlan, settings: RunSettings, training: TrainingJob | None, model: str
 ) -> Ingredients:
     """What the pictures of a style are made from; `model` is the checkpoint's fingerprint."""
-    draw = plan.draws[0]
+    generate = plan.images[0]
     start: str | Mapping[str, Any] = "noise"
-    if draw.start:
-        start = {"mean_of": digests(draw.start), "strength": settings.strength}
+    if generate.start:
+        start = {"mean_of": digests(generate.start), "strength": settings.strength}
     lora: Mapping[str, Any] | None = None
-    if draw.lora:
-        lora = asdict(describe_reference(draw.lora))
+    if generate.lora:
+        lora = asdict(describe_reference(generate.lora))
     elif training:
         lora = training.recipe(model)
     reference = describe_reference(plan.invert.reference) if plan.invert else None
@@ -101,7 +101,8 @@ class DamagedError(Exception):
     """A picture that was cut off or changed."""
 
 
-def content_facts(job: Draw, settings: RunSettings, parts: Ingredients, model: str) -> Facts:
+def content_facts(
+    job: GenerateImage, settings: RunSettings, parts: Ingredients, model: str) -> Facts:
     """What makes a picture that was drawn; `model` is the checkpoint's fingerprint."""
     return {
         "kind": "content",
@@ -121,12 +122,13 @@ def content_facts(job: Draw, settings: RunSettings, parts: Ingredients, model: s
 
 
 def picture_facts(
-    draw: Draw, stylise: Stylise | None, content: Facts, parts: Ingredients, settings: RunSettings
+    generate: GenerateImage, transfer: TransferStyle | None, content: Facts, parts: Ingredients,
+    settings: RunSettings,
 ) -> Facts:
     """What makes one of the pictures asked for: one that was stylised, or only drawn."""
     facts: dict[str, Any] = {
-        "kind": "stylised" if stylise else "drawn",
-        "style": draw.style,
+        "kind": "stylised" if transfer else "drawn",
+        "style": generate.style,
         "method": settings.method,
         "content": dict(content),
     }

@@ -8,13 +8,13 @@ from typing import assert_never
 from jstyleid_dreambooth.training.class_images import ClassImage
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_runner.planning.jobs import (
-    Draw,
-    DrawClassImage,
     EncodeClassImages,
+    GenerateClassImage,
+    GenerateImage,
     InvertStyle,
     Job,
-    Stylise,
     TrainLoRA,
+    TransferStyle,
 )
 from jstyleid_runner.planning.pending import ClassWork, StyleWork, Survey
 from jstyleid_runner.planning.plan import ClassPlan, Plan, StylePlan
@@ -152,24 +152,25 @@ def _style_payloads(
             folder.inverted(plan.style) if keep_styles else None,
         )
         payloads[invert.id] = invert
-    group_of = {draw.id: [mate for mate, _ in group]
-             for group in plan.groups(batch) for draw, _ in group}
+    group_of = {generate.id: [mate for mate, _ in group]
+             for group in plan.groups(batch) for generate, _ in group}
     for item in (*work.pending, *work.batch_mates):
-        draw = item.draw
+        generate = item.generate
         if item.undrawn:
-            facts = item.draw_facts if item.stylise else item.picture_facts
-            batch_mates = tuple((mate.text, mate.seed) for mate in group_of[draw.id])
-            payloads[draw.id] = GeneratePayload(
-                draw.id, draw.steps, draw.text, draw.seed, work.lora_file, draw.start, facts,
-                batch_mates,
+            facts = item.draw_facts if item.transfer else item.picture_facts
+            batch_mates = tuple((mate.text, mate.seed) for mate in group_of[generate.id])
+            payloads[generate.id] = GeneratePayload(
+                generate.id, generate.steps, generate.text, generate.seed, work.lora_file,
+                generate.start, facts, batch_mates,
             )
     for item in work.pending:
-        if item.stylise and invert:
+        if item.transfer and invert:
             contents = tuple(folder.content(mate.style, mate.prompt)
-                             for mate in group_of[item.draw.id])
-            payloads[item.stylise.id] = TransferPayload(
-                item.stylise.id, item.stylise.evaluations,
-                folder.content(item.draw.style, item.draw.prompt), invert, item.picture_facts,
+                             for mate in group_of[item.generate.id])
+            payloads[item.transfer.id] = TransferPayload(
+                item.transfer.id, item.transfer.evaluations,
+                folder.content(
+                    item.generate.style, item.generate.prompt), invert, item.picture_facts,
                 contents,
             )
     return payloads
@@ -178,15 +179,15 @@ def _style_payloads(
 def product_path(job: Job, folder: OutFolder, class_work: ClassWork | None) -> Path | None:
     """Where what a worker sends for a job belongs; None for what the worker keeps itself."""
     match job:
-        case DrawClassImage():
+        case GenerateClassImage():
             return class_work.images.paths[job.number] if class_work else None
         case EncodeClassImages():
             return class_work.images.latents if class_work else None
         case TrainLoRA() | InvertStyle():
             return None
-        case Draw(kind="content"):
+        case GenerateImage(kind="content"):
             return folder.content(job.style, job.prompt)
-        case Draw() | Stylise():
+        case GenerateImage() | TransferStyle():
             return folder.picture(job.style, job.prompt)
 
 
@@ -215,13 +216,13 @@ def _tasks_of_style(plan: StylePlan, batch: int) -> Iterator[Task]:
     places: dict[str, int] = {}
     needs: dict[str, tuple[str, ...]] = {}
     for place, group in enumerate(plan.groups(batch)):
-        stylised = [stylise for _, stylise in group if stylise]
+        transfers = [transfer for _, transfer in group if transfer]
         # A group is begun as a whole: when what any of it needs is done.
-        together = tuple(dict.fromkeys(need for stylise in stylised for need in stylise.needs))
-        for draw, stylise in group:
-            places[draw.id] = place
-            if stylise:
-                places[stylise.id], needs[stylise.id] = place, together
+        together = tuple(dict.fromkeys(need for transfer in transfers for need in transfer.needs))
+        for generate, transfer in group:
+            places[generate.id] = place
+            if transfer:
+                places[transfer.id], needs[transfer.id] = place, together
     for job in plan.jobs:
         yield Task(job.id, plan.style, _stage(job), needs.get(job.id, job.needs),
                    job.evaluations, places.get(job.id, 0))
@@ -229,15 +230,15 @@ def _tasks_of_style(plan: StylePlan, batch: int) -> Iterator[Task]:
 
 def _stage(job: Job) -> Stage:
     match job:
-        case DrawClassImage() | EncodeClassImages():
+        case GenerateClassImage() | EncodeClassImages():
             return Stage.CLASS
         case TrainLoRA():
             return Stage.TRAIN
         case InvertStyle():
             return Stage.INVERT
-        case Draw():
+        case GenerateImage():
             return Stage.DRAW
-        case Stylise():
+        case TransferStyle():
             return Stage.STYLISE
 
 

@@ -63,14 +63,14 @@ def write_style_sheet(folder: OutFolder, plan: StylePlan) -> None:
     """Draw the sheet from the pictures in `folder`."""
     shown = (plan.invert.reference,) if plan.invert else plan.samples
     columns: list[list[Cell]] = []
-    for draw, stylise in plan.pairs:
-        picture = open_image(folder.picture(draw.style, draw.prompt))
-        if stylise:
-            content = folder.content(draw.style, draw.prompt)
+    for generate, transfer in plan.pairs:
+        picture = open_image(folder.picture(generate.style, generate.prompt))
+        if transfer:
+            content = folder.content(generate.style, generate.prompt)
             # A picture kept from before may have outlived its content.
             above = open_image(content) if content.is_file() else None
-            columns.append([Cell(draw.prompt, above), Cell("", picture)])
+            columns.append([Cell(generate.prompt, above), Cell("", picture)])
         else:
-            columns.append([Cell(draw.prompt, picture)])
+            columns.append([Cell(generate.prompt, picture)])
     heads = [Cell(path.name, open_image(path)) for path in shown]
     save_png(contact_sheet(heads, columns), folder.sheet(plan.style))

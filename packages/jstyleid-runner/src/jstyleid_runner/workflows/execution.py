@@ -89,7 +89,7 @@ class RunMonitor:
         self._reporter, self._tally = reporter, tally
         self._left = dict.fromkeys(self._plans, 0)
         for style in plan.styles:
-            ids = [(stylise or draw).id for draw, stylise in style.pairs]
+            ids = [(transfer or generate).id for generate, transfer in style.pairs]
             self._left[style.style] = sum(id in results for id in ids)
         self._at_work: dict[str, list[Task]] = {}
         self._costs: dict[str, int] = {}
@@ -179,7 +179,8 @@ def carry_out(
     tasks = tasks_of(plan, request.batch)
     paths = {job.id: path for job in plan.jobs
              if (path := product_path(job, folder, state.class_work))}
-    pictures = {(stylise or draw).id for style in plan.styles for draw, stylise in style.pairs}
+    pictures = {(
+        transfer or generate).id for style in plan.styles for generate, transfer in style.pairs}
     results = {id: paths[id] for id in payloads if id in pictures}
     given = {payload.lora for payload in payloads.values() if isinstance(payload, GeneratePayload)}
     loras = tuple(sorted(lora for lora in given if lora and lora.exists()))

@@ -119,7 +119,8 @@ def _is_current(plan: Plan, folder: OutFolder) -> bool:
         return False
     written = folder.gallery.stat().st_mtime_ns
     pictures = (
-        folder.picture(draw.style, draw.prompt) for style in plan.styles for draw in style.draws
+        folder.picture(
+            generate.style, generate.prompt) for style in plan.styles for generate in style.images
     )
     return all(path.exists() and path.stat().st_mtime_ns < written for path in pictures)
 

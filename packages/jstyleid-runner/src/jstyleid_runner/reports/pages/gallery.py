@@ -218,11 +218,11 @@ def gallery_of(plan: Plan, folder: OutFolder) -> tuple[GalleryStyle, ...]:
 def _gallery_style(style: StylePlan, folder: OutFolder) -> GalleryStyle:
     prompts = tuple(
         GalleryPrompt(
-            draw.prompt,
-            folder.picture(draw.style, draw.prompt),
-            folder.content(draw.style, draw.prompt) if stylise else None,
+            generate.prompt,
+            folder.picture(generate.style, generate.prompt),
+            folder.content(generate.style, generate.prompt) if transfer else None,
         )
-        for draw, stylise in style.pairs
+        for generate, transfer in style.pairs
     )
     chosen = style.invert.reference if style.invert else None
     return GalleryStyle(style.style, style.samples, prompts, chosen)
