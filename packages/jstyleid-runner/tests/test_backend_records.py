@@ -15,7 +15,7 @@ from jstyleid_core import runtime
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.class_images import class_images
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_runner.planning.provenance import KEY, read_facts
+from jstyleid_runner.planning.provenance import KEY, read_provenance
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.worker import worker as worker_module
@@ -36,7 +36,7 @@ def run(request: RunRequest, model: Any, reporter: LineReporter) -> Any:
 
 def age(path: Path) -> None:
     """Make a picture what an older version wrote, which named no backend."""
-    facts = json.loads(json.dumps(read_facts(path)))
+    facts = json.loads(json.dumps(read_provenance(path)))
     facts.pop("backend", None)
     facts.get("content", {}).pop("backend", None)
     text = PngInfo()
@@ -53,8 +53,8 @@ def test_it_is_recorded(
     request = make_request(backend=backend)
     run(request, fake_model(), reporter)
     assert json.loads(request.folder.record.read_text())["settings"]["backend"] == backend
-    assert read_facts(request.folder.picture("00", "Ring"))["content"]["backend"] == backend
-    assert read_facts(request.folder.content("00", "Ring"))["backend"] == backend
+    assert read_provenance(request.folder.picture("00", "Ring"))["content"]["backend"] == backend
+    assert read_provenance(request.folder.content("00", "Ring"))["backend"] == backend
 
 
 def test_another_one_is_another_setting(

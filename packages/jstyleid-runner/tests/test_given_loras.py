@@ -11,7 +11,7 @@ import pytest
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import fit, mean_image, open_image
 from jstyleid_dreambooth import LoRAWeights, LowRank, write_lora
-from jstyleid_runner.planning.provenance import read_facts
+from jstyleid_runner.planning.provenance import read_provenance
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split
@@ -52,7 +52,7 @@ def test_a_given_lora_is_used_and_nothing_trained(
     model = fake_model()
     run(request, model, reporter)
     assert model.evaluations == 3 * 2 * CONTENT
-    facts = read_facts(request.folder.picture("00", "Ring"))
+    facts = read_provenance(request.folder.picture("00", "Ring"))
     digest = hashlib.sha256(lora.read_bytes()).hexdigest()
     assert facts["content"]["lora"] == {"name": "some.safetensors", "sha256": digest}
     # Another file under the same name is another LoRA.
@@ -88,7 +88,7 @@ def test_a_start_from_the_mean_of_the_samples(
     content = request.folder.content("00", "Ring")
     assert pixels(content) != pixels(plain.folder.content("00", "Ring"))
     samples = sorted((data / "S" / "00" / "images").iterdir())
-    facts = read_facts(request.folder.content("00", "Ring"))
+    facts = read_provenance(request.folder.content("00", "Ring"))
     assert facts["start"] == {
         "mean_of": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in samples},
         "strength": 0.7,

@@ -16,7 +16,7 @@ from jstyleid_core.images import fit, mean_image, open_image
 from jstyleid_core.pipeline import Start
 from jstyleid_dreambooth import LoRAs, read_lora
 from jstyleid_runner.cli import app
-from jstyleid_runner.planning.provenance import read_facts
+from jstyleid_runner.planning.provenance import read_provenance
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.workflows.execution import RunRequest
@@ -65,7 +65,7 @@ def test_contents_are_drawn_with_the_lora_and_stylised_without(
     with_lora, without = (Path(n, ".jstyleid/contents/04/Ring.png") for n in ("with", "without"))
     assert pixels(with_lora) != pixels(without)
     assert pixels(Path("drawn/04/Ring.png")) == pixels(with_lora)
-    facts, others = read_facts(with_lora), read_facts(without)
+    facts, others = read_provenance(with_lora), read_provenance(without)
     assert facts["lora"]["name"] == LORA.name
     assert {**facts, "lora": None} == others
 
@@ -107,7 +107,7 @@ def test_generate_a_split_is_the_method_dreambooth(
     assert pictures(Path("drawn")) == pictures(Path("same"))
     assert "4 there already" in call(*run, "drawn").stderr
 
-    facts = read_facts(Path("drawn/00/Ring.png"))
+    facts = read_provenance(Path("drawn/00/Ring.png"))
     model = StableDiffusion.load(checkpoint)
     LoRAs.of(model).add("style", read_lora(LORA))
     samples = sorted((split_data / "S" / "00" / "images").iterdir())

@@ -12,7 +12,7 @@ from PIL import Image
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import open_image
 from jstyleid_dreambooth.training.state import TrainingState
-from jstyleid_runner.planning.provenance import read_facts, training_job
+from jstyleid_runner.planning.provenance import read_provenance, training_job
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split
@@ -185,19 +185,19 @@ def test_what_is_recorded(
     both, drawn = make_request(out="both", **training), make_request(**drawing, **words)
     run(both, fake_model(), reporter)
     run(drawn, fake_model(), reporter)
-    facts = read_facts(both.folder.picture("04", "Ring"))
+    facts = read_provenance(both.folder.picture("04", "Ring"))
     assert (facts["kind"], facts["method"]) == ("stylised", "styleid-dreambooth")
     assert facts["content"]["text"] == "Ring"
     assert facts["content"]["start"] == "noise"
     job = training_job(both.plan.styles[1], both.settings, both.folder)
     assert job
     assert facts["content"]["lora"] == job.recipe("abc")
-    facts = read_facts(drawn.folder.picture("04", "Ring"))
+    facts = read_provenance(drawn.folder.picture("04", "Ring"))
     assert (facts["kind"], facts["method"]) == ("drawn", "dreambooth")
     assert "styleid" not in facts
     content = facts["content"]
     assert (content["text"], content["negative"]) == ("04 Ring", "blurry")
-    assert read_facts(drawn.folder.picture("00", "Ring"))["content"]["text"] == "a Ring"
+    assert read_provenance(drawn.folder.picture("00", "Ring"))["content"]["text"] == "a Ring"
     record = json.loads(drawn.folder.record.read_text())
     assert record["settings"]["training"]["steps"] == TRAINING
     assert record["references"] == {}

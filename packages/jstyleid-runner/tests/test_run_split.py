@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jstyleid_runner.planning.provenance import read_facts
+from jstyleid_runner.planning.provenance import read_provenance
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.scheduling.ledger import Ledger, read_entries
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS
@@ -276,7 +276,7 @@ def test_what_is_recorded(
     }
     names = {"jstyleid-runner", "jstyleid-dreambooth", "jstyleid-core", "jittor"}
     assert set(record["versions"]) == names
-    facts = read_facts(request.folder.picture("00", "Ring"))
+    facts = read_provenance(request.folder.picture("00", "Ring"))
     assert facts["reference"]["name"] == "ball.png"
     assert facts["content"]["prompt"] == "Ring"
 

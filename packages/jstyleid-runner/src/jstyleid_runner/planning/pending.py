@@ -20,14 +20,14 @@ from jstyleid_runner.planning.jobs import (
 from jstyleid_runner.planning.plan import Plan, StylePlan
 from jstyleid_runner.planning.provenance import (
     DamagedError,
-    Facts,
-    Ingredients,
     NotOursError,
-    carries,
-    content_facts,
-    ingredients,
-    picture_facts,
-    read_facts,
+    Provenance,
+    StyleInputs,
+    content_provenance,
+    matches,
+    picture_provenance,
+    read_provenance,
+    style_inputs,
     training_job,
 )
 from jstyleid_runner.settings import RunSettings
@@ -36,28 +36,28 @@ from jstyleid_runner.storage.layout import OutFolder
 log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
-class ClassWork:
+class ClassImagesPending:
     """The class images of a run; nothing is left of them where no training is.
 
     Attributes:
         images: all of them, and where they are.
-        undrawn: the jobs of those to be drawn.
+        to_generate: the jobs of those to be drawn.
         encode: the job of their latents, where these are to be made.
     """
 
     images: ClassImages
-    undrawn: tuple[GenerateClassImage, ...] = ()
+    to_generate: tuple[GenerateClassImage, ...] = ()
     encode: EncodeClassImages | None = None
 
     @property
     def evaluations(self) -> int:
         """UNet evaluations left."""
-        return sum(job.evaluations for job in self.undrawn)
+        return sum(job.evaluations for job in self.to_generate)
 
 
-def survey_class_images(
+def find_pending_class_images(
     plan: Plan, folder: OutFolder, settings: RunSettings, model: str, needed: bool
-) -> ClassWork | None:
+) -> ClassImagesPending | None:
     """Compare the class images in `folder` with what `plan` asks for.
 
     They are the run's own, as contents are: what is damaged is made again without asking.
@@ -78,15 +78,15 @@ def survey_class_images(
     images = class_images(settings.training, objects, folder.class_images, model, settings.dtype,
                           settings.backend)  # fmt: skip
     if not needed or _has_latents(images):
-        return ClassWork(images)
-    undrawn = tuple(
+        return ClassImagesPending(images)
+    to_generate = tuple(
         job
         for job, image, path in zip(
             plan.class_images.images, images.images, images.paths, strict=True
         )
-        if not carries(path, image.facts)
+        if not matches(path, image.facts)
     )
-    return ClassWork(images, undrawn, plan.class_images.encode)
+    return ClassImagesPending(images, to_generate, plan.class_images.encode)
 
 
 def _has_latents(images: ClassImages) -> bool:
@@ -98,18 +98,18 @@ def _has_latents(images: ClassImages) -> bool:
 
 
 @dataclass(frozen=True)
-class Pending:
+class PendingImage:
     """A picture to make: its jobs, what will be recorded of them, and whether to draw first."""
 
     generate: GenerateImage
-    draw_facts: Facts
-    undrawn: bool
+    content_provenance: Provenance
+    to_generate: bool
     transfer: TransferStyle | None
-    picture_facts: Facts
+    picture_provenance: Provenance
 
 
 @dataclass(frozen=True)
-class StyleWork:
+class StylePending:
     """What is left to do for one style; nothing, when `pending` is empty.
 
     Attributes:
@@ -120,8 +120,8 @@ class StyleWork:
     """
 
     plan: StylePlan
-    pending: tuple[Pending, ...]
-    batch_mates: tuple[Pending, ...]
+    pending: tuple[PendingImage, ...]
+    batch_mates: tuple[PendingImage, ...]
     training: TrainingJob | None
     lora: Path | None
 
@@ -141,12 +141,12 @@ class StyleWork:
         jobs: list[Job | None] = [self.plan.invert, self.plan.train if self.training else None]
         jobs += [item.generate for item in self.batch_mates]
         for item in self.pending:
-            jobs += [item.generate if item.undrawn else None, item.transfer]
+            jobs += [item.generate if item.to_generate else None, item.transfer]
         return sum(job.evaluations for job in jobs if job)
 
 
 @dataclass(frozen=True)
-class Foreign:
+class Conflict:
     """A picture in the way: under a name the plan needs, but not made as the plan says."""
 
     path: Path
@@ -154,28 +154,28 @@ class Foreign:
 
 
 @dataclass(frozen=True)
-class Survey:
+class PendingWork:
     """The state of a run's folder.
 
     Attributes:
-        class_work: none where no training takes class images.
+        class_images_pending: none where no training takes class images.
     """
 
-    work: tuple[StyleWork, ...]
-    class_work: ClassWork | None
+    work: tuple[StylePending, ...]
+    class_images_pending: ClassImagesPending | None
     done: int
-    foreign: tuple[Foreign, ...]
+    conflicts: tuple[Conflict, ...]
 
     @property
     def evaluations(self) -> int:
         """UNet evaluations left."""
-        shared = self.class_work.evaluations if self.class_work else 0
+        shared = self.class_images_pending.evaluations if self.class_images_pending else 0
         return shared + sum(work.evaluations for work in self.work)
 
 
-def survey(
+def find_pending(
     plan: Plan, folder: OutFolder, settings: RunSettings, model: str, batch: int
-) -> Survey:
+) -> PendingWork:
     """Compare what a folder holds with what a plan asks for.
 
     Args:
@@ -185,29 +185,30 @@ def survey(
         model: the checkpoint's fingerprint.
         batch: how many pictures are computed together.
     """
-    foreign: list[Foreign] = []
+    conflicts: list[Conflict] = []
     work = tuple(
-        _survey_style(style, folder, settings, model, batch, foreign) for style in plan.styles
+        _find_pending_of_style(
+            style, folder, settings, model, batch, conflicts) for style in plan.styles
     )
     training = any(style.training for style in work)
-    class_work = survey_class_images(plan, folder, settings, model, training)
+    class_images_pending = find_pending_class_images(plan, folder, settings, model, training)
     done = plan.pictures - sum(len(style.pending) for style in work)
-    return Survey(work, class_work, done, tuple(foreign))
+    return PendingWork(work, class_images_pending, done, tuple(conflicts))
 
 
-def _survey_style(
+def _find_pending_of_style(
     style: StylePlan, folder: OutFolder, settings: RunSettings, model: str, batch: int,
-    foreign: list[Foreign],
-) -> StyleWork:
+    conflicts: list[Conflict],
+) -> StylePending:
     training = training_job(style, settings, folder)
-    parts = ingredients(style, settings, training, model)
-    pending: list[Pending] = []
-    batch_mates: list[Pending] = []
+    parts = style_inputs(style, settings, training, model)
+    pending: list[PendingImage] = []
+    batch_mates: list[PendingImage] = []
     for group in style.groups(batch):
         items = [_item(generate, transfer, settings, parts, model) for generate, transfer in group]
         there = [
             _is_done(folder.picture(
-                item.generate.style, item.generate.prompt), item.picture_facts, foreign)
+                item.generate.style, item.generate.prompt), item.picture_provenance, conflicts)
             for item in items
         ]
         if all(there):
@@ -217,44 +218,45 @@ def _survey_style(
         batch_mates += [
             item
             for item, done in zip(items, there, strict=True)
-            if done and item.transfer and item.undrawn
+            if done and item.transfer and item.to_generate
         ]
     lora = style.images[0].lora
-    if training and any(item.undrawn for item in (*pending, *batch_mates)):
+    if training and any(item.to_generate for item in (*pending, *batch_mates)):
         lora = finished_lora(training, model)
         training = None if lora else training
     else:
         training = None
-    return StyleWork(style, tuple(pending), tuple(batch_mates), training, lora)
+    return StylePending(style, tuple(pending), tuple(batch_mates), training, lora)
 
 
 def _item(
     generate: GenerateImage, transfer: TransferStyle | None, settings: RunSettings,
-    parts: Ingredients, model: str,
-) -> Pending:
-    drawn = content_facts(generate, settings, parts, model)
-    return Pending(
-        generate, drawn, True, transfer, picture_facts(generate, transfer, drawn, parts, settings))
+    parts: StyleInputs, model: str,
+) -> PendingImage:
+    drawn = content_provenance(generate, settings, parts, model)
+    return PendingImage(
+        generate, drawn, True, transfer, picture_provenance(
+            generate, transfer, drawn, parts, settings))
 
 
-def _with_content(item: Pending, folder: OutFolder) -> Pending:
+def _with_content(item: PendingImage, folder: OutFolder) -> PendingImage:
     """Contents are the run's own: one made otherwise is drawn again without asking."""
     content = folder.content(item.generate.style, item.generate.prompt)
-    there = item.transfer is not None and carries(content, item.draw_facts)
-    return replace(item, undrawn=not there)
+    there = item.transfer is not None and matches(content, item.content_provenance)
+    return replace(item, to_generate=not there)
 
 
-def _is_done(path: Path, wanted: Facts, foreign: list[Foreign]) -> bool:
+def _is_done(path: Path, wanted: Provenance, conflicts: list[Conflict]) -> bool:
     try:
-        found = read_facts(path)
+        found = read_provenance(path)
     except FileNotFoundError:
         return False
     except DamagedError as damage:
         log.warning("made again: %s", damage)
         return False
     except NotOursError:
-        foreign.append(Foreign(path))
+        conflicts.append(Conflict(path))
         return False
     if found != wanted:
-        foreign.append(Foreign(path, tuple(differences(found, wanted))))
+        conflicts.append(Conflict(path, tuple(differences(found, wanted))))
     return found == wanted

@@ -36,7 +36,7 @@ def training_job(plan: StylePlan, settings: RunSettings, folder: OutFolder) -> T
 
 
 @dataclass(frozen=True)
-class Ingredients:
+class StyleInputs:
     """What all pictures of one style have in common.
 
     Attributes:
@@ -67,9 +67,9 @@ def check_pictures(plan: StylePlan, training: TrainingJob | None) -> None:
         open_image(path)
 
 
-def ingredients(
+def style_inputs(
     plan: StylePlan, settings: RunSettings, training: TrainingJob | None, model: str
-) -> Ingredients:
+) -> StyleInputs:
     """What the pictures of a style are made from; `model` is the checkpoint's fingerprint."""
     generate = plan.images[0]
     start: str | Mapping[str, Any] = "noise"
@@ -81,7 +81,7 @@ def ingredients(
     elif training:
         lora = training.recipe(model)
     reference = describe_reference(plan.invert.reference) if plan.invert else None
-    return Ingredients(reference, start, lora)
+    return StyleInputs(reference, start, lora)
 
 
 KEY = "jstyleid"
@@ -90,7 +90,7 @@ KEY = "jstyleid"
 _OLDER = {"backend": "native"}
 """What pictures of older versions do not say."""
 
-Facts = Mapping[str, Any]
+Provenance = Mapping[str, Any]
 
 
 class NotOursError(Exception):
@@ -101,8 +101,8 @@ class DamagedError(Exception):
     """A picture that was cut off or changed."""
 
 
-def content_facts(
-    job: GenerateImage, settings: RunSettings, parts: Ingredients, model: str) -> Facts:
+def content_provenance(
+    job: GenerateImage, settings: RunSettings, parts: StyleInputs, model: str) -> Provenance:
     """What makes a picture that was drawn; `model` is the checkpoint's fingerprint."""
     return {
         "kind": "content",
@@ -121,37 +121,37 @@ def content_facts(
     }
 
 
-def picture_facts(
-    generate: GenerateImage, transfer: TransferStyle | None, content: Facts, parts: Ingredients,
-    settings: RunSettings,
-) -> Facts:
+def picture_provenance(
+    generate: GenerateImage, transfer: TransferStyle | None, content: Provenance,
+    parts: StyleInputs, settings: RunSettings,
+) -> Provenance:
     """What makes one of the pictures asked for: one that was stylised, or only drawn."""
-    facts: dict[str, Any] = {
+    provenance: dict[str, Any] = {
         "kind": "stylised" if transfer else "drawn",
         "style": generate.style,
         "method": settings.method,
         "content": dict(content),
     }
     if settings.styleid and parts.reference:
-        facts["reference"] = asdict(parts.reference)
-        facts["styleid"] = settings.styleid.model_dump(mode="json")
-    return facts
+        provenance["reference"] = asdict(parts.reference)
+        provenance["styleid"] = settings.styleid.model_dump(mode="json")
+    return provenance
 
 
-def as_text(facts: Facts) -> dict[str, str]:
+def to_png_text(provenance: Provenance) -> dict[str, str]:
     """The facts as the text chunks of a PNG."""
-    return {KEY: json.dumps(facts, sort_keys=True)}
+    return {KEY: json.dumps(provenance, sort_keys=True)}
 
 
-def carries(path: Path, wanted: Facts) -> bool:
+def matches(path: Path, wanted: Provenance) -> bool:
     """Whether there is a whole picture at `path`, made by these very facts."""
     try:
-        return read_facts(path) == wanted
+        return read_provenance(path) == wanted
     except (FileNotFoundError, DamagedError, NotOursError):
         return False
 
 
-def read_facts(path: Path) -> Facts:
+def read_provenance(path: Path) -> Provenance:
     """The facts inside the picture at `path`, which is checked from its first to its last byte.
 
     A picture from before there was a choice of backends, which names none, is the native one's.
@@ -170,12 +170,12 @@ def read_facts(path: Path) -> Facts:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DamagedError(f"{path}: {error}") from error
     try:
-        facts = json.loads(text) if isinstance(text, str) else None
+        provenance = json.loads(text) if isinstance(text, str) else None
     except ValueError:
-        facts = None
-    if not isinstance(facts, dict):
+        provenance = None
+    if not isinstance(provenance, dict):
         raise NotOursError(str(path))
-    drawn = facts.get("content")
+    drawn = provenance.get("content")
     if isinstance(drawn, dict):
-        return {**facts, "content": {**_OLDER, **drawn}}
-    return {**_OLDER, **facts}
+        return {**provenance, "content": {**_OLDER, **drawn}}
+    return {**_OLDER, **provenance}

@@ -16,9 +16,9 @@ from jstyleid_runner.planning.jobs import (
     TrainLoRA,
     TransferStyle,
 )
-from jstyleid_runner.planning.pending import ClassWork, StyleWork, Survey
+from jstyleid_runner.planning.pending import ClassImagesPending, PendingWork, StylePending
 from jstyleid_runner.planning.plan import ClassPlan, Plan, StylePlan
-from jstyleid_runner.planning.provenance import Facts
+from jstyleid_runner.planning.provenance import Provenance
 from jstyleid_runner.scheduling.executor import TaskFiles
 from jstyleid_runner.scheduling.task import Stage, Task
 from jstyleid_runner.storage.layout import OutFolder
@@ -69,7 +69,7 @@ class GeneratePayload:
 
     Attributes:
         lora: the file it is drawn with.
-        facts: what is recorded in the picture.
+        provenance: what is recorded in the picture.
         batch_mates: text and seed of all pictures it is drawn together with, itself among them.
     """
 
@@ -79,7 +79,7 @@ class GeneratePayload:
     seed: int
     lora: Path | None
     start: tuple[Path, ...]
-    facts: Facts
+    provenance: Provenance
     batch_mates: tuple[tuple[str, int], ...]
 
 
@@ -88,7 +88,7 @@ class TransferPayload:
     """Give a content the look of a style that is inverted.
 
     Attributes:
-        facts: what is recorded in the picture.
+        provenance: what is recorded in the picture.
         batch_mates: all contents it is stylised together with, itself among them.
     """
 
@@ -96,7 +96,7 @@ class TransferPayload:
     steps: int
     content: Path
     style: InvertPayload
-    facts: Facts
+    provenance: Provenance
     batch_mates: tuple[Path, ...]
 
 
@@ -105,7 +105,7 @@ Payload = (ClassImagePayload | ClassLatentsPayload | TrainPayload | InvertPayloa
 
 
 def payloads_of(
-    state: Survey, folder: OutFolder, *, keep_styles: bool, batch: int
+    state: PendingWork, folder: OutFolder, *, keep_styles: bool, batch: int
 ) -> dict[str, Payload]:
     """The orders for all that is left to do, by the jobs' ids.
 
@@ -117,18 +117,18 @@ def payloads_of(
     """
     payloads: dict[str, Payload] = {}
     latents = None
-    if state.class_work:
-        payloads |= _class_image_payloads(state.class_work)
-        latents = state.class_work.images.latents
+    if state.class_images_pending:
+        payloads |= _class_image_payloads(state.class_images_pending)
+        latents = state.class_images_pending.images.latents
     for work in state.work:
         if work.pending:
             payloads |= _style_payloads(work, folder, latents, keep_styles, batch)
     return payloads
 
 
-def _class_image_payloads(work: ClassWork) -> Mapping[str, Payload]:
+def _class_image_payloads(work: ClassImagesPending) -> Mapping[str, Payload]:
     payloads: dict[str, Payload] = {}
-    for job in work.undrawn:
+    for job in work.to_generate:
         image = work.images.images[job.number]
         payloads[job.id] = ClassImagePayload(job.id, image.steps, image)
     if work.encode:
@@ -137,7 +137,7 @@ def _class_image_payloads(work: ClassWork) -> Mapping[str, Payload]:
 
 
 def _style_payloads(
-    work: StyleWork, folder: OutFolder, latents: Path | None, keep_styles: bool, batch: int
+    work: StylePending, folder: OutFolder, latents: Path | None, keep_styles: bool, batch: int
 ) -> Mapping[str, Payload]:
     plan, payloads = work.plan, dict[str, Payload]()
     if work.training and plan.train:
@@ -156,12 +156,12 @@ def _style_payloads(
              for group in plan.groups(batch) for generate, _ in group}
     for item in (*work.pending, *work.batch_mates):
         generate = item.generate
-        if item.undrawn:
-            facts = item.draw_facts if item.transfer else item.picture_facts
+        if item.to_generate:
+            provenance = item.content_provenance if item.transfer else item.picture_provenance
             batch_mates = tuple((mate.text, mate.seed) for mate in group_of[generate.id])
             payloads[generate.id] = GeneratePayload(
                 generate.id, generate.steps, generate.text, generate.seed, work.lora_file,
-                generate.start, facts, batch_mates,
+                generate.start, provenance, batch_mates,
             )
     for item in work.pending:
         if item.transfer and invert:
@@ -170,19 +170,20 @@ def _style_payloads(
             payloads[item.transfer.id] = TransferPayload(
                 item.transfer.id, item.transfer.evaluations,
                 folder.content(
-                    item.generate.style, item.generate.prompt), invert, item.picture_facts,
+                    item.generate.style, item.generate.prompt), invert, item.picture_provenance,
                 contents,
             )
     return payloads
 
 
-def product_path(job: Job, folder: OutFolder, class_work: ClassWork | None) -> Path | None:
+def product_path(
+    job: Job, folder: OutFolder, class_images_pending: ClassImagesPending | None) -> Path | None:
     """Where what a worker sends for a job belongs; None for what the worker keeps itself."""
     match job:
         case GenerateClassImage():
-            return class_work.images.paths[job.number] if class_work else None
+            return class_images_pending.images.paths[job.number] if class_images_pending else None
         case EncodeClassImages():
-            return class_work.images.latents if class_work else None
+            return class_images_pending.images.latents if class_images_pending else None
         case TrainLoRA() | InvertStyle():
             return None
         case GenerateImage(kind="content"):

@@ -3,7 +3,7 @@
 One process writes it, the one that holds the folder's lock; others may read it at any time. Every
 change is a transaction, so a kill at any moment leaves the state before it or after it. After a
 power loss the last few changes may be missing, but never a part of one: an output whose entry is
-missing carries its own settings and is found again (see `survey`).
+missing carries its own settings and is found again (see `find_pending`).
 """
 
 import json

@@ -10,7 +10,7 @@ from jstyleid_core import runtime
 from jstyleid_core.errors import CheckpointError, InputError
 from jstyleid_core.images import encode_png, fit, mean_image, open_image
 from jstyleid_core.runtime import Device
-from jstyleid_runner.planning.provenance import as_text
+from jstyleid_runner.planning.provenance import to_png_text
 from jstyleid_runner.planning.tasks import (
     ClassImagePayload,
     ClassLatentsPayload,
@@ -111,7 +111,7 @@ class PayloadRunner(Generic[StyleT]):
         )
         for payload in payloads:
             picture = pictures[together.index((payload.text, payload.seed))]
-            yield encode_png(picture, as_text(payload.facts))
+            yield encode_png(picture, to_png_text(payload.provenance))
 
     def _together(self, asked: Sequence[_T], batch_mates: Sequence[_T]) -> Sequence[_T]:
         """What is computed with what was asked for.
@@ -139,7 +139,7 @@ class PayloadRunner(Generic[StyleT]):
         pictures = self.engine.transfer(contents, style, _counting(payloads, say))
         for payload in payloads:
             picture = pictures[together.index(payload.content)]
-            yield encode_png(picture, as_text(payload.facts))
+            yield encode_png(picture, to_png_text(payload.provenance))
 
     def _style_of(self, payload: InvertPayload, say: Say) -> StyleT:
         """The inverted style: held, read from where a worker has kept it, or made."""

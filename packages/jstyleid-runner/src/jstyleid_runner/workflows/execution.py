@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jstyleid_core.errors import JStyleIDError
 from jstyleid_core.files import write_whole
-from jstyleid_runner.planning.pending import Survey
+from jstyleid_runner.planning.pending import PendingWork
 from jstyleid_runner.planning.plan import Plan
 from jstyleid_runner.planning.tasks import (
     GeneratePayload,
@@ -156,7 +156,7 @@ class RunRequest:
 
 
 def carry_out(
-    request: RunRequest, state: Survey, force: Workforce, reporter: Reporter, tally: Tally
+    request: RunRequest, state: PendingWork, force: Workforce, reporter: Reporter, tally: Tally
 ) -> None:
     """Have the workers do what is left.
 
@@ -178,7 +178,7 @@ def carry_out(
     )
     tasks = tasks_of(plan, request.batch)
     paths = {job.id: path for job in plan.jobs
-             if (path := product_path(job, folder, state.class_work))}
+             if (path := product_path(job, folder, state.class_images_pending))}
     pictures = {(
         transfer or generate).id for style in plan.styles for generate, transfer in style.pairs}
     results = {id: paths[id] for id in payloads if id in pictures}

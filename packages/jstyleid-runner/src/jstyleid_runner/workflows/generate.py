@@ -13,7 +13,7 @@ from jstyleid_core.runtime import Device, DType
 from jstyleid_core.weights.layout import shown_source
 from jstyleid_runner.errors import temporary_report
 from jstyleid_runner.planning.plan import guidance_evaluations
-from jstyleid_runner.planning.provenance import as_text
+from jstyleid_runner.planning.provenance import to_png_text
 from jstyleid_runner.reports.progress import make_reporter
 from jstyleid_runner.storage.layout import picture_target, require_writable
 from jstyleid_runner.storage.records import describe_reference
@@ -34,7 +34,7 @@ class NamedLoRA:
     weights: "LoRAWeights"
     weight: float
 
-    def facts(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, Any]:
         """What is recorded of it in a picture."""
         file = describe_reference(Path(self.weights.source))
         return {"name": file.name, "sha256": file.sha256, "weight": self.weight}
@@ -130,7 +130,7 @@ def draw_picture(
                 size=drawing.size,
                 on_step=reporter.step,
             )
-            facts = {
+            provenance = {
                 "kind": "generated",
                 "model": shown_source(source),
                 "prompt": drawing.prompt,
@@ -143,8 +143,8 @@ def draw_picture(
                 "backend": backend,
             }
             if named:
-                facts["loras"] = [each.facts() for each in named]
-            save_png(picture, target, text=as_text(facts))
+                provenance["loras"] = [each.provenance() for each in named]
+            save_png(picture, target, text=to_png_text(provenance))
             reporter.finished(target)
         finally:
             reporter.close()

@@ -13,7 +13,7 @@ from jstyleid_core.errors import InputError
 from jstyleid_core.runtime import Device, DType
 from jstyleid_dreambooth.training.resuming import find_training
 from jstyleid_runner.options.to_settings import named_styles
-from jstyleid_runner.planning.pending import StyleWork, Survey, survey
+from jstyleid_runner.planning.pending import PendingWork, StylePending, find_pending
 from jstyleid_runner.planning.plan import Plan, build_plan
 from jstyleid_runner.planning.provenance import check_pictures, training_job
 from jstyleid_runner.reports.contact_sheet import write_style_sheet
@@ -156,9 +156,9 @@ def run_split(request: RunRequest, force: Workforce, reporter: Reporter, tally: 
         if record and record.model.fingerprint != fingerprint and not request.force:
             _refuse_changes(folder, [f"model: {record.model.source} there, {force.source} now"])
 
-    state = survey(plan, folder, settings, fingerprint, request.batch)
-    if state.foreign and not request.force:
-        raise InputError(_foreign_message(folder, state))
+    state = find_pending(plan, folder, settings, fingerprint, request.batch)
+    if state.conflicts and not request.force:
+        raise InputError(_conflicts_message(folder, state))
     tally.done = state.done
     log.info("%d pictures, %d there already; %s", plan.pictures, state.done, settings)
     reporter.begin(plan.pictures, state.done, state.evaluations)
@@ -188,7 +188,7 @@ def _references(plan: Plan) -> dict[str, Reference]:
     }
 
 
-def _make_room(work: Sequence[StyleWork], model: str) -> None:
+def _make_room(work: Sequence[StylePending], model: str) -> None:
     """Remove what other settings left of LoRAs: they are the run's own, as contents are."""
     for style in work:
         if style.training and (changes := find_training(style.training, model).obstacles):
@@ -205,14 +205,14 @@ def _refuse_changes(folder: OutFolder, changes: list[str]) -> None:
         )
 
 
-def _foreign_message(folder: OutFolder, state: Survey) -> str:
+def _conflicts_message(folder: OutFolder, state: PendingWork) -> str:
     found = [
         f"{item.path}: {'; '.join(item.differences) or 'not made by jstyleid run'}"
-        for item in state.foreign
+        for item in state.conflicts
     ]
     return (
-        f"--out {folder.root}: {len(state.foreign)} pictures there were not made as this run would "
-        f"make them:\n{listed(found, _SHOWN)}\n"
+        f"--out {folder.root}: {len(state.conflicts)} pictures there were not made as this run "
+        f"would make them:\n{listed(found, _SHOWN)}\n"
         "Choose another --out, or give --force to replace the pictures."
     )
 

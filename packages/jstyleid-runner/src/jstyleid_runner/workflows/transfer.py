@@ -10,7 +10,7 @@ from PIL import Image
 from jstyleid_core import StyleIDSettings
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import fit, open_image, save_png
-from jstyleid_runner.planning.provenance import as_text
+from jstyleid_runner.planning.provenance import to_png_text
 from jstyleid_runner.reports.contact_sheet import Cell, contact_sheet
 from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.storage.layout import (
@@ -110,7 +110,7 @@ def run_transfer(job: TransferJob, model: "StableDiffusion", reporter: Reporter)
         style = _take_style(job, look, styleid, model, reporter)
         reporter.stage(f"{job.content_path.name} as {look.path.name}", 2 * steps, 2 * steps)
         [picture] = styleid.transfer([job.content], style, on_step=reporter.step)
-        facts = {
+        provenance = {
             "kind": "transfer",
             "content": job.content_path.name,
             "style": look.path.name,
@@ -118,7 +118,7 @@ def run_transfer(job: TransferJob, model: "StableDiffusion", reporter: Reporter)
             "styleid": job.settings.model_dump(mode="json"),
             **job.recorded,
         }
-        save_png(picture, look.target, text=as_text(facts))
+        save_png(picture, look.target, text=to_png_text(provenance))
         reporter.finished(look.target)
         written.append(look.target)
         columns.append([Cell(look.path.name, look.image), Cell(look.target.name, picture)])
