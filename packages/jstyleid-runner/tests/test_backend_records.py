@@ -22,7 +22,7 @@ from jstyleid_runner.worker import worker as worker_module
 from jstyleid_runner.worker.worker import WorkerSpec
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split
-from jstyleid_runner.workflows.session import Tally
+from jstyleid_runner.workflows.session import RunCounts
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]
@@ -30,7 +30,7 @@ Invoke = Callable[..., tuple[int, str]]
 
 
 def run(request: RunRequest, model: Any, reporter: LineReporter) -> Any:
-    run_split(request, model, reporter, Tally())
+    run_split(request, model, reporter, RunCounts())
     return model
 
 

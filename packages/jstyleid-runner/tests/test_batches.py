@@ -17,7 +17,7 @@ from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import Stage, Task
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split
-from jstyleid_runner.workflows.session import Tally
+from jstyleid_runner.workflows.session import RunCounts
 
 MakeRequest = Callable[..., RunRequest]
 
@@ -74,7 +74,7 @@ def _watch(engine: Any, most: int, together: list[tuple[str, int]]) -> None:
 
 
 def run(request: RunRequest, model: Any, reporter: LineReporter) -> Any:
-    run_split(request, model, reporter, Tally())
+    run_split(request, model, reporter, RunCounts())
     return model
 
 

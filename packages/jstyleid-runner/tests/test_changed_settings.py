@@ -11,7 +11,7 @@ from jstyleid_core.errors import InputError
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split
-from jstyleid_runner.workflows.session import Tally
+from jstyleid_runner.workflows.session import RunCounts
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]
@@ -20,10 +20,10 @@ STEPS = 4
 """Steps of `make_request`."""
 
 
-def run(request: RunRequest, model: Any, reporter: LineReporter) -> Tally:
-    tally = Tally()
-    run_split(request, model, reporter, tally)
-    return tally
+def run(request: RunRequest, model: Any, reporter: LineReporter) -> RunCounts:
+    counts = RunCounts()
+    run_split(request, model, reporter, counts)
+    return counts
 
 
 def pictures(request: RunRequest) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import constants
 
 from jstyleid_runner.reports.progress import LineReporter
-from jstyleid_runner.storage.records import checkpoint_stamp
+from jstyleid_runner.storage.records import quick_stamp
 from jstyleid_runner.workflows.model import CoreModel
 
 
@@ -22,31 +22,31 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 def test_it_stays_while_the_files_do(checkpoint: Path) -> None:
-    before = checkpoint_stamp(checkpoint)
+    before = quick_stamp(checkpoint)
     (checkpoint / "README.md").write_text("not part of the model")
-    assert checkpoint_stamp(checkpoint) == before
+    assert quick_stamp(checkpoint) == before
     moved = checkpoint.rename(checkpoint.with_name("elsewhere"))
-    assert checkpoint_stamp(moved) == before
+    assert quick_stamp(moved) == before
 
 
 def test_it_changes_with_a_file_of_the_same_size(checkpoint: Path) -> None:
-    before = checkpoint_stamp(checkpoint)
+    before = quick_stamp(checkpoint)
     path = checkpoint / "unet" / "config.json"
     time = path.stat().st_mtime_ns
     path.write_text("X" * path.stat().st_size)
     os.utime(path, ns=(time + 1, time + 1))
-    assert checkpoint_stamp(checkpoint) != before
+    assert quick_stamp(checkpoint) != before
 
 
 def test_it_changes_with_a_size_and_a_name(checkpoint: Path) -> None:
     path = checkpoint / "unet" / "config.json"
     time = path.stat().st_mtime_ns
-    before = checkpoint_stamp(checkpoint)
+    before = quick_stamp(checkpoint)
     path.write_text("longer than it was before")
     os.utime(path, ns=(time, time))
-    longer = checkpoint_stamp(checkpoint)
+    longer = quick_stamp(checkpoint)
     path.rename(path.with_name("other.json"))
-    assert len({before, longer, checkpoint_stamp(checkpoint)}) == 3
+    assert len({before, longer, quick_stamp(checkpoint)}) == 3
 
 
 def test_a_hub_id_is_looked_for_in_the_cache_only(
@@ -62,4 +62,4 @@ def test_a_hub_id_is_looked_for_in_the_cache_only(
     config.with_name("diffusion_pytorch_model.safetensors").touch()
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(("c0ffee" * 7)[:40])
-    assert model.stamp() == checkpoint_stamp(config.parent.parent)
+    assert model.stamp() == quick_stamp(config.parent.parent)

@@ -22,7 +22,7 @@ from jstyleid_runner.storage.split import read_split
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.model import CoreModel
 from jstyleid_runner.workflows.run import run_split
-from jstyleid_runner.workflows.session import Tally
+from jstyleid_runner.workflows.session import RunCounts
 from jstyleid_runner.workflows.train import TrainRequest, train_loras, training_jobs
 from jstyleid_runner.workflows.workers import LocalStaff
 
@@ -53,7 +53,7 @@ def run(request: RunRequest, model: Any, reporter: LineReporter) -> list[str]:
             before(name)
 
     model.before_call = called
-    run_split(request, model, reporter, Tally())
+    run_split(request, model, reporter, RunCounts())
     return calls
 
 
@@ -209,10 +209,10 @@ def test_two_workers_and_a_training_alone_get_the_same_to_the_bit(
     prior: Any, data: Path, tmp_path: Path,
 ) -> None:  # fmt: skip
     one = make_request(out="one", prompts=1, dtype="float32", **prior)
-    run_split(one, inline_model, reporter, Tally())
+    run_split(one, inline_model, reporter, RunCounts())
     two = make_request(out="two", prompts=1, batch=2, dtype="float32", **prior)
     workers = TwoWorkers(str(checkpoint), "cpu", reporter, LocalStaff(cpu_slots(2)))
-    run_split(two, workers, reporter, Tally())
+    run_split(two, workers, reporter, RunCounts())
     drawn = [entry for entry in read_entries(two.folder.ledger) if entry.stage == Stage.CLASS]
     assert {entry.worker for entry in drawn} == {"cpu0", "cpu1"}
     assert class_files(two) == class_files(one)
@@ -225,7 +225,7 @@ def test_two_workers_and_a_training_alone_get_the_same_to_the_bit(
     assert one.settings.training
     jobs = training_jobs(read_split(data, "S"), one.settings.training, folder, packed=False,
                          objects=("apple", "ball"), checkpoint_every=9, looks=None)
-    train_loras(TrainRequest(jobs, folder, "float32"), inline_model, reporter, Tally())
+    train_loras(TrainRequest(jobs, folder, "float32"), inline_model, reporter, RunCounts())
     [alone] = folder.class_images.iterdir()
     assert {path.name: path.read_bytes() for path in alone.iterdir()} == {
         Path(name).name: content for name, content in class_files(one).items()}

@@ -25,7 +25,7 @@ from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.lock import folder_lock
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split, write_pages
-from jstyleid_runner.workflows.session import Tally
+from jstyleid_runner.workflows.session import RunCounts
 from sleeping_worker import Sleep, SleepingWorker
 
 HOUR = 3600.0
@@ -130,9 +130,9 @@ def test_pages_are_written_after_every_run_that_did_something(
     make_request: Callable[..., RunRequest], fake_model: Callable[..., Any], reporter: LineReporter
 ) -> None:
     def written() -> int:
-        request, tally = make_request(styles=["00"]), Tally()
-        run_split(request, fake_model(), reporter, tally)
-        write_pages(request.plan, request.settings, request.folder, reporter, tally)
+        request, counts = make_request(styles=["00"]), RunCounts()
+        run_split(request, fake_model(), reporter, counts)
+        write_pages(request.plan, request.settings, request.folder, reporter, counts)
         return request.folder.gallery.stat().st_mtime_ns
 
     folder = make_request().folder

@@ -23,7 +23,7 @@ from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.worker.worker import ImageWorker
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split
-from jstyleid_runner.workflows.session import Tally
+from jstyleid_runner.workflows.session import RunCounts
 
 CONTENT, STEPS = 1, 2
 SECONDS = 600
@@ -329,7 +329,7 @@ def test_unet_evaluations(
     request = make_request(
         prompts=2, batch=batch, content_steps=content, styleid={"steps": n}, size=(64, 64)
     )
-    run_split(request, inline_model, reporter, Tally())
+    run_split(request, inline_model, reporter, RunCounts())
     draw = ("generate", batch, 2 * content * batch)
     paint = ("transfer", batch, (n + n) * batch)
     assert costs == [("invert_style", 1, n), *[draw, paint] * (2 // batch)] * 2
@@ -343,7 +343,7 @@ def test_guidance_1_draws_with_one_evaluation_a_step(
     costs: list[tuple[str, int, int]],
 ) -> None:
     request = make_request(styles=["00"], prompts=1, guidance=1.0, size=(64, 64))
-    run_split(request, inline_model, reporter, Tally())
+    run_split(request, inline_model, reporter, RunCounts())
     assert sum(cost for _, _, cost in costs) == request.plan.evaluations
 
 

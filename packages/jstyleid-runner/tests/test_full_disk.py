@@ -15,7 +15,7 @@ from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split
-from jstyleid_runner.workflows.session import Tally, log_to
+from jstyleid_runner.workflows.session import RunCounts, log_to
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]
@@ -45,22 +45,22 @@ def test_a_disk_that_fills_up(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     whole = make_request(out="whole")
-    run_split(whole, fake_model(), reporter, Tally())
+    run_split(whole, fake_model(), reporter, RunCounts())
 
     request: RunRequest = make_request(out="disk/out")
-    tally = Tally()
+    counts = RunCounts()
     with log_to(request.folder.log), pytest.raises(OutputError) as caught:
-        run_split(request, fake_model(), reporter, tally)
+        run_split(request, fake_model(), reporter, counts)
     assert "No space left on device" in str(caught.value)
     kept = made(request.folder)
-    assert 0 < len(kept) == tally.done < 6
+    assert 0 < len(kept) == counts.done < 6
     assert kept.items() <= made(whole.folder).items()
     assert not list(small_disk.rglob("*.part*"))
     # The log may have met the full disk too: then it says so, once, without a traceback.
     assert "Traceback" not in capsys.readouterr().err
 
     subprocess.run(["mount", "-o", "remount,size=2m", str(small_disk)], check=True)
-    run_split(request, fake_model(), reporter, tally)
+    run_split(request, fake_model(), reporter, counts)
     assert made(request.folder) == made(whole.folder)
 
 
@@ -73,13 +73,13 @@ def test_files_that_may_not_be_as_long(
     resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, before[1]))
     try:
         with pytest.raises(OutputError, match=r"Ring\.png: File too large"):
-            run_split(request, fake_model(), reporter, Tally())
+            run_split(request, fake_model(), reporter, RunCounts())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(request.folder.root.rglob("*.p*ng"))
-    tally = Tally()
-    run_split(request, fake_model(), reporter, tally)
-    assert tally.done == 6
+    counts = RunCounts()
+    run_split(request, fake_model(), reporter, counts)
+    assert counts.done == 6
 
 
 @pytest.mark.parametrize("at", range(1, 8))
@@ -112,13 +112,13 @@ def test_full_at_any_file(
     encode: Callable[..., None] = Image.Image.save
     monkeypatch.setattr(Path, "open", opened)
     monkeypatch.setattr(Image.Image, "save", save)
-    tally = Tally()
+    counts = RunCounts()
     with pytest.raises(OutputError, match="No space left on device"):
-        run_split(request, fake_model(), reporter, tally)
+        run_split(request, fake_model(), reporter, counts)
     # Content and picture take turns; the contact sheet is the seventh file.
-    assert tally.done == len(made(request.folder)) == (at - 1) // 2
+    assert counts.done == len(made(request.folder)) == (at - 1) // 2
     assert not list(request.folder.root.rglob("*.part*"))
     monkeypatch.undo()
-    run_split(request, fake_model(), reporter, tally)
-    assert tally.done == 3
+    run_split(request, fake_model(), reporter, counts)
+    assert counts.done == 3
     assert request.folder.sheet("00").is_file()

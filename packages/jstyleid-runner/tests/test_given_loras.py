@@ -15,7 +15,7 @@ from jstyleid_runner.planning.provenance import read_provenance
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split
-from jstyleid_runner.workflows.session import Tally
+from jstyleid_runner.workflows.session import RunCounts
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]
@@ -32,10 +32,10 @@ def lora(tmp_path: Path) -> Path:
     return write_lora(tmp_path / "some.safetensors", LoRAWeights({"unet": {"conv_in": LAYER}}))
 
 
-def run(request: RunRequest, model: Any, reporter: LineReporter) -> Tally:
-    tally = Tally()
-    run_split(request, model, reporter, tally)
-    return tally
+def run(request: RunRequest, model: Any, reporter: LineReporter) -> RunCounts:
+    counts = RunCounts()
+    run_split(request, model, reporter, counts)
+    return counts
 
 
 def pixels(path: Path) -> bytes:

@@ -21,7 +21,7 @@ from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split
-from jstyleid_runner.workflows.session import Tally
+from jstyleid_runner.workflows.session import RunCounts
 from reference_sets import GOLDEN_LORA
 
 LORA = GOLDEN_LORA / "jittor.safetensors"
@@ -142,7 +142,7 @@ def test_unet_evaluations(
         content_steps=2,
         **transfers,
     )
-    run_split(request, inline_model, reporter, Tally())
+    run_split(request, inline_model, reporter, RunCounts())
     assert inline_model.engine.model.evaluations == request.plan.evaluations
 
 

@@ -16,7 +16,7 @@ from jstyleid_runner.planning.provenance import read_provenance, training_job
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split
-from jstyleid_runner.workflows.session import Tally, log_to
+from jstyleid_runner.workflows.session import RunCounts, log_to
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]
@@ -37,10 +37,10 @@ def drawing(training: dict[str, object]) -> dict[str, object]:
     return {**training, "method": "dreambooth", "styleid": None, "reference": None}
 
 
-def run(request: RunRequest, model: Any, reporter: LineReporter) -> Tally:
-    tally = Tally()
-    run_split(request, model, reporter, tally)
-    return tally
+def run(request: RunRequest, model: Any, reporter: LineReporter) -> RunCounts:
+    counts = RunCounts()
+    run_split(request, model, reporter, counts)
+    return counts
 
 
 def pictures(request: RunRequest) -> dict[str, bytes]:
@@ -60,8 +60,8 @@ def test_each_style_is_trained_and_then_drawn_and_stylised(
 ) -> None:
     request, model = make_request(prompts=1, **training), fake_model()
     with log_to(request.folder.log):
-        tally = run(request, model, reporter)
-    assert (tally.done, tally.total) == (2, 2)
+        counts = run(request, model, reporter)
+    assert (counts.done, counts.total) == (2, 2)
     assert model.evaluations == 2 * (3 * TRAINING + STEPS + 2 * CONTENT + 2 * STEPS)
     assert model.evaluations == request.plan.evaluations
     lines = request.folder.log.read_text().splitlines()
@@ -85,8 +85,8 @@ def test_drawn_pictures_are_the_result_of_dreambooth(
     drawing: Any,
 ) -> None:
     drawn, model = make_request(**drawing), fake_model()
-    tally = run(drawn, model, reporter)
-    assert tally.done == len(pictures(drawn)) == 6
+    counts = run(drawn, model, reporter)
+    assert counts.done == len(pictures(drawn)) == 6
     assert model.evaluations == drawn.plan.evaluations == 2 * 3 * TRAINING + 6 * 2 * CONTENT
     assert not drawn.folder.content("00", "Ring").parent.exists()
     # They are what the other method stylises.

@@ -15,7 +15,7 @@ from jstyleid_runner.scheduling.scheduler import ATTEMPTS
 from jstyleid_runner.scheduling.task import State
 from jstyleid_runner.workflows.execution import IncompleteError, RunRequest, describe_output
 from jstyleid_runner.workflows.run import run_split
-from jstyleid_runner.workflows.session import Tally, log_to
+from jstyleid_runner.workflows.session import RunCounts, log_to
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]
@@ -24,10 +24,10 @@ CONTENT, STEPS = 3, 4
 """Steps of `make_request`."""
 
 
-def run(request: RunRequest, model: Any, reporter: LineReporter) -> Tally:
-    tally = Tally()
-    run_split(request, model, reporter, tally)
-    return tally
+def run(request: RunRequest, model: Any, reporter: LineReporter) -> RunCounts:
+    counts = RunCounts()
+    run_split(request, model, reporter, counts)
+    return counts
 
 
 def pictures(request: RunRequest) -> dict[str, bytes]:
@@ -43,13 +43,13 @@ def test_a_run_makes_each_picture_with_the_evaluations_the_plan_says(
     make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
 ) -> None:
     request, model = make_request(), fake_model()
-    tally = run(request, model, reporter)
+    counts = run(request, model, reporter)
     assert list(pictures(request)) == [
         f"{style}/{prompt}.png"
         for style in ("00", "04")
         for prompt in ("Hotel", "Ring", "Two Words")
     ]
-    assert (tally.done, tally.total) == (6, 6)
+    assert (counts.done, counts.total) == (6, 6)
     assert model.evaluations == 2 * STEPS + 6 * (2 * CONTENT + 2 * STEPS)
     assert model.evaluations == request.plan.evaluations
 
@@ -60,8 +60,8 @@ def test_a_second_run_does_not_even_load_the_model(
     request = make_request()
     run(request, fake_model(), reporter)
     before, model = times(request), fake_model()
-    tally = run(request, model, reporter)
-    assert (model.opened, tally.done) == (0, 6)
+    counts = run(request, model, reporter)
+    assert (model.opened, counts.done) == (0, 6)
     assert times(request) == before
 
 
@@ -135,17 +135,17 @@ def test_stopped_anywhere_and_run_again(
             raise KeyboardInterrupt
 
     model.before_call = stop_at
-    tally = Tally()
+    counts = RunCounts()
     with pytest.raises(KeyboardInterrupt):
-        run_split(request, model, reporter, tally)
-    assert tally.done == len(pictures(request)) == calls[:-1].count("transfer")
+        run_split(request, model, reporter, counts)
+    assert counts.done == len(pictures(request)) == calls[:-1].count("transfer")
     again = fake_model()
     run(request, again, reporter)
     assert pictures(request) == pictures(whole)
     contents_kept = calls[:-1].count("generate")
-    styles_left = 2 - (tally.done >= 3)
+    styles_left = 2 - (counts.done >= 3)
     assert again.evaluations == (
-        styles_left * STEPS + (6 - contents_kept) * 2 * CONTENT + (6 - tally.done) * 2 * STEPS
+        styles_left * STEPS + (6 - contents_kept) * 2 * CONTENT + (6 - counts.done) * 2 * STEPS
     )
 
 
@@ -185,9 +185,9 @@ def test_a_job_that_fails_for_good_is_set_aside_and_the_rest_is_done(
             raise RuntimeError("broken")
 
     model.before_call = fail
-    tally = Tally()
+    counts = RunCounts()
     with pytest.raises(IncompleteError) as caught:
-        run_split(request, model, reporter, tally)
+        run_split(request, model, reporter, counts)
     assert str(caught.value) == (
         "5 of 6 pictures are there; 1 jobs were set aside:\n"
         f"  content/00/Ring: RuntimeError: broken\nSee {request.folder.log}. jstyleid retry "
@@ -253,8 +253,8 @@ def test_more_styles_can_be_added_later(
 ) -> None:
     run(make_request(styles=["00"], prompts=1), fake_model(), reporter)
     model = fake_model()
-    tally = run(make_request(), model, reporter)
-    assert tally.done == 6
+    counts = run(make_request(), model, reporter)
+    assert counts.done == 6
     assert model.evaluations == 2 * STEPS + 5 * (2 * CONTENT + 2 * STEPS)
 
 

@@ -18,11 +18,11 @@ from jstyleid_dreambooth.training.state import TrainingState
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.storage.layout import LoRAFolder
 from jstyleid_runner.storage.split import read_split
-from jstyleid_runner.workflows.session import Tally
+from jstyleid_runner.workflows.session import RunCounts
 from jstyleid_runner.workflows.train import (
-    Looks,
     TrainingWatch,
     TrainRequest,
+    ValidationPlan,
     train_loras,
     training_jobs,
 )
@@ -38,7 +38,7 @@ def make_training(data: Path, tmp_path: Path) -> MakeTraining:
     def make(
         packed: bool = False,
         force: bool = False,
-        looks: Looks | None = None,
+        looks: ValidationPlan | None = None,
         **changes: object,
     ) -> TrainRequest:
         settings = TrainingSettings.create({"steps": 5, "size": (64, 64), **changes})
@@ -59,7 +59,7 @@ def make_training(data: Path, tmp_path: Path) -> MakeTraining:
 
 
 def train(request: TrainRequest, model: Any, reporter: LineReporter) -> list[Path]:
-    return train_loras(request, model, reporter, Tally())
+    return train_loras(request, model, reporter, RunCounts())
 
 
 def refused(request: TrainRequest, model: Any, reporter: LineReporter) -> str:
@@ -79,11 +79,11 @@ def begun(job: TrainingJob, model: str, step: int, **changes: object) -> Path:
 def test_a_lora_a_style(
     make_training: MakeTraining, fake_model: FakeModelClass, tmp_path: Path
 ) -> None:
-    request, model, stream, tally = make_training(), fake_model(), io.StringIO(), Tally()
-    files = train_loras(request, model, LineReporter(stream), tally)
+    request, model, stream, counts = make_training(), fake_model(), io.StringIO(), RunCounts()
+    files = train_loras(request, model, LineReporter(stream), counts)
     folder = tmp_path / "loras"
     assert files == [folder / id / "pytorch_lora_weights.safetensors" for id in ("00", "04")]
-    assert (tally.done, tally.total, model.opened) == (2, 2, 1)
+    assert (counts.done, counts.total, model.opened) == (2, 2, 1)
     assert "2 LoRAs; 30 UNet evaluations to do" in stream.getvalue()
     assert f"[2/2] {files[1]}" in stream.getvalue()
     record = json.loads(request.folder.record.read_text())
@@ -106,16 +106,16 @@ def test_what_is_finished_is_kept_and_no_model_loaded(
 def test_a_stop_says_how_far_it_came(
     make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
 ) -> None:
-    model, tally = fake_model(), Tally()
+    model, counts = fake_model(), RunCounts()
 
     def stop(name: str) -> None:
-        if tally.done:
+        if counts.done:
             raise KeyboardInterrupt
 
     model.before_call = stop
     with pytest.raises(KeyboardInterrupt):
-        train_loras(make_training(), model, reporter, tally)
-    assert (tally.done, tally.total) == (1, 2)
+        train_loras(make_training(), model, reporter, counts)
+    assert (counts.done, counts.total) == (1, 2)
     again = fake_model()
     train(make_training(), again, reporter)
     assert again.trained == ["04"]
@@ -124,7 +124,7 @@ def test_a_stop_says_how_far_it_came(
 def test_a_pack_is_one_lora(
     make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter, tmp_path: Path
 ) -> None:
-    request = make_training(packed=True, looks=Looks(2, 1))
+    request = make_training(packed=True, looks=ValidationPlan(2, 1))
     [job] = request.jobs
     assert [image.parent.parent.name for image, _ in job.examples()] == ["00", "00", "04", "04"]
     assert job.validation
@@ -137,7 +137,7 @@ def test_a_pack_is_one_lora(
 
 
 def test_the_first_prompts_are_drawn_to_look_at(make_training: MakeTraining) -> None:
-    request = make_training(looks=Looks(every=2, prompts=2))
+    request = make_training(looks=ValidationPlan(every=2, prompts=2))
     assert request.jobs[1].validation
     assert request.jobs[1].validation.prompts == (
         ("Ring", "Ring in style_04"),

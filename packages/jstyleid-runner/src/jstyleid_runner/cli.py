@@ -16,7 +16,7 @@ from jstyleid_runner.commands.status import retry, status
 from jstyleid_runner.commands.train import train
 from jstyleid_runner.commands.transfer import transfer
 from jstyleid_runner.errors import guarded
-from jstyleid_runner.options.sources import configured
+from jstyleid_runner.options.sources import with_config
 
 app = typer.Typer(
     name="jstyleid",
@@ -51,7 +51,7 @@ app.command()(guarded(transfer))
 # `plan` plans a run, and so it is told what a run is told, wherever that stands.
 for command, table in ((generate, "generate"), (train, "train"), (run, "run"), (plan, "run")):
     variables = {"auto_envvar_prefix": f"JSTYLEID_{table.upper()}"}
-    app.command(context_settings=variables)(guarded(configured(command, table)))
+    app.command(context_settings=variables)(guarded(with_config(command, table)))
 app.command()(guarded(status))
 app.command()(guarded(retry))
 app.command()(guarded(clean))

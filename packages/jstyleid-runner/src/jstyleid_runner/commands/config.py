@@ -27,7 +27,7 @@ def show(
     default, the first of them that says something.
     """
     from jstyleid_core.errors import InputError
-    from jstyleid_runner.options.sources import TABLES, options_in_force
+    from jstyleid_runner.options.sources import TABLES, effective_options
 
     if command is None and context.args:
         raise InputError(
@@ -35,7 +35,7 @@ def show(
         )
     words = ["--config", str(config)] if config else []
     found = {
-        name: options_in_force(context, name, [*words, *context.args])
+        name: effective_options(context, name, [*words, *context.args])
         for name in ([command] if command else TABLES)
     }
     if as_json:

@@ -12,7 +12,7 @@ from jstyleid_runner.options import common as options
 from jstyleid_runner.options.sources import give_signature, parameters_of
 
 if TYPE_CHECKING:
-    from jstyleid_runner.reports.plan_figures import RunPlan
+    from jstyleid_runner.reports.plan_figures import PlanFigures
 
 _NOT_TAKEN = ("force", "model", "dtype", "device", "engine", "address")
 """Options of `jstyleid run` that decide nothing of what there is to do."""
@@ -51,7 +51,7 @@ def plan(
     """
     from jstyleid_core.errors import InputError
     from jstyleid_runner.options.to_settings import read_choices
-    from jstyleid_runner.reports.plan_figures import run_plan
+    from jstyleid_runner.reports.plan_figures import plan_figures
     from jstyleid_runner.storage.layout import OutFolder
     from jstyleid_runner.workflows.run import planned_pictures
 
@@ -63,7 +63,7 @@ def plan(
     if gpus and workers:
         raise InputError(f"--gpus {gpus}, --workers {workers}: give one; workers are for the CPU.")
     work, settings = planned_pictures(read_choices(context, **told), "auto")
-    found = run_plan(
+    found = plan_figures(
         work,
         settings,
         OutFolder(out),
@@ -88,7 +88,7 @@ give_signature(
 )
 
 
-def _print_jobs(plan: "RunPlan") -> None:
+def _print_jobs(plan: "PlanFigures") -> None:
     width = len(str(max((task.cost for task in plan.tasks), default=0)))
     for task in plan.tasks:
         needs = f"  after {_some(task.needs)}" if task.needs else ""
@@ -102,7 +102,7 @@ def _some(ids: Sequence[str]) -> str:
     return ", ".join(ids[:_SHOWN]) + more
 
 
-def _print_figures(plan: "RunPlan", out: Path) -> None:
+def _print_figures(plan: "PlanFigures", out: Path) -> None:
     from jstyleid_runner.reports.progress import clock_text
 
     print(_row("stage", "jobs", "evaluations", "jobs left", "evaluations left"))

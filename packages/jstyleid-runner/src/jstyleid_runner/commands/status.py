@@ -39,32 +39,32 @@ def status(
     if watch:
         _watch(out)
     elif as_json:
-        print(json.dumps(_look(out).status.facts(), indent=2, ensure_ascii=False))
+        print(json.dumps(_snapshot(out).status.facts(), indent=2, ensure_ascii=False))
     else:
         from rich.console import Console
 
-        Console().print(_shown(_look(out), out))
+        Console().print(_shown(_snapshot(out), out))
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Snapshot:
     """The state of a run, and when it was that, by the run's clock."""
 
     status: "RunStatus"
     now: float
 
 
-def _look(out: Path) -> _Look:
+def _snapshot(out: Path) -> _Snapshot:
     from jstyleid_runner.reports.status import run_status
     from jstyleid_runner.scheduling.ledger import read_time
     from jstyleid_runner.storage.layout import OutFolder
 
     folder = OutFolder(out)
     now = read_time(folder.ledger)
-    return _Look(run_status(folder, now), now)
+    return _Snapshot(run_status(folder, now), now)
 
 
-def _shown(found: _Look, out: Path) -> "RenderableType":
+def _shown(found: _Snapshot, out: Path) -> "RenderableType":
     from jstyleid_runner.reports.status import status_table
 
     return status_table(found.status, out, found.now)
@@ -73,12 +73,12 @@ def _shown(found: _Look, out: Path) -> "RenderableType":
 def _watch(out: Path) -> None:
     from rich.live import Live
 
-    found = _look(out)
+    found = _snapshot(out)
     with contextlib.suppress(KeyboardInterrupt), Live(auto_refresh=False) as live:
         live.update(_shown(found, out), refresh=True)
         while found.status.process is not None:
             time.sleep(_EVERY)
-            found = _look(out)
+            found = _snapshot(out)
             live.update(_shown(found, out), refresh=True)
 
 

@@ -81,8 +81,13 @@ def train(
     from jstyleid_runner.storage.split import class_objects, read_split
     from jstyleid_runner.worker.engine import named_source
     from jstyleid_runner.workflows.model import CoreModel
-    from jstyleid_runner.workflows.session import Tally, session
-    from jstyleid_runner.workflows.train import Looks, TrainRequest, train_loras, training_jobs
+    from jstyleid_runner.workflows.session import RunCounts, session
+    from jstyleid_runner.workflows.train import (
+        TrainRequest,
+        ValidationPlan,
+        train_loras,
+        training_jobs,
+    )
 
     if validate_every is None:
         refuse_given(context, ["validation_prompts"], "nothing is drawn without --validate-every.")
@@ -129,13 +134,13 @@ def train(
         packed=packed is not None,
         objects=class_objects(data, split, settings),
         checkpoint_every=checkpoint_every,
-        looks=Looks(validate_every, validation_prompts) if validate_every else None,
+        looks=ValidationPlan(validate_every, validation_prompts) if validate_every else None,
     )
     folder.prepare()
-    tally = Tally(len(jobs))
-    with session(folder, folder.log, tally, "LoRAs") as reporter:
+    counts = RunCounts(len(jobs))
+    with session(folder, folder.log, counts, "LoRAs") as reporter:
         source = CoreModel(named_source(model), device, reporter, backend=backend)
         request = TrainRequest(jobs, folder, dtype, force)
-        files = train_loras(request, source, reporter, tally)
+        files = train_loras(request, source, reporter, counts)
     for file in files:
         print(file)

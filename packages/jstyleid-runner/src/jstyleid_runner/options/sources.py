@@ -125,7 +125,7 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 
 
 @dataclass(frozen=True)
-class InForce:
+class EffectiveOption:
     """An option's value.
 
     Attributes:
@@ -143,7 +143,8 @@ class InForce:
         return asdict(self)
 
 
-def options_in_force(context: typer.Context, name: str, words: Sequence[str]) -> dict[str, InForce]:
+def effective_options(
+    context: typer.Context, name: str, words: Sequence[str]) -> dict[str, EffectiveOption]:
     """The options of a command by their keys in a file.
 
     Args:
@@ -161,7 +162,7 @@ def options_in_force(context: typer.Context, name: str, words: Sequence[str]) ->
     try:
         with command.make_context(name, list(words), parent=context.find_root()) as told:
             found = origins(told)  # type: ignore[arg-type]
-            return {key: InForce(_plain(told.params[parameter]), found[parameter].source,
+            return {key: EffectiveOption(_plain(told.params[parameter]), found[parameter].source,
                                  found[parameter].place)
                     for parameter, key in keys.items()}
     except _UsageError as error:
@@ -184,7 +185,7 @@ TABLES = ("run", "train", "generate")
 """The commands that have a table of their own."""
 
 
-def configured(command: Callable[..., None], table: str) -> Callable[..., None]:
+def with_config(command: Callable[..., None], table: str) -> Callable[..., None]:
     """A command with `--config`; it takes its context as the parameter `context`.
 
     Args:

@@ -35,7 +35,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class RunPlan:
+class PlanFigures:
     """What `jstyleid plan` says.
 
     Attributes:
@@ -86,10 +86,10 @@ class RunPlan:
         return whole
 
 
-def run_plan(
+def plan_figures(
     plan: Plan, settings: RunSettings, folder: OutFolder, *, batch: int, workers: int,
     seconds_per_evaluation: float | None,
-) -> RunPlan:
+) -> PlanFigures:
     """Work out the figures of a plan.
 
     Args:
@@ -118,7 +118,7 @@ def run_plan(
     if costs and any(stage.jobs_left for stage in stages):
         estimates = tuple(Estimate(count, forecast(tasks, states, costs, count, batch))
                           for count in sorted({1, workers}))
-    return RunPlan(
+    return PlanFigures(
         tasks=tuple(tasks),
         pictures=plan.pictures,
         stages=tuple(stage for stage in stages if stage.jobs),

@@ -18,28 +18,28 @@ from jstyleid_core.files import atomic_path
 
 
 @dataclass(frozen=True)
-class Reference:
+class HashedFile:
     """A file, as recorded."""
 
     name: str
     sha256: str
 
 
-def describe_reference(path: Path) -> Reference:
+def hash_file(path: Path) -> HashedFile:
     """The name and the digest of a file."""
-    return Reference(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+    return HashedFile(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def digests(paths: Iterable[Path]) -> dict[str, str]:
     """The digest of each of several files in one folder, by its name."""
-    found = map(describe_reference, paths)
+    found = map(hash_file, paths)
     return {file.name: file.sha256 for file in found}
 
 
 _FILES = {".json", ".safetensors", ".txt", ".model"}
 
 
-def checkpoint_stamp(folder: Path) -> str:
+def quick_stamp(folder: Path) -> str:
     """A digest of the names, sizes and times of the checkpoint's files, not of their content.
 
     A file that was replaced has another time, and nearly always another size.
@@ -58,7 +58,7 @@ class ModelRecord(BaseModel):
     """Which checkpoint was used.
 
     The fingerprint, a digest of all weights, decides whether two checkpoints are the same. It takes
-    a load of the model to compute, so the stamp (see `checkpoint_stamp`) vouches for it: as long as
+    a load of the model to compute, so the stamp (see `quick_stamp`) vouches for it: as long as
     that is unchanged, the files are taken to be.
     """
 
@@ -106,7 +106,7 @@ class RunRecord(Record):
     """The content of `run.json`."""
 
     settings: dict[str, Any]
-    references: dict[str, Reference]
+    references: dict[str, HashedFile]
 
     @field_validator("settings")
     @classmethod

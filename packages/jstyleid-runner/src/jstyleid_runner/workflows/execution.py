@@ -24,12 +24,12 @@ from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import State, Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
-from jstyleid_runner.storage.records import describe_reference
+from jstyleid_runner.storage.records import hash_file
 from jstyleid_runner.workflows.model import Workforce
-from jstyleid_runner.workflows.session import Tally
+from jstyleid_runner.workflows.session import RunCounts
 
 
-def listed(lines: Sequence[str], most: int) -> str:
+def bullet_list(lines: Sequence[str], most: int) -> str:
     """The first lines, indented, and how many more there are."""
     shown = [f"  {line}" for line in lines[:most]]
     if len(lines) > most:
@@ -73,7 +73,7 @@ class RunMonitor:
         folder: where it works.
         results: the pictures asked for that are not there yet, by their tasks' ids.
         reporter: the display.
-        tally: kept up to date.
+        counts: kept up to date.
     """
 
     def __init__(
@@ -82,11 +82,11 @@ class RunMonitor:
         folder: OutFolder,
         results: Mapping[str, Path],
         reporter: Reporter,
-        tally: Tally,
+        counts: RunCounts,
     ) -> None:
         self._plans = {style.style: style for style in plan.styles}
         self._folder, self._results = folder, results
-        self._reporter, self._tally = reporter, tally
+        self._reporter, self._counts = reporter, counts
         self._left = dict.fromkeys(self._plans, 0)
         for style in plan.styles:
             ids = [(transfer or generate).id for generate, transfer in style.pairs]
@@ -100,7 +100,7 @@ class RunMonitor:
         if tasks[0].style in self._plans:
             # A sheet that shows less than there is would outlive a stop.
             self._folder.sheet(tasks[0].style).unlink(missing_ok=True)
-        self._tally.begun.update(task.id for task in tasks)
+        self._counts.begun.update(task.id for task in tasks)
         self._at_work[worker], self._shown[worker] = list(tasks), 0.0
         self._costs[worker] = sum(task.cost for task in tasks)
         self._reporter.worker(worker, ", ".join(task.id for task in tasks))
@@ -120,7 +120,7 @@ class RunMonitor:
             self._advance(worker, float(self._costs[worker]))
         if task.id not in self._results:
             return
-        self._tally.done += 1
+        self._counts.done += 1
         self._left[task.style] -= 1
         self._reporter.finished(self._results[task.id])
         if not self._left[task.style]:
@@ -156,7 +156,7 @@ class RunRequest:
 
 
 def carry_out(
-    request: RunRequest, state: PendingWork, force: Workforce, reporter: Reporter, tally: Tally
+    request: RunRequest, state: PendingWork, force: Workforce, reporter: Reporter, counts: RunCounts
 ) -> None:
     """Have the workers do what is left.
 
@@ -165,7 +165,7 @@ def carry_out(
         state: what is left of it.
         force: the workers; started only if there is something for them.
         reporter: shows how far it is.
-        tally: kept up to date.
+        counts: kept up to date.
 
     Raises:
         IncompleteError: jobs failed too often, and were set aside.
@@ -189,14 +189,14 @@ def carry_out(
         _reconcile(ledger, tasks, payloads, paths, folder)
         scheduler_state = SchedulerState(tasks, ledger.states())
         executor = force.executor(request.settings, folder, loras, lambda task: payloads[task.id])
-        monitor = RunMonitor(plan, folder, results, reporter, tally)
+        monitor = RunMonitor(plan, folder, results, reporter, counts)
         store = PictureStore(folder.root, paths)
         Scheduler(
             scheduler_state, ledger, executor, store, monitor, force.workers, request.batch).run()
         failed = [entry for entry in ledger.entries()
                   if entry.id in payloads and entry.state is State.QUARANTINED]
     if failed:
-        raise IncompleteError(_failed_message(folder, failed, tally))
+        raise IncompleteError(_failed_message(folder, failed, counts))
 
 
 def _reconcile(
@@ -219,12 +219,12 @@ def _reconcile(
 def _output(path: Path | None, folder: OutFolder) -> Output | None:
     if path is None or not path.exists():
         return None
-    return describe_output(path, folder.root, describe_reference(path).sha256)
+    return describe_output(path, folder.root, hash_file(path).sha256)
 
 
-def _failed_message(folder: OutFolder, failed: Sequence[Entry], tally: Tally) -> str:
+def _failed_message(folder: OutFolder, failed: Sequence[Entry], counts: RunCounts) -> str:
     return "\n".join([
-        f"{tally.done} of {tally.total} pictures are there; {len(failed)} jobs were set aside:",
-        listed([f"{entry.id}: {entry.error}" for entry in failed], _SHOWN),
+        f"{counts.done} of {counts.total} pictures are there; {len(failed)} jobs were set aside:",
+        bullet_list([f"{entry.id}: {entry.error}" for entry in failed], _SHOWN),
         f"See {folder.log}. jstyleid retry {folder.root} lets them be tried again.",
     ])

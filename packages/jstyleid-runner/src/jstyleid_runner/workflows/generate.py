@@ -16,7 +16,7 @@ from jstyleid_runner.planning.plan import guidance_evaluations
 from jstyleid_runner.planning.provenance import to_png_text
 from jstyleid_runner.reports.progress import make_reporter
 from jstyleid_runner.storage.layout import picture_target, require_writable
-from jstyleid_runner.storage.records import describe_reference
+from jstyleid_runner.storage.records import hash_file
 from jstyleid_runner.worker.engine import load_model, named_source
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _WEIGHTED = re.compile(r"(.+):([+-]?(?:\d+\.?\d*|\.\d+))")
 
 
 @dataclass(frozen=True)
-class NamedLoRA:
+class WeightedLoRA:
     """A LoRA that was read, and its weight in the mix."""
 
     weights: "LoRAWeights"
@@ -36,11 +36,11 @@ class NamedLoRA:
 
     def provenance(self) -> dict[str, Any]:
         """What is recorded of it in a picture."""
-        file = describe_reference(Path(self.weights.source))
+        file = hash_file(Path(self.weights.source))
         return {"name": file.name, "sha256": file.sha256, "weight": self.weight}
 
 
-def read_loras(names: Sequence[str]) -> list[NamedLoRA]:
+def read_loras(names: Sequence[str]) -> list[WeightedLoRA]:
     """Read the files; before the model is loaded, since a wrong one should show at once.
 
     Raises:
@@ -52,11 +52,11 @@ def read_loras(names: Sequence[str]) -> list[NamedLoRA]:
     for name in names:
         weighted = None if Path(name).exists() else _WEIGHTED.fullmatch(name)
         path, weight = (weighted[1], float(weighted[2])) if weighted else (name, 1.0)
-        loras.append(NamedLoRA(read_lora(path), weight))
+        loras.append(WeightedLoRA(read_lora(path), weight))
     return loras
 
 
-def attach(model: "StableDiffusion", loras: Sequence[NamedLoRA]) -> None:
+def attach(model: "StableDiffusion", loras: Sequence[WeightedLoRA]) -> None:
     """Let the LoRAs act on the model.
 
     Raises:

@@ -14,7 +14,7 @@ from jstyleid_runner.scheduling.executor import Executor
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
-from jstyleid_runner.storage.records import RunRecord, checkpoint_stamp
+from jstyleid_runner.storage.records import RunRecord, quick_stamp
 from jstyleid_runner.worker.engine import CoreTrainer, load_model
 from jstyleid_runner.worker.worker import WorkerSpec
 from jstyleid_runner.workflows.train import OpenedTrainer
@@ -84,7 +84,7 @@ class CoreModel:
     def stamp(self) -> str | None:
         """The stamp of the checkpoint's files on this machine; None before a download."""
         folder = find_downloaded(self.source)
-        return checkpoint_stamp(folder) if folder else None
+        return quick_stamp(folder) if folder else None
 
     def fingerprint(self, dtype: DType) -> str:
         """What tells this checkpoint from others; found, or downloaded, but not loaded."""

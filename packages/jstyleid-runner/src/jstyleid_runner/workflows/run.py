@@ -26,18 +26,18 @@ from jstyleid_runner.settings import PictureChoices, RunSettings
 from jstyleid_runner.storage.layout import OutFolder, remove_folder
 from jstyleid_runner.storage.prompts import read_templates, usual_template
 from jstyleid_runner.storage.records import (
+    HashedFile,
     ModelRecord,
-    Reference,
     RunRecord,
-    describe_reference,
+    hash_file,
     known_fingerprint,
     versions,
 )
 from jstyleid_runner.storage.split import class_objects, find_loras, read_split, style_names
 from jstyleid_runner.worker.engine import named_source
-from jstyleid_runner.workflows.execution import IncompleteError, RunRequest, carry_out, listed
+from jstyleid_runner.workflows.execution import IncompleteError, RunRequest, bullet_list, carry_out
 from jstyleid_runner.workflows.model import CoreModel, Workforce
-from jstyleid_runner.workflows.session import Tally, session
+from jstyleid_runner.workflows.session import RunCounts, session
 from jstyleid_runner.workflows.workers import Staff, StaffOptions, dtype_of, staffed
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def planned_pictures(chosen: PictureChoices, dtype: DType) -> tuple[Plan, RunSet
 
 
 def write_pages(
-    plan: Plan, settings: RunSettings, folder: OutFolder, reporter: Reporter, tally: Tally
+    plan: Plan, settings: RunSettings, folder: OutFolder, reporter: Reporter, counts: RunCounts
 ) -> None:
     """Write `gallery.html` and `timeline.html`, unless no picture has come since.
 
@@ -96,7 +96,7 @@ def write_pages(
         OutputError: one cannot be written.
     """
     # Only after a run that did nothing do the files' times decide: somebody may set the clock.
-    if not tally.begun and _is_current(plan, folder):
+    if not counts.begun and _is_current(plan, folder):
         return
     facts = {
         "method": settings.method,
@@ -131,7 +131,7 @@ _CHANGES = 12
 """Changed settings that a message lists; a training alone has two dozen."""
 
 
-def run_split(request: RunRequest, force: Workforce, reporter: Reporter, tally: Tally) -> None:
+def run_split(request: RunRequest, force: Workforce, reporter: Reporter, counts: RunCounts) -> None:
     """Make every picture of the plan that is not there yet.
 
     Raises:
@@ -139,7 +139,7 @@ def run_split(request: RunRequest, force: Workforce, reporter: Reporter, tally: 
         IncompleteError: jobs failed too often, and were set aside.
     """
     plan, settings, folder = request.plan, request.settings, request.folder
-    tally.total = plan.pictures
+    counts.total = plan.pictures
     for style in plan.styles:
         check_pictures(style, training_job(style, settings, folder))
     record = RunRecord.read(folder.record)
@@ -159,7 +159,7 @@ def run_split(request: RunRequest, force: Workforce, reporter: Reporter, tally: 
     state = find_pending(plan, folder, settings, fingerprint, request.batch)
     if state.conflicts and not request.force:
         raise InputError(_conflicts_message(folder, state))
-    tally.done = state.done
+    counts.done = state.done
     log.info("%d pictures, %d there already; %s", plan.pictures, state.done, settings)
     reporter.begin(plan.pictures, state.done, state.evaluations)
     RunRecord(
@@ -170,7 +170,7 @@ def run_split(request: RunRequest, force: Workforce, reporter: Reporter, tally: 
     ).write(folder.record)
     _make_room(state.work, fingerprint)
     try:
-        carry_out(request, state, force, reporter, tally)
+        carry_out(request, state, force, reporter, counts)
     finally:
         # A worker that was killed may have left something, however the run ends.
         folder.remove_leftovers(style.style for style in plan.styles)
@@ -179,10 +179,10 @@ def run_split(request: RunRequest, force: Workforce, reporter: Reporter, tally: 
             write_style_sheet(folder, style)
 
 
-def _references(plan: Plan) -> dict[str, Reference]:
+def _references(plan: Plan) -> dict[str, HashedFile]:
     """The sample image of each style that is inverted."""
     return {
-        style.style: describe_reference(style.invert.reference)
+        style.style: hash_file(style.invert.reference)
         for style in plan.styles
         if style.invert
     }
@@ -200,7 +200,7 @@ def _refuse_changes(folder: OutFolder, changes: list[str]) -> None:
     if changes:
         raise InputError(
             f"--out {folder.root}: its pictures were made with other settings:\n"
-            f"{listed(changes, _CHANGES)}\n"
+            f"{bullet_list(changes, _CHANGES)}\n"
             "Choose another --out, or give --force to replace the pictures."
         )
 
@@ -212,7 +212,7 @@ def _conflicts_message(folder: OutFolder, state: PendingWork) -> str:
     ]
     return (
         f"--out {folder.root}: {len(state.conflicts)} pictures there were not made as this run "
-        f"would make them:\n{listed(found, _SHOWN)}\n"
+        f"would make them:\n{bullet_list(found, _SHOWN)}\n"
         "Choose another --out, or give --force to replace the pictures."
     )
 
@@ -247,27 +247,27 @@ def _make_pictures(
     plan, settings = planned_pictures(chosen, dtype)
     folder = OutFolder(how.out)
     folder.prepare()
-    tally, start = Tally(plan.pictures), time.monotonic()
+    counts, start = RunCounts(plan.pictures), time.monotonic()
     try:
-        with session(folder, folder.log, tally) as reporter:
+        with session(folder, folder.log, counts) as reporter:
             source = CoreModel(named_source(how.model), device, reporter, staff)
             request = RunRequest(plan, settings, folder, how.batch, how.force)
             try:
-                run_split(request, source, reporter, tally)
+                run_split(request, source, reporter, counts)
             except IncompleteError:
                 # When something failed one wants to look, too.
-                write_pages(plan, settings, folder, reporter, tally)
+                write_pages(plan, settings, folder, reporter, counts)
                 raise
-            write_pages(plan, settings, folder, reporter, tally)
+            write_pages(plan, settings, folder, reporter, counts)
     except IncompleteError:
-        _print_summary(folder, tally, time.monotonic() - start)
+        _print_summary(folder, counts, time.monotonic() - start)
         raise
-    _print_summary(folder, tally, time.monotonic() - start)
-    print(f"{tally.done} of {tally.total} pictures are in {how.out}; look at {folder.gallery}")
+    _print_summary(folder, counts, time.monotonic() - start)
+    print(f"{counts.done} of {counts.total} pictures are in {how.out}; look at {folder.gallery}")
     print(f"score them: jdiff-check --upload {how.out} --gt {chosen.data / chosen.split}")
 
 
-def _print_summary(folder: OutFolder, tally: Tally, seconds: float) -> None:
-    if tally.begun:
-        summary = run_summary(read_entries(folder.ledger), tally.begun, seconds)
+def _print_summary(folder: OutFolder, counts: RunCounts, seconds: float) -> None:
+    if counts.begun:
+        summary = run_summary(read_entries(folder.ledger), counts.begun, seconds)
         Console().print(summary_table(summary))

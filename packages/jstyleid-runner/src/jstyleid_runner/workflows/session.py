@@ -20,7 +20,7 @@ from jstyleid_runner.storage.lock import folder_lock
 log = logging.getLogger(__name__)
 
 @dataclass
-class Tally:
+class RunCounts:
     """Readable at any moment: also after a stop.
 
     Attributes:
@@ -99,13 +99,14 @@ def logged(job: str) -> Iterator[None]:
 
 
 @contextmanager
-def session(folder: WorkFolder, log: Path, tally: Tally, results: str = "") -> Iterator[Reporter]:
+def session(
+    folder: WorkFolder, log: Path, counts: RunCounts, results: str = "") -> Iterator[Reporter]:
     """Work in `folder` while the block runs; after a stop, say how far it came.
 
     Args:
         folder: where.
         log: of the command.
-        tally: what the block keeps up to date.
+        counts: what the block keeps up to date.
         results: what it counts, where that is not pictures.
     """
     with folder_lock(folder.lock), log_to(log), crashes_reported_in(log):
@@ -115,17 +116,17 @@ def session(folder: WorkFolder, log: Path, tally: Tally, results: str = "") -> I
             yield reporter
         except KeyboardInterrupt:
             reporter.close()
-            _say_how_far(tally, "stopped", results)
+            _say_how_far(counts, "stopped", results)
             raise typer.Exit(EXIT_STOPPED) from None
         except JStyleIDError:
             reporter.close()
-            if tally.done:
-                _say_how_far(tally, "interrupted", results)
+            if counts.done:
+                _say_how_far(counts, "interrupted", results)
             raise
         finally:
             reporter.close()
 
 
-def _say_how_far(tally: Tally, what: str, results: str) -> None:
-    count = " ".join(filter(None, (f"{tally.done} of {tally.total}", results, "done")))
+def _say_how_far(counts: RunCounts, what: str, results: str) -> None:
+    count = " ".join(filter(None, (f"{counts.done} of {counts.total}", results, "done")))
     print(f"{what}; {count}; run the same command to continue", file=sys.stderr)

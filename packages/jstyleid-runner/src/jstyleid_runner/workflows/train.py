@@ -20,12 +20,12 @@ from jstyleid_runner.storage.layout import LoRAFolder, remove_folder
 from jstyleid_runner.storage.records import ModelRecord, TrainRecord, known_fingerprint, versions
 from jstyleid_runner.storage.split import Split, StyleFolder
 from jstyleid_runner.worker.engine import Trainer
-from jstyleid_runner.workflows.session import Tally, logged
+from jstyleid_runner.workflows.session import RunCounts, logged
 
 log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
-class Looks:
+class ValidationPlan:
     """Pictures to look at while training: every so many steps, the first prompts of each style."""
 
     every: int
@@ -40,7 +40,7 @@ def training_jobs(
     packed: bool,
     objects: tuple[str, ...],
     checkpoint_every: int,
-    looks: Looks | None,
+    looks: ValidationPlan | None,
 ) -> tuple[TrainingJob, ...]:
     """The trainings of the chosen styles.
 
@@ -164,7 +164,7 @@ class TrainRequest:
 
 
 def train_loras(
-    request: TrainRequest, model: TrainerSource, reporter: Reporter, tally: Tally
+    request: TrainRequest, model: TrainerSource, reporter: Reporter, counts: RunCounts
 ) -> list[Path]:
     """Train every LoRA that is not finished, and return the files of all.
 
@@ -173,7 +173,7 @@ def train_loras(
         TrainingError: a training went wrong.
     """
     jobs, folder = request.jobs, request.folder
-    tally.total = len(jobs)
+    counts.total = len(jobs)
     for job in jobs:
         for image, _ in job.examples():
             open_image(image)
@@ -188,10 +188,10 @@ def train_loras(
     finished = {job.name: finished_lora(job, fingerprint) for job in jobs}
     left = [job for job in jobs if finished[job.name] is None]
     _make_room(left, fingerprint, request.force)
-    tally.done = len(jobs) - len(left)
-    log.info("%d LoRAs, %d there already; %s", len(jobs), tally.done, jobs[0].settings)
+    counts.done = len(jobs) - len(left)
+    log.info("%d LoRAs, %d there already; %s", len(jobs), counts.done, jobs[0].settings)
     evaluations = sum(job.settings.evaluations for job in left)
-    reporter.begin(len(jobs), tally.done, evaluations, "LoRAs")
+    reporter.begin(len(jobs), counts.done, evaluations, "LoRAs")
     TrainRecord(
         model=ModelRecord(source=model.source, stamp=stamp, fingerprint=fingerprint),
         versions=versions(),
@@ -203,7 +203,7 @@ def train_loras(
         with logged(f"lora/{job.name}"):
             file = opened.trainer.train(job, watch)
         finished[job.name] = file
-        tally.done += 1
+        counts.done += 1
         reporter.finished(file)
     return [path for path in finished.values() if path]
 
