@@ -31,7 +31,6 @@ from jstyleid_runner.planning.jobs import (
     TransferStyle,
 )
 from jstyleid_runner.planning.plan import ClassPlan, Plan, StylePlan
-from jstyleid_runner.planning.tasks import tasks_of
 from jstyleid_runner.scheduling.estimates import CostModel, SimulatedExecutor
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import Scheduler
@@ -77,9 +76,11 @@ def plan(styles: int, prompts: int, class_images: tuple[int, ...] = ()) -> Plan:
         train = TrainLoRA(style, (), (), TRAIN, needs)
         invert = InvertStyle(style, Path(), INVERT)
         contents = tuple(
-            GenerateImage("content", style, f"{n}", f"{n}", n, 25, DRAW, needs=(train.id,))
+            GenerateImage("content", style, f"{n}", f"{n}", n, 25, DRAW, needs=(train.id,),
+                          group=n)
             for n in range(prompts))
-        transfers = tuple(TransferStyle(style, draw.prompt, STYLISE, (draw.id, invert.id))
+        transfers = tuple(
+            TransferStyle(style, draw.prompt, STYLISE, (draw.id, invert.id), draw.group)
                          for draw in contents)
         found.append(StylePlan(style, (), train, invert, contents, transfers))
     return Plan(tuple(found), shared)
@@ -127,7 +128,7 @@ def reference_arrangement() -> float:
 
 def main() -> None:
     """Print the figures."""
-    tasks = tasks_of(plan(STYLES, PROMPTS), 1)
+    tasks = plan(STYLES, PROMPTS).tasks
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         print(f"B, {len(tasks)} jobs, {sum(task.cost for task in tasks)} evaluations:")
@@ -141,11 +142,11 @@ def main() -> None:
                       f"{reference_arrangement() / executor.now:.1f} x as long")
         for cards in (4, 64):
             together, alone = (
-                simulate(tasks_of(plan(STYLES, PROMPTS, costs), 1), cards, folder)[0].now
+                simulate(plan(STYLES, PROMPTS, costs).tasks, cards, folder)[0].now
                 for costs in ((DRAW,) * CLASS_IMAGES, (DRAW * CLASS_IMAGES,)))
             print(f"  {cards:2} cards, {CLASS_IMAGES} class images: {together:.0f} s; "
                   f"drawn by one card: {alone:.0f} s")
-        many = tasks_of(plan(1923, PROMPTS), 1)
+        many = plan(1923, PROMPTS).tasks
         _, seconds = simulate(many, 64, folder)
         print(f"{len(many)} jobs: {1000 * seconds / len(many):.2f} ms of scheduling each")
         start = time.perf_counter()

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -28,7 +29,6 @@ from jstyleid_dreambooth.training.recipe import digest
 from jstyleid_dreambooth.training.watching import Watcher
 from jstyleid_runner.cli import app
 from jstyleid_runner.planning.plan import build_plan
-from jstyleid_runner.planning.tasks import Payload
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.scheduling.executor import Say
 from jstyleid_runner.scheduling.task import Task
@@ -36,12 +36,12 @@ from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.split import read_split
 from jstyleid_runner.worker import engine
-from jstyleid_runner.worker.engine import CoreEngine, OnPicture, OnStep
-from jstyleid_runner.worker.worker import ImageWorker, PayloadRunner, WorkerSpec
+from jstyleid_runner.worker.engine import Engine, OnPicture, OnStep, PreparedEngine
+from jstyleid_runner.worker.payloads import Payload, run_payloads
+from jstyleid_runner.worker.worker import ImageWorker, WorkerSpec
 from jstyleid_runner.workflows import model as core_model
 from jstyleid_runner.workflows.execution import RunRequest
-from jstyleid_runner.workflows.model import CoreModel
-from jstyleid_runner.workflows.train import OpenedTrainer
+from jstyleid_runner.workflows.model import ModelSource
 from reference_sets import LORA_CHECKPOINT
 from small_checkpoint import build
 
@@ -191,10 +191,10 @@ class FakeWorker:
         pass
 
     def prepare(self, say: Say) -> None:
-        self.work = PayloadRunner(self.engine, self.settings.size, self.loras)
+        self.prepared = PreparedEngine(self.engine, self.settings.size, self.loras)
 
     def perform(self, payloads: Sequence[Payload], say: Say) -> Iterator[bytes | None]:
-        return self.work.perform(payloads, say)
+        return run_payloads(self.prepared, payloads, say)
 
 
 class FakeModel:
@@ -215,6 +215,8 @@ class FakeModel:
     def fingerprint(self, dtype: str) -> str:
         return self._fingerprint
 
+    identify = ModelSource.identify
+
     @property
     def workers(self) -> tuple[str, ...]:
         return ("here",)
@@ -224,6 +226,7 @@ class FakeModel:
         settings: RunSettings,
         folder: OutFolder,
         loras: tuple[Path, ...],
+        fingerprint: str,
         payload_of: Callable[[Task], Payload],
     ) -> InlineExecutor:
         def make_worker() -> FakeWorker:
@@ -234,9 +237,9 @@ class FakeModel:
 
         return InlineExecutor("here", make_worker, payload_of)
 
-    def open_trainer(self, dtype: str, size: tuple[int, int]) -> OpenedTrainer:
+    def open_trainer(self, dtype: str, size: tuple[int, int]) -> Any:
         self.opened += 1
-        return OpenedTrainer(self, self._fingerprint)
+        return SimpleNamespace(train=self.train, fingerprint=self._fingerprint)
 
     def train(self, job: TrainingJob, watch: Watcher) -> Path:
         self.before_call("train")
@@ -248,7 +251,7 @@ class FakeModel:
         return self.engine.evaluations if self.engine else 0
 
 
-class InlineModel(CoreModel):
+class InlineModel(ModelSource):
     """The real one in this process, which can be asked afterwards what it did."""
 
     worker: ImageWorker
@@ -262,6 +265,7 @@ class InlineModel(CoreModel):
         settings: RunSettings,
         folder: OutFolder,
         loras: tuple[Path, ...],
+        fingerprint: str,
         payload_of: Callable[[Task], Payload],
     ) -> InlineExecutor:
         def make_worker() -> ImageWorker:
@@ -271,10 +275,8 @@ class InlineModel(CoreModel):
         return InlineExecutor("here", make_worker, payload_of)
 
     @property
-    def engine(self) -> CoreEngine:
-        engine = self.worker.work.engine
-        assert isinstance(engine, CoreEngine)
-        return engine
+    def engine(self) -> Engine:
+        return self.worker.engine.engine
 
 
 @pytest.fixture
@@ -320,10 +322,10 @@ def make_request(data: Path, tmp_path: Path) -> MakeRequest:
         settings = RunSettings.create(**(values | changes))
         objects = ("apple", "ball")
         plan = build_plan(read_split(data, "S", styles), settings, prompts, loras=loras,
-                          objects=objects)  # fmt: skip
+                          objects=objects, batch=batch)  # fmt: skip
         folder = OutFolder(tmp_path / out)
         folder.prepare()
-        return RunRequest(plan, settings, folder, batch, force)
+        return RunRequest(plan, settings, folder, force)
 
     return make
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from jstyleid_runner.planning.tasks import tasks_of
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.scheduling.estimates import CostModel, SimulatedExecutor
 from jstyleid_runner.scheduling.ledger import Ledger, Output
@@ -147,18 +146,18 @@ def test_too_little_memory_is_no_place_for_company(
 
 
 def test_a_group_is_stylised_when_all_of_it_is_drawn(make_request: MakeRequest) -> None:
-    needs = {task.id: task.needs for task in tasks_of(make_request(batch=2).plan, 2)}
+    needs = {task.id: task.needs for task in make_request(batch=2).plan.tasks}
     names = [draw.prompt for draw in make_request().plan.styles[0].images]
     first, second = (f"content/00/{name}" for name in names[:2])
     assert needs[f"picture/00/{names[0]}"] == (first, "style/00", second)
     assert needs[f"picture/00/{names[1]}"] == (first, "style/00", second)
     assert needs[f"picture/00/{names[2]}"] == (f"content/00/{names[2]}", "style/00")
-    alone = {task.id: task.needs for task in tasks_of(make_request().plan, 1)}
+    alone = {task.id: task.needs for task in make_request().plan.tasks}
     assert alone == {job.id: job.needs for job in make_request().plan.jobs}
 
 
 def test_workers_begin_groups_as_a_whole(make_request: MakeRequest, tmp_path: Path) -> None:
-    tasks = tasks_of(make_request(batch=2).plan, 2)
+    tasks = make_request(batch=2).plan.tasks
     names, watching = ["gpu0", "gpu1", "gpu2"], Groups()
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         ledger.plan(tasks)

@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 from jstyleid_runner.cli import app
 from jstyleid_runner.executors.process import cpu_slots
 from jstyleid_runner.planning.plan import Plan
-from jstyleid_runner.planning.tasks import tasks_of
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.scheduling.estimates import CostModel, forecast
 from jstyleid_runner.scheduling.executor import Event, Executor, Ready
@@ -20,11 +19,11 @@ from jstyleid_runner.scheduling.task import Stage, State
 from jstyleid_runner.storage.layout import LoRAFolder
 from jstyleid_runner.storage.split import read_split
 from jstyleid_runner.workflows.execution import RunRequest
-from jstyleid_runner.workflows.model import CoreModel
+from jstyleid_runner.workflows.model import ModelSource
 from jstyleid_runner.workflows.run import run_split
 from jstyleid_runner.workflows.session import RunCounts
 from jstyleid_runner.workflows.train import TrainRequest, train_loras, training_jobs
-from jstyleid_runner.workflows.workers import LocalStaff
+from jstyleid_runner.workflows.workers import LocalWorkers
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]
@@ -84,7 +83,7 @@ def test_the_plan_draws_them_before_any_training(make_request: MakeRequest, prio
 
 def test_workers_share_them(make_request: MakeRequest, prior: Any) -> None:
     training = {**prior["training"], "prior": {"images": 200, "steps": CLASS_STEPS}}
-    tasks = tasks_of(make_request(**{**prior, "training": training}).plan, 4)
+    tasks = make_request(**{**prior, "training": training}).plan.tasks
     costs = CostModel(dict.fromkeys(Stage, 1.0))
     drawing = sum(task.cost for task in tasks if task.stage is Stage.CLASS)
     rest = sum(task.cost for task in tasks if task.stage is not Stage.CLASS)
@@ -197,7 +196,7 @@ class BothReady:
         return events
 
 
-class TwoWorkers(CoreModel):
+class TwoWorkers(ModelSource):
     """The real model, by two processes."""
 
     def executor(self, *told: Any) -> Any:
@@ -211,7 +210,7 @@ def test_two_workers_and_a_training_alone_get_the_same_to_the_bit(
     one = make_request(out="one", prompts=1, dtype="float32", **prior)
     run_split(one, inline_model, reporter, RunCounts())
     two = make_request(out="two", prompts=1, batch=2, dtype="float32", **prior)
-    workers = TwoWorkers(str(checkpoint), "cpu", reporter, LocalStaff(cpu_slots(2)))
+    workers = TwoWorkers(str(checkpoint), "cpu", reporter, LocalWorkers(cpu_slots(2)))
     run_split(two, workers, reporter, RunCounts())
     drawn = [entry for entry in read_entries(two.folder.ledger) if entry.stage == Stage.CLASS]
     assert {entry.worker for entry in drawn} == {"cpu0", "cpu1"}

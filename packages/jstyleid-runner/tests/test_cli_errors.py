@@ -189,7 +189,7 @@ def test_a_crash_of_a_run_is_in_its_log(
     def crash(*_: object) -> None:
         raise AssertionError("nobody foresaw this")
 
-    monkeypatch.setattr(core_model.CoreModel, "fingerprint", crash)
+    monkeypatch.setattr(core_model.ModelSource, "fingerprint", crash)
     code, stderr = invoke("run", "--split", "S")
     assert code == 1
     assert stderr.endswith("out/.jstyleid/run.log")
@@ -230,7 +230,7 @@ def test_ctrl_c(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runtime, "start", stop)
-    monkeypatch.setattr(core_model.CoreModel, "fingerprint", stop)
+    monkeypatch.setattr(core_model.ModelSource, "fingerprint", stop)
     assert invoke(*arguments.split()) == (130, message)
 
 

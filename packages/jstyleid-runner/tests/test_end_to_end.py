@@ -311,7 +311,7 @@ def costs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
 
     def prepare_counted(worker: ImageWorker, say: Any) -> None:
         prepare(worker, say)
-        worker.work.engine = CountedEngine(worker.work.engine, noted)
+        worker.engine.engine = CountedEngine(worker.engine.engine, noted)
 
     monkeypatch.setattr(ImageWorker, "prepare", prepare_counted)
     return noted

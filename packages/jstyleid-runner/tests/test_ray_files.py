@@ -4,7 +4,6 @@ import fcntl
 import socket
 import sys
 import tempfile
-import typing
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -26,7 +25,9 @@ from jstyleid_runner.executors.ray.files import (
     relocated,
     together,
 )
-from jstyleid_runner.planning.tasks import (
+from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.worker.payloads import (
     ClassImagePayload,
     ClassLatentsPayload,
     GeneratePayload,
@@ -34,12 +35,9 @@ from jstyleid_runner.planning.tasks import (
     Payload,
     TrainPayload,
     TransferPayload,
-    files_of,
 )
-from jstyleid_runner.settings import RunSettings
-from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.worker.worker import WorkerSpec
-from jstyleid_runner.workflows.workers import StaffOptions, ray_staff
+from jstyleid_runner.workflows.workers import WorkerOptions, ray_workers
 
 OUT = OutFolder(Path("/scheduler/out"))
 DATA = Path("/scheduler/data")
@@ -76,13 +74,13 @@ def paths_in(value: Any) -> list[Path]:
     return []
 
 
-def test_there_is_an_order_of_each_kind() -> None:
-    assert {type(payload) for payload in payloads()} == set(typing.get_args(Payload))
+def test_there_is_a_payload_of_each_kind() -> None:
+    assert {type(payload) for payload in payloads()} == set(Payload.__subclasses__())
 
 
 @pytest.mark.parametrize("payload", payloads(), ids=lambda payload: type(payload).__name__)
-def test_every_file_of_an_order_goes_along_and_no_path_stays(payload: Payload) -> None:
-    files = files_of(payload)
+def test_every_file_of_a_payload_goes_along_and_no_path_stays(payload: Payload) -> None:
+    files = payload.files()
     known = {*files.read, *files.once, *files.folders, *files.held}
     # A run draws its class images itself, so that a training needs no folder of them.
     assert set(paths_in(payload)) - known <= {OUT.class_images}
@@ -92,7 +90,7 @@ def test_every_file_of_an_order_goes_along_and_no_path_stays(payload: Payload) -
     assert all(path.parent == Path("/node") for path in paths_in(moved))
 
 
-def test_nor_a_path_of_the_bench() -> None:
+def test_nor_a_path_of_the_worker() -> None:
     lora = OUT.lora("00") / "pytorch_lora_weights.safetensors"
     settings = RunSettings.create(split="S", method="styleid", reference="first",
                                   styleid={"steps": 2})
@@ -104,9 +102,9 @@ def test_nor_a_path_of_the_bench() -> None:
     assert moved.source == "/models/sd"
 
 
-def test_files_of_orders_that_are_done_together_go_once() -> None:
+def test_files_of_payloads_that_are_done_together_go_once() -> None:
     transfer = payloads()[-1]
-    assert together([files_of(transfer), files_of(transfer)]) == together([files_of(transfer)])
+    assert together([transfer.files(), transfer.files()]) == together([transfer.files()])
 
 
 def test_a_folder_is_brought_back_as_it_changes(tmp_path: Path) -> None:
@@ -164,18 +162,18 @@ def test_one_worker_compiles_and_another_takes_over_where_it_is_lost() -> None:
     assert machine.lost("b") == []
 
 
-def staff_options(**given: Any) -> StaffOptions:
+def worker_options(**given: Any) -> WorkerOptions:
     values = {"engine": "ray", "address": None, "device": "auto", "gpus": None, "workers": None}
-    return StaffOptions(**{**values, **given})
+    return WorkerOptions(**{**values, **given})
 
 
 def test_a_worker_on_each_card_of_a_cluster_unless_told_otherwise() -> None:
     cards = Cluster(gpus=3, cpus=8)
-    assert ray_staff(staff_options(), cards).workers == ("gpu0", "gpu1", "gpu2")
-    assert ray_staff(staff_options(gpus=2), cards).workers == ("gpu0", "gpu1")
-    assert ray_staff(staff_options(gpus=0, workers=2), cards).workers == ("cpu0", "cpu1")
-    assert ray_staff(staff_options(device="cpu"), cards).workers == ("cpu0",)
-    assert not ray_staff(staff_options(workers=4), Cluster(gpus=0, cpus=4)).on_gpus
+    assert ray_workers(worker_options(), cards).workers == ("gpu0", "gpu1", "gpu2")
+    assert ray_workers(worker_options(gpus=2), cards).workers == ("gpu0", "gpu1")
+    assert ray_workers(worker_options(gpus=0, workers=2), cards).workers == ("cpu0", "cpu1")
+    assert ray_workers(worker_options(device="cpu"), cards).workers == ("cpu0",)
+    assert not ray_workers(worker_options(workers=4), Cluster(gpus=0, cpus=4)).on_gpus
 
 
 @pytest.mark.parametrize(("given", "cluster", "said"), [
@@ -187,7 +185,7 @@ def test_a_worker_on_each_card_of_a_cluster_unless_told_otherwise() -> None:
 ])
 def test_more_than_the_cluster_has(given: Any, cluster: Cluster, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        ray_staff(staff_options(**given), cluster)
+        ray_workers(worker_options(**given), cluster)
 
 
 Invoke = Callable[..., tuple[int, str]]

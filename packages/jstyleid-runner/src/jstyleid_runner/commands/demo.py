@@ -25,6 +25,6 @@ def demo(
     OUT/styleid-dreambooth, and OUT/demo.png shows them side by side. Run it again after a stop.
     """
     from jstyleid_runner.workflows.demo import run_demo
-    from jstyleid_runner.workflows.workers import StaffOptions
+    from jstyleid_runner.workflows.workers import WorkerOptions
 
-    run_demo(out, train_steps, StaffOptions("local", None, device, gpus, workers))
+    run_demo(out, train_steps, WorkerOptions("local", None, device, gpus, workers))

@@ -100,7 +100,7 @@ def generate(
         from jstyleid_runner.options.to_settings import parse_size, refuse_strength
         from jstyleid_runner.settings import PictureChoices
         from jstyleid_runner.workflows.run import Execution, make_pictures
-        from jstyleid_runner.workflows.workers import StaffOptions
+        from jstyleid_runner.workflows.workers import WorkerOptions
 
         refuse_strength(context, start)
         chosen = PictureChoices(
@@ -121,8 +121,8 @@ def generate(
             strength=strength,
             backend=backend,
         )
-        staff = StaffOptions(engine, address, device, gpus, workers)
-        make_pictures(chosen, Execution(out, batch, force, model, dtype, staff))
+        where = WorkerOptions(engine, address, device, gpus, workers)
+        make_pictures(chosen, Execution(out, batch, force, model, dtype, where))
     else:
         raise InputError("nothing to draw. Give a PROMPT, or --split for every prompt of a split.")
 

@@ -62,12 +62,11 @@ def plan(
         )
     if gpus and workers:
         raise InputError(f"--gpus {gpus}, --workers {workers}: give one; workers are for the CPU.")
-    work, settings = planned_pictures(read_choices(context, **told), "auto")
+    work, settings = planned_pictures(read_choices(context, **told), "auto", batch)
     found = plan_figures(
         work,
         settings,
         OutFolder(out),
-        batch=batch,
         workers=gpus or workers or 1,
         seconds_per_evaluation=seconds_per_evaluation,
     )

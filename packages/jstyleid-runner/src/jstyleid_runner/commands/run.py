@@ -97,7 +97,7 @@ def run(
     """
     from jstyleid_runner.options.to_settings import read_choices
     from jstyleid_runner.workflows.run import Execution, make_pictures
-    from jstyleid_runner.workflows.workers import StaffOptions
+    from jstyleid_runner.workflows.workers import WorkerOptions
 
     chosen = read_choices(
         context,
@@ -130,5 +130,5 @@ def run(
         injection=injection,
         backend=backend,
     )
-    staff = StaffOptions(engine, address, device, gpus, workers)
-    make_pictures(chosen, Execution(out, batch, force, model, dtype, staff))
+    where = WorkerOptions(engine, address, device, gpus, workers)
+    make_pictures(chosen, Execution(out, batch, force, model, dtype, where))

@@ -80,7 +80,7 @@ def train(
     from jstyleid_runner.storage.layout import LoRAFolder
     from jstyleid_runner.storage.split import class_objects, read_split
     from jstyleid_runner.worker.engine import named_source
-    from jstyleid_runner.workflows.model import CoreModel
+    from jstyleid_runner.workflows.model import ModelSource
     from jstyleid_runner.workflows.session import RunCounts, session
     from jstyleid_runner.workflows.train import (
         TrainRequest,
@@ -139,7 +139,7 @@ def train(
     folder.prepare()
     counts = RunCounts(len(jobs))
     with session(folder, folder.log, counts, "LoRAs") as reporter:
-        source = CoreModel(named_source(model), device, reporter, backend=backend)
+        source = ModelSource(named_source(model), device, reporter, backend=backend)
         request = TrainRequest(jobs, folder, dtype, force)
         files = train_loras(request, source, reporter, counts)
     for file in files:

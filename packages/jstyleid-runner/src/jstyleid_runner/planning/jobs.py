@@ -1,62 +1,111 @@
-"""The jobs a run consists of. Each says all that whoever carries it out has to know of it.
+"""The kinds of job that a run consists of: pure data, each with its stage, needs, cost and output.
 
-Jobs are pure data: `id` names one in logs and among the `needs` of others, and `evaluations` is
-what it costs in evaluations of the UNet, a backward pass counted as two.
+An `id` names a job in logs and among the `needs` of others. `evaluations` is the cost of a job in
+evaluations of the UNet, a backward pass counted as two. Jobs of one stage, style and `group` may be
+computed together.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
+
+from jstyleid_dreambooth.training.class_images import ClassImages
+from jstyleid_runner.scheduling.task import Stage, Task
+from jstyleid_runner.storage.layout import OutFolder
 
 
-@dataclass(frozen=True)
-class GenerateClassImage:
-    """Draw one of the class images, which the trainings of all styles share.
+class Job(ABC):
+    """A unit of work of a run.
 
     Attributes:
-        number: its place among them.
-        text: what is drawn.
+        stage: stage that the job belongs to.
+        style: style that the job belongs to; empty for jobs that all styles share.
+        evaluations: cost in UNet evaluations.
+        needs: ids of the jobs that must be done before.
+        group: number of the group within stage and style.
     """
 
-    number: int
-    text: str
+    stage: ClassVar[Stage]
+    style: str
     evaluations: int
+    needs: tuple[str, ...]
+    group: int
 
     @property
+    @abstractmethod
     def id(self) -> str:
-        """The job's name in logs."""
-        return f"class/{self.number:04}"
+        """The job's name, unique in the run."""
 
     @property
-    def needs(self) -> tuple[str, ...]:
-        """The ids of the jobs that must be done before."""
-        return ()
+    def task(self) -> Task:
+        """The job as the scheduler sees it."""
+        return Task(self.id, self.style, self.stage, self.needs, self.evaluations, self.group)
+
+    def output(self, folder: OutFolder, class_images: ClassImages | None) -> Path | None:
+        """The file for what a worker sends back; None for a job whose files the worker writes."""
+        return None
 
 
 @dataclass(frozen=True)
-class EncodeClassImages:
-    """Make the latents of all class images, which is what trainings read; the UNet rests."""
+class GenerateClassImage(Job):
+    """Generate one of the class images, which the trainings of all styles share.
 
-    needs: tuple[str, ...]
+    Class images are generated one at a time, so that a LoRA does not depend on `--batch`.
+
+    Attributes:
+        group: number of the image.
+        text: prompt.
+    """
+
+    group: int
+    text: str
+    evaluations: int
+    needs: tuple[str, ...] = ()
+    stage: ClassVar[Stage] = Stage.CLASS
+    style: ClassVar[str] = ""  # type: ignore[misc]
 
     @property
     def id(self) -> str:
-        """The job's name in logs."""
+        """The job's name, unique in the run."""
+        return f"class/{self.group:04}"
+
+    def output(self, folder: OutFolder, class_images: ClassImages | None) -> Path | None:
+        """The class image."""
+        return class_images.paths[self.group] if class_images else None
+
+
+@dataclass(frozen=True)
+class EncodeClassImages(Job):
+    """Encode all class images into the latents that trainings read, without the UNet."""
+
+    needs: tuple[str, ...]
+    evaluations: int = 0
+    stage: ClassVar[Stage] = Stage.CLASS
+    style: ClassVar[str] = ""  # type: ignore[misc]
+
+    @property
+    def id(self) -> str:
+        """The job's name, unique in the run."""
         return "class/latents"
 
     @property
-    def evaluations(self) -> int:
-        """None."""
-        return 0
+    def group(self) -> int:  # type: ignore[override]
+        """A number after those of the images."""
+        return len(self.needs)
+
+    def output(self, folder: OutFolder, class_images: ClassImages | None) -> Path | None:
+        """The file of the latents."""
+        return class_images.latents if class_images else None
 
 
 @dataclass(frozen=True)
-class TrainLoRA:
-    """Train the LoRA that a style is drawn with.
+class TrainLoRA(Job):
+    """Train the LoRA of a style.
 
     Attributes:
-        samples: the style's sample images.
-        objects: what class images show, where the training takes any.
+        samples: sample images of the style.
+        objects: objects that class images show, where the training takes class images.
     """
 
     style: str
@@ -64,23 +113,42 @@ class TrainLoRA:
     objects: tuple[str, ...]
     evaluations: int
     needs: tuple[str, ...] = ()
+    group: int = 0
+    stage: ClassVar[Stage] = Stage.TRAIN
 
     @property
     def id(self) -> str:
-        """The job's name in logs."""
+        """The job's name, unique in the run."""
         return f"lora/{self.style}"
 
 
 @dataclass(frozen=True)
-class GenerateImage:
-    """Draw a prompt.
+class InvertStyle(Job):
+    """Invert the reference of a style, and keep the features that style transfer takes from it."""
+
+    style: str
+    reference: Path
+    evaluations: int
+    needs: tuple[str, ...] = ()
+    group: int = 0
+    stage: ClassVar[Stage] = Stage.INVERT
+
+    @property
+    def id(self) -> str:
+        """The job's name, unique in the run."""
+        return f"style/{self.style}"
+
+
+@dataclass(frozen=True)
+class GenerateImage(Job):
+    """Generate an image from a prompt.
 
     Attributes:
-        kind: a content, which is stylised afterwards, or one of the pictures asked for.
-        text: what is drawn: the prompt in its template.
-        steps: those that are taken.
-        lora: the file it is drawn with; None for the plain model, or the LoRA among its `needs`.
-        start: the sample images whose mean it starts from; none to start from noise.
+        kind: `content` for an image that style transfer follows, `picture` for a result.
+        text: prompt in its template.
+        steps: denoising steps that are taken.
+        lora: file of the LoRA; None for the plain model, or for the LoRA among the `needs`.
+        start: sample images whose mean the denoising starts from; empty to start from noise.
     """
 
     kind: Literal["content", "picture"]
@@ -93,46 +161,37 @@ class GenerateImage:
     lora: Path | None = None
     start: tuple[Path, ...] = ()
     needs: tuple[str, ...] = ()
+    group: int = 0
+    stage: ClassVar[Stage] = Stage.DRAW
 
     @property
     def id(self) -> str:
-        """The job's name in logs."""
+        """The job's name, unique in the run."""
         return f"{self.kind}/{self.style}/{self.prompt}"
 
-
-@dataclass(frozen=True)
-class InvertStyle:
-    """Invert the style's reference and keep what the stylised pictures take from it."""
-
-    style: str
-    reference: Path
-    evaluations: int
-
-    @property
-    def id(self) -> str:
-        """The job's name in logs."""
-        return f"style/{self.style}"
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The ids of the jobs that must be done before."""
-        return ()
+    def output(self, folder: OutFolder, class_images: ClassImages | None) -> Path | None:
+        """The content image, or the result."""
+        if self.kind == "content":
+            return folder.content(self.style, self.prompt)
+        return folder.picture(self.style, self.prompt)
 
 
 @dataclass(frozen=True)
-class TransferStyle:
-    """Give a content picture the look of the style: one of the pictures asked for."""
+class TransferStyle(Job):
+    """Give a content image the look of the style; the output is a result of the run."""
 
     style: str
     prompt: str
     evaluations: int
     needs: tuple[str, ...]
+    group: int = 0
+    stage: ClassVar[Stage] = Stage.STYLISE
 
     @property
     def id(self) -> str:
-        """The job's name in logs."""
+        """The job's name, unique in the run."""
         return f"picture/{self.style}/{self.prompt}"
 
-
-Job = (GenerateClassImage | EncodeClassImages | TrainLoRA | InvertStyle | GenerateImage
-       | TransferStyle)
+    def output(self, folder: OutFolder, class_images: ClassImages | None) -> Path | None:
+        """The result."""
+        return folder.picture(self.style, self.prompt)

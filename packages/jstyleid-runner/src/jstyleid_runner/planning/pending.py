@@ -1,6 +1,7 @@
 """What is left of a plan, and the files in the folder that must not be overwritten."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +29,6 @@ from jstyleid_runner.planning.provenance import (
     picture_provenance,
     read_provenance,
     style_inputs,
-    training_job,
 )
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
@@ -174,7 +174,11 @@ class PendingWork:
 
 
 def find_pending(
-    plan: Plan, folder: OutFolder, settings: RunSettings, model: str, batch: int
+    plan: Plan,
+    folder: OutFolder,
+    settings: RunSettings,
+    model: str,
+    trainings: Mapping[str, TrainingJob | None],
 ) -> PendingWork:
     """Compare what a folder holds with what a plan asks for.
 
@@ -183,12 +187,13 @@ def find_pending(
         folder: where.
         settings: of the run.
         model: the checkpoint's fingerprint.
-        batch: how many pictures are computed together.
+        trainings: by the style, the training that its plan asks for, if it asks for one.
     """
     conflicts: list[Conflict] = []
     work = tuple(
         _find_pending_of_style(
-            style, folder, settings, model, batch, conflicts) for style in plan.styles
+            style, folder, settings, model, trainings[style.style], conflicts)
+        for style in plan.styles
     )
     training = any(style.training for style in work)
     class_images_pending = find_pending_class_images(plan, folder, settings, model, training)
@@ -197,14 +202,14 @@ def find_pending(
 
 
 def _find_pending_of_style(
-    style: StylePlan, folder: OutFolder, settings: RunSettings, model: str, batch: int,
+    style: StylePlan, folder: OutFolder, settings: RunSettings, model: str,
+    training: TrainingJob | None,
     conflicts: list[Conflict],
 ) -> StylePending:
-    training = training_job(style, settings, folder)
     parts = style_inputs(style, settings, training, model)
     pending: list[PendingImage] = []
     batch_mates: list[PendingImage] = []
-    for group in style.groups(batch):
+    for group in style.groups:
         items = [_item(generate, transfer, settings, parts, model) for generate, transfer in group]
         there = [
             _is_done(folder.picture(

@@ -10,6 +10,8 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 from jstyleid_core.errors import InputError
@@ -23,6 +25,7 @@ from jstyleid_runner.planning.jobs import (
     TrainLoRA,
     TransferStyle,
 )
+from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.split import Split, StyleFolder
 
@@ -67,8 +70,8 @@ class StylePlan:
         samples: its sample images.
         train: there is one where the run trains the LoRA.
         invert: there is one where pictures are stylised.
-        images: one a prompt.
-        transfers: as many, or none where what is drawn is the result.
+        images: one job a prompt.
+        transfers: as many jobs, or none where the generated images are the results.
     """
 
     style: str
@@ -85,14 +88,15 @@ class StylePlan:
             return tuple((generate, None) for generate in self.images)
         return tuple(zip(self.images, self.transfers, strict=True))
 
-    def groups(self, batch: int) -> Sequence[Sequence[tuple[GenerateImage, TransferStyle | None]]]:
-        """The prompts' jobs by `batch` pictures, which are computed together.
+    @cached_property
+    def groups(self) -> Sequence[Sequence[tuple[GenerateImage, TransferStyle | None]]]:
+        """Each prompt's jobs, by the groups that are computed together.
 
-        A picture can depend in its last bits on what it is computed with. So who keeps whom
-        company follows from the plan alone, not from what is done already or who is idle.
+        A picture can depend in its last bits on the pictures it is computed with. So groups follow
+        from the plan alone, not from what is done already or which worker is idle.
         """
-        pairs = self.pairs
-        return [pairs[first : first + batch] for first in range(0, len(pairs), batch)]
+        grouped = groupby(self.pairs, key=lambda pair: pair[0].group)
+        return tuple(tuple(group) for _, group in grouped)
 
     @property
     def jobs(self) -> Iterator[Job]:
@@ -124,11 +128,13 @@ class Plan:
     """All jobs of a run, by style.
 
     Attributes:
-        class_images: there are some where trainings take them.
+        class_images: jobs of the class images; None where no training takes any.
+        batch: pictures that are computed together.
     """
 
     styles: tuple[StylePlan, ...]
     class_images: ClassPlan | None = None
+    batch: int = 1
 
     @property
     def jobs(self) -> Iterator[Job]:
@@ -137,6 +143,11 @@ class Plan:
             yield from self.class_images.jobs
         for style in self.styles:
             yield from style.jobs
+
+    @property
+    def tasks(self) -> list[Task]:
+        """Every job as the scheduler sees it."""
+        return [job.task for job in self.jobs]
 
     @property
     def pictures(self) -> int:
@@ -156,6 +167,7 @@ def build_plan(
     *,
     loras: Mapping[str, Path] | None = None,
     objects: tuple[str, ...] = (),
+    batch: int = 1,
 ) -> Plan:
     """The plan of a run over `split`.
 
@@ -166,6 +178,7 @@ def build_plan(
         loras: the file each style is drawn with, where the method draws with a LoRA and does not
             train it.
         objects: what class images show, where the training takes any.
+        batch: pictures of a style that are computed together.
 
     Raises:
         InputError: a style lacks the reference asked for, the start leaves no step to take, or
@@ -174,10 +187,12 @@ def build_plan(
     shared = _plan_class_images(settings, objects)
     return Plan(
         tuple(
-            _plan_style(style, settings, prompts, (loras or {}).get(style.id), objects, shared)
+            _plan_style(
+                style, settings, prompts, (loras or {}).get(style.id), objects, shared, batch)
             for style in split.styles
         ),
         shared,
+        batch,
     )
 
 
@@ -204,6 +219,7 @@ def _plan_style(
     lora: Path | None,
     objects: tuple[str, ...],
     shared: ClassPlan | None,
+    batch: int,
 ) -> StylePlan:
     train = invert = None
     if settings.training:
@@ -226,15 +242,24 @@ def _plan_style(
             lora,
             style.references if settings.start == "mean" else (),
             (train.id,) if train else (),
+            number // batch,
         )
-        for prompt in style.prompts[:prompts]
+        for number, prompt in enumerate(style.prompts[:prompts])
     )
-    transfers: tuple[TransferStyle, ...] = ()
-    if invert:
-        transfers = tuple(
-            # The content's inversion and the reverse.
-            TransferStyle(
-                style.id, generate.prompt, 2 * invert.evaluations, needs=(generate.id, invert.id))
-            for generate in images
-        )
+    transfers = _plan_transfers(images, invert) if invert else ()
     return StylePlan(style.id, style.references, train, invert, images, transfers)
+
+
+def _plan_transfers(
+    images: Sequence[GenerateImage], invert: InvertStyle
+) -> tuple[TransferStyle, ...]:
+    # A group is begun as a whole: when all that any of its jobs needs is done.
+    needs: dict[int, dict[str, None]] = {}
+    for image in images:
+        needs.setdefault(image.group, {}).update({image.id: None, invert.id: None})
+    return tuple(
+        # The content's inversion and the reverse.
+        TransferStyle(image.style, image.prompt, 2 * invert.evaluations,
+                      tuple(needs[image.group]), image.group)
+        for image in images
+    )

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from jstyleid_core.differences import differences
 from jstyleid_runner.planning.plan import Plan
-from jstyleid_runner.planning.tasks import tasks_of
 from jstyleid_runner.scheduling.estimates import CostModel, forecast, mark_satisfied, measured
 from jstyleid_runner.scheduling.ledger import Entry, read_entries
 from jstyleid_runner.scheduling.task import Stage, State, Task
@@ -87,7 +86,7 @@ class PlanFigures:
 
 
 def plan_figures(
-    plan: Plan, settings: RunSettings, folder: OutFolder, *, batch: int, workers: int,
+    plan: Plan, settings: RunSettings, folder: OutFolder, *, workers: int,
     seconds_per_evaluation: float | None,
 ) -> PlanFigures:
     """Work out the figures of a plan.
@@ -96,14 +95,13 @@ def plan_figures(
         plan: the jobs.
         settings: of the run.
         folder: where it works, or has worked.
-        batch: pictures computed together.
         workers: how many will work.
         seconds_per_evaluation: the rate; None takes the one that the folder's ledger shows.
 
     Raises:
         InputError: what the folder holds cannot be read.
     """
-    tasks = tasks_of(plan, batch)
+    tasks = plan.tasks
     entries = read_entries(folder.ledger) if folder.ledger.exists() else []
     changes = _changes(folder, settings)
     states = {} if changes else mark_satisfied(tasks, _states(tasks, entries))
@@ -116,7 +114,7 @@ def plan_figures(
     stages = [_figures(stage, tasks, states) for stage in Stage]
     estimates: tuple[Estimate, ...] = ()
     if costs and any(stage.jobs_left for stage in stages):
-        estimates = tuple(Estimate(count, forecast(tasks, states, costs, count, batch))
+        estimates = tuple(Estimate(count, forecast(tasks, states, costs, count, plan.batch))
                           for count in sorted({1, workers}))
     return PlanFigures(
         tasks=tuple(tasks),

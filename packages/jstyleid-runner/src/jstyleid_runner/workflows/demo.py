@@ -14,7 +14,7 @@ from jstyleid_runner.settings import Method, PictureChoices
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.split import StyleFolder, read_split
 from jstyleid_runner.workflows.run import Execution, make_pictures
-from jstyleid_runner.workflows.workers import StaffOptions
+from jstyleid_runner.workflows.workers import WorkerOptions
 
 SPLIT = "demo"
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -24,7 +24,7 @@ _SHOWN = 2
 """Prompts of a style on the sheet of all methods."""
 
 
-def run_demo(out: Path, train_steps: int, staff: StaffOptions) -> None:
+def run_demo(out: Path, train_steps: int, where: WorkerOptions) -> None:
     """Draw the split, make the pictures of each method, and a sheet of them all.
 
     Raises:
@@ -39,7 +39,7 @@ def run_demo(out: Path, train_steps: int, staff: StaffOptions) -> None:
         chosen = _choices(method, data, train_steps, None if method == trained.name else loras)
         print(f"\n{method}", flush=True)
         make_pictures(
-            chosen, Execution(out / method, _BATCH, False, EMBEDDED_MODEL, "float32", staff)
+            chosen, Execution(out / method, _BATCH, False, EMBEDDED_MODEL, "float32", where)
         )
     styles = read_split(data, SPLIT).styles
     sheet = out / "demo.png"

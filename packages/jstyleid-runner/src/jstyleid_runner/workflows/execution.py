@@ -9,13 +9,6 @@ from jstyleid_core.errors import JStyleIDError
 from jstyleid_core.files import write_whole
 from jstyleid_runner.planning.pending import PendingWork
 from jstyleid_runner.planning.plan import Plan
-from jstyleid_runner.planning.tasks import (
-    GeneratePayload,
-    Payload,
-    payloads_of,
-    product_path,
-    tasks_of,
-)
 from jstyleid_runner.reports.contact_sheet import write_style_sheet
 from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.scheduling.ledger import Entry, Ledger, Output
@@ -25,7 +18,8 @@ from jstyleid_runner.scheduling.task import State, Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.records import hash_file
-from jstyleid_runner.workflows.model import Workforce
+from jstyleid_runner.worker.payloads import GeneratePayload, Payload, payloads_of
+from jstyleid_runner.workflows.model import ModelSource
 from jstyleid_runner.workflows.session import RunCounts
 
 
@@ -151,21 +145,26 @@ class RunRequest:
     plan: Plan
     settings: RunSettings
     folder: OutFolder
-    batch: int = 1
     force: bool = False
 
 
-def carry_out(
-    request: RunRequest, state: PendingWork, force: Workforce, reporter: Reporter, counts: RunCounts
+def execute(
+    request: RunRequest,
+    pending: PendingWork,
+    model: ModelSource,
+    fingerprint: str,
+    reporter: Reporter,
+    counts: RunCounts,
 ) -> None:
-    """Have the workers do what is left.
+    """Do all pending work of a run.
 
     Args:
         request: the run.
-        state: what is left of it.
-        force: the workers; started only if there is something for them.
-        reporter: shows how far it is.
-        counts: kept up to date.
+        pending: its pending work.
+        model: checkpoint and workers, which are started only if there is work for them.
+        fingerprint: fingerprint of the checkpoint.
+        reporter: display of the progress.
+        counts: figures of the run, kept up to date.
 
     Raises:
         IncompleteError: jobs failed too often, and were set aside.
@@ -173,14 +172,13 @@ def carry_out(
         OutputError: a picture or the ledger cannot be written.
     """
     plan, folder = request.plan, request.folder
-    payloads = payloads_of(
-        state, folder, keep_styles=len(force.workers) > 1, batch=request.batch
-    )
-    tasks = tasks_of(plan, request.batch)
-    paths = {job.id: path for job in plan.jobs
-             if (path := product_path(job, folder, state.class_images_pending))}
-    pictures = {(
-        transfer or generate).id for style in plan.styles for generate, transfer in style.pairs}
+    payloads = payloads_of(pending, folder, keep_styles=len(model.workers) > 1)
+    tasks = plan.tasks
+    shared = pending.class_images_pending
+    class_images = shared.images if shared else None
+    paths = {job.id: path for job in plan.jobs if (path := job.output(folder, class_images))}
+    pictures = {(transfer or generate).id
+                for style in plan.styles for generate, transfer in style.pairs}
     results = {id: paths[id] for id in payloads if id in pictures}
     given = {payload.lora for payload in payloads.values() if isinstance(payload, GeneratePayload)}
     loras = tuple(sorted(lora for lora in given if lora and lora.exists()))
@@ -188,11 +186,12 @@ def carry_out(
         ledger.plan(tasks)
         _reconcile(ledger, tasks, payloads, paths, folder)
         scheduler_state = SchedulerState(tasks, ledger.states())
-        executor = force.executor(request.settings, folder, loras, lambda task: payloads[task.id])
+        executor = model.executor(
+            request.settings, folder, loras, fingerprint, lambda task: payloads[task.id])
         monitor = RunMonitor(plan, folder, results, reporter, counts)
         store = PictureStore(folder.root, paths)
         Scheduler(
-            scheduler_state, ledger, executor, store, monitor, force.workers, request.batch).run()
+            scheduler_state, ledger, executor, store, monitor, model.workers, plan.batch).run()
         failed = [entry for entry in ledger.entries()
                   if entry.id in payloads and entry.state is State.QUARANTINED]
     if failed:

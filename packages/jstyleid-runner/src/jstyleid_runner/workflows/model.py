@@ -2,69 +2,32 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
 from jstyleid_core.backends import Backend
 from jstyleid_core.runtime import Device, DType
 from jstyleid_core.weights.fingerprint import fingerprint
 from jstyleid_core.weights.layout import find_checkpoint, find_downloaded, shown_source
-from jstyleid_runner.planning.tasks import Payload
 from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.scheduling.executor import Executor
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
-from jstyleid_runner.storage.records import RunRecord, quick_stamp
-from jstyleid_runner.worker.engine import CoreTrainer, load_model
+from jstyleid_runner.storage.records import ModelRecord, Record, known_fingerprint, quick_stamp
+from jstyleid_runner.worker.engine import Trainer, load_model
+from jstyleid_runner.worker.payloads import Payload
 from jstyleid_runner.worker.worker import WorkerSpec
-from jstyleid_runner.workflows.train import OpenedTrainer
-from jstyleid_runner.workflows.workers import NOBODY, Staff
-
-if TYPE_CHECKING:
-    from jstyleid_core import StableDiffusion
+from jstyleid_runner.workflows.workers import NO_WORKERS, Workers
 
 
-class Workforce(Protocol):
-    """A checkpoint, and workers that load it only when there is work for them."""
-
-    @property
-    def source(self) -> str:
-        """Folder or hub id."""
-        ...
-
-    @property
-    def workers(self) -> tuple[str, ...]:
-        """The names of the workers."""
-        ...
-
-    def stamp(self) -> str | None:
-        """A cheap sign that the files are unchanged; None where there is none."""
-        ...
-
-    def fingerprint(self, dtype: DType) -> str:
-        """What tells the checkpoint from others; reads it all."""
-        ...
-
-    def executor(
-        self,
-        settings: RunSettings,
-        folder: OutFolder,
-        loras: tuple[Path, ...],
-        payload_of: Callable[[Task], Payload],
-    ) -> Executor:
-        """The workers, not yet started; `loras` are the files they will draw with."""
-        ...
-
-
-class CoreModel:
-    """The `Workforce` and the `TrainerSource` of `jstyleid_core`.
+class ModelSource:
+    """A checkpoint, which is loaded only when there is work for it: here or by workers.
 
     Args:
         source: folder or hub id.
-        device: to start Jittor on.
-        reporter: shows the loading.
-        staff: the workers; none where everything is done in this process.
-        backend: whose networks a trainer has; those of a run are its settings'.
+        device: device to start Jittor on.
+        reporter: display of the loading.
+        workers: workers of a run; none for a command that does everything in this process.
+        backend: backend of a trainer; that of a run is among its settings.
     """
 
     def __init__(
@@ -72,13 +35,13 @@ class CoreModel:
         source: str,
         device: Device,
         reporter: Reporter,
-        staff: Staff = NOBODY,
+        workers: Workers = NO_WORKERS,
         backend: Backend = "native",
     ) -> None:
         self.source = source
         self._device = device
         self._reporter = reporter
-        self._staff = staff
+        self._workers = workers
         self._backend = backend
 
     def stamp(self) -> str | None:
@@ -91,35 +54,53 @@ class CoreModel:
         self._reporter.note(f"reading {shown_source(self.source)}")
         return fingerprint(find_checkpoint(self.source, half=dtype == "float16"))
 
+    def identify(self, known: Record | None, dtype: DType) -> ModelRecord:
+        """The record of the checkpoint.
+
+        Args:
+            known: record of an earlier run, whose fingerprint is taken while the files' stamp is
+                the same; reading all files takes a while.
+            dtype: number format, which decides the files that are read.
+        """
+        stamp = self.stamp()
+        fingerprint = known_fingerprint(known, stamp)
+        if fingerprint is None:
+            fingerprint = self.fingerprint(dtype)
+            # Reading may have downloaded the files.
+            stamp = stamp or self.stamp()
+        return ModelRecord(source=self.source, stamp=stamp, fingerprint=fingerprint)
+
     def executor(
         self,
         settings: RunSettings,
         folder: OutFolder,
         loras: tuple[Path, ...],
+        fingerprint: str,
         payload_of: Callable[[Task], Payload],
     ) -> Executor:
-        """The staff, with the model that the folder's record names."""
-        record = RunRecord.read(folder.record)
+        """The executor of a run; its workers are not started yet.
+
+        Args:
+            settings: settings of the run.
+            folder: folder of the run.
+            loras: files of LoRAs that the workers will use.
+            fingerprint: fingerprint of the checkpoint.
+            payload_of: payload of a task.
+        """
         spec = WorkerSpec(
-            self.source, self._device, settings, loras, folder.native_log,
-            record.model.fingerprint if record else None,
-        )
-        return self._staff.executor(spec, payload_of)
+            self.source, self._device, settings, loras, folder.native_log, fingerprint)
+        return self._workers.executor(spec, payload_of)
 
     @property
     def workers(self) -> tuple[str, ...]:
         """The names of the workers."""
-        return self._staff.workers
+        return self._workers.workers
 
-    def open_trainer(self, dtype: DType, size: tuple[int, int]) -> OpenedTrainer:
+    def open_trainer(self, dtype: DType, size: tuple[int, int]) -> Trainer:
         """Load the checkpoint and check that it can be trained at this size."""
-        model = self._load(dtype, size)
-        from jstyleid_dreambooth import LoRAs
-
-        return OpenedTrainer(CoreTrainer(model, LoRAs.of(model)), model.fingerprint)
-
-    def _load(self, dtype: DType, size: tuple[int, int]) -> "StableDiffusion":
         model = load_model(self.source, dtype, self._device, self._reporter.preparing,
                            self._backend)
         model.check_size(size)
-        return model
+        from jstyleid_dreambooth import LoRAs
+
+        return Trainer(model, LoRAs.of(model))

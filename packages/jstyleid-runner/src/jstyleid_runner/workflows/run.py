@@ -27,27 +27,28 @@ from jstyleid_runner.storage.layout import OutFolder, remove_folder
 from jstyleid_runner.storage.prompts import read_templates, usual_template
 from jstyleid_runner.storage.records import (
     HashedFile,
-    ModelRecord,
     RunRecord,
     hash_file,
-    known_fingerprint,
     versions,
 )
 from jstyleid_runner.storage.split import class_objects, find_loras, read_split, style_names
 from jstyleid_runner.worker.engine import named_source
-from jstyleid_runner.workflows.execution import IncompleteError, RunRequest, bullet_list, carry_out
-from jstyleid_runner.workflows.model import CoreModel, Workforce
+from jstyleid_runner.workflows.execution import IncompleteError, RunRequest, bullet_list, execute
+from jstyleid_runner.workflows.model import ModelSource
 from jstyleid_runner.workflows.session import RunCounts, session
-from jstyleid_runner.workflows.workers import Staff, StaffOptions, dtype_of, staffed
+from jstyleid_runner.workflows.workers import WorkerOptions, Workers, dtype_of, open_workers
 
 log = logging.getLogger(__name__)
 
-def planned_pictures(chosen: PictureChoices, dtype: DType) -> tuple[Plan, RunSettings]:
+def planned_pictures(
+    chosen: PictureChoices, dtype: DType, batch: int
+) -> tuple[Plan, RunSettings]:
     """The jobs that make the pictures, and the settings that are recorded of them.
 
     Args:
         chosen: the options.
-        dtype: that it is computed in.
+        dtype: number format to compute in.
+        batch: pictures to compute together.
 
     Raises:
         InputError: something given cannot be used.
@@ -83,6 +84,7 @@ def planned_pictures(chosen: PictureChoices, dtype: DType) -> tuple[Plan, RunSet
         chosen.prompts,
         loras=find_loras(chosen.lora, split) if chosen.lora else None,
         objects=class_objects(chosen.data, chosen.split, chosen.training),
+        batch=batch,
     )
     return plan, settings
 
@@ -131,7 +133,9 @@ _CHANGES = 12
 """Changed settings that a message lists; a training alone has two dozen."""
 
 
-def run_split(request: RunRequest, force: Workforce, reporter: Reporter, counts: RunCounts) -> None:
+def run_split(
+    request: RunRequest, model: ModelSource, reporter: Reporter, counts: RunCounts
+) -> None:
     """Make every picture of the plan that is not there yet.
 
     Raises:
@@ -140,23 +144,19 @@ def run_split(request: RunRequest, force: Workforce, reporter: Reporter, counts:
     """
     plan, settings, folder = request.plan, request.settings, request.folder
     counts.total = plan.pictures
+    trainings = {style.style: training_job(style, settings, folder) for style in plan.styles}
     for style in plan.styles:
-        check_pictures(style, training_job(style, settings, folder))
+        check_pictures(style, trainings[style.style])
     record = RunRecord.read(folder.record)
     if record and not request.force:
         _refuse_changes(folder, differences(record.settings, settings.model_dump(mode="json")))
     folder.remove_leftovers(style.style for style in plan.styles)
 
-    stamp = force.stamp()
-    fingerprint = known_fingerprint(record, stamp)
-    if fingerprint is None:
-        fingerprint = force.fingerprint(settings.dtype)
-        # Again, because reading may have downloaded the files.
-        stamp = force.stamp()
-        if record and record.model.fingerprint != fingerprint and not request.force:
-            _refuse_changes(folder, [f"model: {record.model.source} there, {force.source} now"])
+    found = model.identify(record, settings.dtype)
+    if record and record.model.fingerprint != found.fingerprint and not request.force:
+        _refuse_changes(folder, [f"model: {record.model.source} there, {model.source} now"])
 
-    state = find_pending(plan, folder, settings, fingerprint, request.batch)
+    state = find_pending(plan, folder, settings, found.fingerprint, trainings)
     if state.conflicts and not request.force:
         raise InputError(_conflicts_message(folder, state))
     counts.done = state.done
@@ -164,13 +164,13 @@ def run_split(request: RunRequest, force: Workforce, reporter: Reporter, counts:
     reporter.begin(plan.pictures, state.done, state.evaluations)
     RunRecord(
         settings=settings.model_dump(mode="json"),
-        model=ModelRecord(source=force.source, stamp=stamp, fingerprint=fingerprint),
+        model=found,
         references={**(record.references if record else {}), **_references(plan)},
         versions=versions(),
     ).write(folder.record)
-    _make_room(state.work, fingerprint)
+    _make_room(state.work, found.fingerprint)
     try:
-        carry_out(request, state, force, reporter, counts)
+        execute(request, state, model, found.fingerprint, reporter, counts)
     finally:
         # A worker that was killed may have left something, however the run ends.
         folder.remove_leftovers(style.style for style in plan.styles)
@@ -226,7 +226,7 @@ class Execution:
     force: bool
     model: str | None
     dtype: DType
-    staff: StaffOptions
+    workers: WorkerOptions
 
 
 def make_pictures(chosen: PictureChoices, how: Execution) -> None:
@@ -235,23 +235,23 @@ def make_pictures(chosen: PictureChoices, how: Execution) -> None:
     Raises:
         JStyleIDError: something given cannot be used, or something failed.
     """
-    with staffed(how.staff) as (device, staff):
-        _make_pictures(chosen, how, device, staff)
+    with open_workers(how.workers) as (device, workers):
+        _make_pictures(chosen, how, device, workers)
 
 
 def _make_pictures(
-    chosen: PictureChoices, how: Execution, device: Device, staff: Staff
+    chosen: PictureChoices, how: Execution, device: Device, workers: Workers
 ) -> None:
     # Resolved now: pictures of both precisions in one folder would not be the same run.
-    dtype = dtype_of(device, how.staff.engine) if how.dtype == "auto" else how.dtype
-    plan, settings = planned_pictures(chosen, dtype)
+    dtype = dtype_of(device, how.workers.engine) if how.dtype == "auto" else how.dtype
+    plan, settings = planned_pictures(chosen, dtype, how.batch)
     folder = OutFolder(how.out)
     folder.prepare()
     counts, start = RunCounts(plan.pictures), time.monotonic()
     try:
         with session(folder, folder.log, counts) as reporter:
-            source = CoreModel(named_source(how.model), device, reporter, staff)
-            request = RunRequest(plan, settings, folder, how.batch, how.force)
+            source = ModelSource(named_source(how.model), device, reporter, workers)
+            request = RunRequest(plan, settings, folder, how.force)
             try:
                 run_split(request, source, reporter, counts)
             except IncompleteError:

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import open_image, save_png
@@ -20,6 +19,7 @@ from jstyleid_runner.storage.layout import LoRAFolder, remove_folder
 from jstyleid_runner.storage.records import ModelRecord, TrainRecord, known_fingerprint, versions
 from jstyleid_runner.storage.split import Split, StyleFolder
 from jstyleid_runner.worker.engine import Trainer
+from jstyleid_runner.workflows.model import ModelSource
 from jstyleid_runner.workflows.session import RunCounts, logged
 
 log = logging.getLogger(__name__)
@@ -129,31 +129,6 @@ class TrainingWatch:
 
 
 @dataclass(frozen=True)
-class OpenedTrainer:
-    """A loaded model that LoRAs can be trained on."""
-
-    trainer: Trainer
-    fingerprint: str
-
-
-class TrainerSource(Protocol):
-    """A checkpoint that is loaded only when there is something to train on it."""
-
-    @property
-    def source(self) -> str:
-        """Folder or hub id."""
-        ...
-
-    def stamp(self) -> str | None:
-        """A cheap sign that the files are unchanged; None where there is none."""
-        ...
-
-    def open_trainer(self, dtype: DType, size: tuple[int, int]) -> OpenedTrainer:
-        """Load it, and check that it can be trained at this size."""
-        ...
-
-
-@dataclass(frozen=True)
 class TrainRequest:
     """Which LoRAs to train, all with the same settings, and where."""
 
@@ -164,7 +139,7 @@ class TrainRequest:
 
 
 def train_loras(
-    request: TrainRequest, model: TrainerSource, reporter: Reporter, counts: RunCounts
+    request: TrainRequest, model: ModelSource, reporter: Reporter, counts: RunCounts
 ) -> list[Path]:
     """Train every LoRA that is not finished, and return the files of all.
 
@@ -179,7 +154,7 @@ def train_loras(
             open_image(image)
     folder.remove_shared_leftovers()
     stamp = model.stamp()
-    opened: OpenedTrainer | None = None
+    opened: Trainer | None = None
     fingerprint = known_fingerprint(TrainRecord.read(folder.record), stamp)
     if fingerprint is None:
         opened = model.open_trainer(request.dtype, jobs[0].settings.size)
@@ -201,7 +176,7 @@ def train_loras(
         samples = [image for style in job.styles for image in style.images]
         watch = TrainingWatch(reporter, job.settings.evaluations, samples)
         with logged(f"lora/{job.name}"):
-            file = opened.trainer.train(job, watch)
+            file = opened.train(job, watch)
         finished[job.name] = file
         counts.done += 1
         reporter.finished(file)

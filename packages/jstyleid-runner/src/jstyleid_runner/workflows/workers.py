@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from operator import methodcaller
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from jstyleid_core import runtime
 from jstyleid_core.errors import InputError
@@ -12,10 +13,10 @@ from jstyleid_core.runtime import Device
 from jstyleid_runner.executors.local import LocalExecutor
 from jstyleid_runner.executors.process import Slot, cpu_slots, gpu_slots
 from jstyleid_runner.executors.ray.cluster import Cluster, ray_cluster
-from jstyleid_runner.planning.tasks import Payload, files_of
-from jstyleid_runner.scheduling.executor import Executor, TaskFiles
+from jstyleid_runner.scheduling.executor import Executor
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.storage.records import versions
+from jstyleid_runner.worker.payloads import Payload
 from jstyleid_runner.worker.worker import WorkerSpec
 
 
@@ -74,28 +75,15 @@ def choose_slots(device: Device, gpus: int | None, workers: int | None) -> list[
 EngineName = Literal["local", "ray"]
 
 
-class Staff(Protocol):
-    """Workers that are not started yet."""
-
-    @property
-    def workers(self) -> tuple[str, ...]:
-        """Their names."""
-        ...
-
-    def executor(self, spec: WorkerSpec, payload_of: Callable[[Task], Payload]) -> Executor:
-        """The workers, to be started."""
-        ...
-
-
 @dataclass(frozen=True)
-class LocalStaff:
-    """A process for each place; none where everything is done in this process."""
+class LocalWorkers:
+    """Processes of this machine, one for each slot."""
 
     slots: Sequence[Slot] = ()
 
     @property
     def workers(self) -> tuple[str, ...]:
-        """The names of the places."""
+        """The names of the workers."""
         return tuple(slot.name for slot in self.slots)
 
     def executor(self, spec: WorkerSpec, payload_of: Callable[[Task], Payload]) -> Executor:
@@ -104,11 +92,11 @@ class LocalStaff:
         return LocalExecutor(self.slots, replace(spec, fingerprint=None), payload_of)
 
 
-NOBODY = LocalStaff()
+NO_WORKERS = LocalWorkers()
 
 
 @dataclass(frozen=True)
-class RayStaff:
+class RayWorkers:
     """Actors of the Ray cluster that is connected.
 
     Attributes:
@@ -128,18 +116,16 @@ class RayStaff:
         if folder.is_dir():
             needed, spec = [folder], replace(spec, source=str(folder))
         return RayExecutor(
-            self.workers, self.on_gpus, spec, payload_of, _files_of, needed=needed,
+            self.workers, self.on_gpus, spec, payload_of, methodcaller("files"), needed=needed,
             versions=versions,
         )
 
 
-def _files_of(thing: WorkerSpec | Payload) -> TaskFiles:
-    """The files of an order, or of the worker that they are done by."""
-    return thing.files() if isinstance(thing, WorkerSpec) else files_of(thing)
+Workers = LocalWorkers | RayWorkers
 
 
 @dataclass(frozen=True)
-class StaffOptions:
+class WorkerOptions:
     """The options that say where the work is done, by their names."""
 
     engine: EngineName
@@ -150,7 +136,7 @@ class StaffOptions:
 
 
 @contextmanager
-def staffed(asked: StaffOptions) -> Iterator[tuple[Device, Staff]]:
+def open_workers(asked: WorkerOptions) -> Iterator[tuple[Device, Workers]]:
     """The device to start on and the workers, as long as the block runs.
 
     Raises:
@@ -163,7 +149,7 @@ def staffed(asked: StaffOptions) -> Iterator[tuple[Device, Staff]]:
                 "this out."
             )
         device = choose_device(asked.device, asked.gpus)
-        yield device, LocalStaff(choose_slots(device, asked.gpus, asked.workers))
+        yield device, LocalWorkers(choose_slots(device, asked.gpus, asked.workers))
         return
     if asked.gpus and asked.device == "cpu":
         raise InputError(
@@ -171,11 +157,11 @@ def staffed(asked: StaffOptions) -> Iterator[tuple[Device, Staff]]:
         )
     no_gpus = asked.device == "cpu" or asked.gpus == 0
     with ray_cluster(asked.address, asked.workers, 0 if no_gpus else asked.gpus) as cluster:
-        staff = ray_staff(asked, cluster)
-        yield ("cuda" if staff.on_gpus else "cpu"), staff
+        workers = ray_workers(asked, cluster)
+        yield ("cuda" if workers.on_gpus else "cpu"), workers
 
 
-def ray_staff(asked: StaffOptions, cluster: Cluster) -> RayStaff:
+def ray_workers(asked: WorkerOptions, cluster: Cluster) -> RayWorkers:
     """A worker for each GPU of a cluster, or for as many CPUs as `--workers` says.
 
     Raises:
@@ -196,13 +182,13 @@ def ray_staff(asked: StaffOptions, cluster: Cluster) -> RayStaff:
                 f"{wish}: the Ray cluster has {cluster.gpus or 'no'} GPUs. Add nodes to it with "
                 "`ray start --address=...`, ask for less, or give --device cpu."
             )
-        return RayStaff(tuple(f"gpu{n}" for n in range(asked.gpus or cluster.gpus)), True)
+        return RayWorkers(tuple(f"gpu{n}" for n in range(asked.gpus or cluster.gpus)), True)
     count = asked.workers or 1
     if count > cluster.cpus:
         raise InputError(
             f"--workers {count}: the Ray cluster has {cluster.cpus} CPUs. Give at most that many."
         )
-    return RayStaff(tuple(f"cpu{n}" for n in range(count)), False)
+    return RayWorkers(tuple(f"cpu{n}" for n in range(count)), False)
 
 
 def dtype_of(device: Device, engine: EngineName) -> Literal["float32", "float16"]:

@@ -1,0 +1,339 @@
+"""Payloads: what goes to a worker with a task, in plain data, and how a worker does it.
+
+A payload goes through a pipe or to another machine; its paths may be anywhere in its fields, in
+tuples and in other dataclasses. A new kind of job has a payload here beside its class in `jobs`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from jstyleid_core.images import encode_png, open_image
+from jstyleid_dreambooth.training.class_images import ClassImage
+from jstyleid_dreambooth.training.job import TrainingJob
+from jstyleid_runner.planning.pending import ClassImagesPending, PendingWork, StylePending
+from jstyleid_runner.planning.provenance import Provenance, to_png_text
+from jstyleid_runner.scheduling.executor import ErrorKind, Say, TaskFiles, classify_error
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.worker.engine import PreparedEngine
+
+
+class Payload(ABC):
+    """All that a worker has to know of a task."""
+
+    @abstractmethod
+    def files(self) -> TaskFiles:
+        """The files that the task reads and writes, for workers on other machines."""
+
+    @abstractmethod
+    def run(
+        self, engine: PreparedEngine, payloads: Sequence[Self], say: Say
+    ) -> Iterator[bytes | None]:
+        """Do several tasks of one kind, style and group; yields the output of each in turn.
+
+        Args:
+            engine: the model.
+            payloads: those of the tasks, this one first.
+            say: told how far the work is.
+        """
+
+
+@dataclass(frozen=True)
+class ClassImagePayload(Payload):
+    """Generate a class image."""
+
+    id: str
+    steps: int
+    image: ClassImage
+
+    def files(self) -> TaskFiles:
+        """None."""
+        return TaskFiles()
+
+    def run(
+        self, engine: PreparedEngine, payloads: Sequence[Self], say: Say
+    ) -> Iterator[bytes | None]:
+        """Generate class images, each by itself."""
+        for payload in payloads:
+            picture = engine.draw_class_image(
+                payload.image, _counting([payload.id], self.steps, say))
+            yield encode_png(picture, payload.image.text)
+
+
+@dataclass(frozen=True)
+class ClassLatentsPayload(Payload):
+    """Encode the class images."""
+
+    id: str
+    images: tuple[Path, ...]
+
+    def files(self) -> TaskFiles:
+        """All class images, which no other task reads."""
+        return TaskFiles(once=self.images)
+
+    def run(
+        self, engine: PreparedEngine, payloads: Sequence[Self], say: Say
+    ) -> Iterator[bytes | None]:
+        """Encode them into the file that trainings read."""
+        yield engine.encode_class_images(
+            self.images,
+            lambda done, total: say(f"encoding class images {done}/{total}", done / total),
+        )
+
+
+@dataclass(frozen=True)
+class TrainPayload(Payload):
+    """Train a LoRA in its folder."""
+
+    training: TrainingJob
+
+    def files(self) -> TaskFiles:
+        """The samples, the latents of class images, and the training's folder."""
+        job = self.training
+        samples = tuple(image for style in job.styles for image in style.images)
+        latents = (job.class_latents,) if job.class_latents else ()
+        # Its last checkpoint goes there, and each new one comes back.
+        return TaskFiles(read=(*samples, *latents), folders=(job.folder,))
+
+    def run(
+        self, engine: PreparedEngine, payloads: Sequence[Self], say: Say
+    ) -> Iterator[bytes | None]:
+        """Train it, or do what is left of the training."""
+        engine.train(self.training, _TrainingSays(say))
+        yield None
+
+
+@dataclass(frozen=True)
+class InvertPayload(Payload):
+    """Invert the reference of a style.
+
+    Attributes:
+        kept: file that shares the inverted style with other workers; None where there are none.
+    """
+
+    id: str
+    style: str
+    steps: int
+    reference: Path
+    kept: Path | None
+
+    def files(self) -> TaskFiles:
+        """The reference, and the file that is shared."""
+        return TaskFiles(read=(self.reference,), held=(self.kept,) if self.kept else ())
+
+    def run(
+        self, engine: PreparedEngine, payloads: Sequence[Self], say: Say
+    ) -> Iterator[bytes | None]:
+        """Invert it, unless this worker or another has done so."""
+        self.prepare(engine, say)
+        yield None
+
+    def prepare(self, engine: PreparedEngine, say: Say) -> None:
+        """Let the engine hold the inverted style."""
+        engine.prepare_style(
+            self.style, self.reference, self.kept, lambda: _counting([self.id], self.steps, say))
+
+
+@dataclass(frozen=True)
+class GeneratePayload(Payload):
+    """Generate an image from a prompt.
+
+    Attributes:
+        lora: file of the LoRA, if any.
+        provenance: provenance to write into the image.
+        batch_mates: text and seed of all images of the group, this one among them.
+    """
+
+    id: str
+    steps: int
+    text: str
+    seed: int
+    lora: Path | None
+    start: tuple[Path, ...]
+    provenance: Provenance
+    batch_mates: tuple[tuple[str, int], ...]
+
+    def files(self) -> TaskFiles:
+        """The LoRA, and the sample images of the start."""
+        return TaskFiles(read=(*((self.lora,) if self.lora else ()), *self.start))
+
+    def run(
+        self, engine: PreparedEngine, payloads: Sequence[Self], say: Say
+    ) -> Iterator[bytes | None]:
+        """Generate images, with the rest of their group."""
+        engine.prepare_generation(self.lora, self.start)
+        together = engine.together([(each.text, each.seed) for each in payloads], self.batch_mates)
+        pictures = engine.generate(
+            [text for text, _ in together],
+            [seed for _, seed in together],
+            _counting([each.id for each in payloads], self.steps, say),
+        )
+        for payload in payloads:
+            picture = pictures[together.index((payload.text, payload.seed))]
+            yield encode_png(picture, to_png_text(payload.provenance))
+
+
+@dataclass(frozen=True)
+class TransferPayload(Payload):
+    """Give a content image the look of an inverted style.
+
+    Attributes:
+        provenance: provenance to write into the image.
+        batch_mates: all contents of the group, this one among them.
+    """
+
+    id: str
+    steps: int
+    content: Path
+    style: InvertPayload
+    provenance: Provenance
+    batch_mates: tuple[Path, ...]
+
+    def files(self) -> TaskFiles:
+        """The contents of the group, and the files of the style."""
+        style = self.style.files()
+        return TaskFiles(style.read, (self.content, *self.batch_mates), held=style.held)
+
+    def run(
+        self, engine: PreparedEngine, payloads: Sequence[Self], say: Say
+    ) -> Iterator[bytes | None]:
+        """Transfer the style to contents, with the rest of their group."""
+        self.style.prepare(engine, say)
+        together = engine.together([each.content for each in payloads], self.batch_mates)
+        contents = [open_image(path) for path in together]
+        pictures = engine.transfer(
+            contents, _counting([each.id for each in payloads], self.steps, say))
+        for payload in payloads:
+            picture = pictures[together.index(payload.content)]
+            yield encode_png(picture, to_png_text(payload.provenance))
+
+
+def run_payloads(
+    engine: PreparedEngine, payloads: Sequence[Payload], say: Say
+) -> Iterator[bytes | None]:
+    """Do an assignment: payloads of one kind, style and group; yields the output of each."""
+    try:
+        yield from payloads[0].run(engine, payloads, say)
+    except Exception as error:
+        if classify_error(error) is ErrorKind.MEMORY:
+            # The scheduler will halve the batch; from now on only what is missing is computed.
+            engine.whole_groups = False
+        raise
+
+
+def payloads_of(
+    pending: PendingWork, folder: OutFolder, *, keep_styles: bool
+) -> dict[str, Payload]:
+    """The payloads of all pending work, by the jobs' ids.
+
+    Args:
+        pending: work that is left.
+        folder: folder of the run.
+        keep_styles: whether workers share inverted styles.
+    """
+    payloads: dict[str, Payload] = {}
+    latents = None
+    if pending.class_images_pending:
+        payloads |= _class_image_payloads(pending.class_images_pending)
+        latents = pending.class_images_pending.images.latents
+    for work in pending.work:
+        if work.pending:
+            payloads |= _style_payloads(work, folder, latents, keep_styles)
+    return payloads
+
+
+def _class_image_payloads(work: ClassImagesPending) -> Mapping[str, Payload]:
+    payloads: dict[str, Payload] = {}
+    for job in work.to_generate:
+        image = work.images.images[job.group]
+        payloads[job.id] = ClassImagePayload(job.id, image.steps, image)
+    if work.encode:
+        payloads[work.encode.id] = ClassLatentsPayload(work.encode.id, work.images.paths)
+    return payloads
+
+
+def _style_payloads(
+    work: StylePending, folder: OutFolder, latents: Path | None, keep_styles: bool
+) -> Mapping[str, Payload]:
+    plan, payloads = work.plan, dict[str, Payload]()
+    if work.training and plan.train:
+        payloads[plan.train.id] = TrainPayload(replace(work.training, class_latents=latents))
+    invert = None
+    if plan.invert:
+        invert = InvertPayload(
+            plan.invert.id,
+            plan.style,
+            plan.invert.evaluations,
+            plan.invert.reference,
+            folder.inverted(plan.style) if keep_styles else None,
+        )
+        payloads[invert.id] = invert
+    group_of = {image.id: [mate for mate, _ in group]
+                for group in plan.groups for image, _ in group}
+    for item in (*work.pending, *work.batch_mates):
+        image = item.generate
+        if item.to_generate:
+            provenance = item.content_provenance if item.transfer else item.picture_provenance
+            mates = tuple((mate.text, mate.seed) for mate in group_of[image.id])
+            payloads[image.id] = GeneratePayload(
+                image.id, image.steps, image.text, image.seed, work.lora_file, image.start,
+                provenance, mates,
+            )
+    for item in work.pending:
+        if item.transfer and invert:
+            image, transfer = item.generate, item.transfer
+            contents = tuple(folder.content(mate.style, mate.prompt)
+                             for mate in group_of[image.id])
+            payloads[transfer.id] = TransferPayload(
+                transfer.id, transfer.evaluations, folder.content(image.style, image.prompt),
+                invert, item.picture_provenance, contents,
+            )
+    return payloads
+
+
+class _TrainingSays:
+    """The `Watcher` of a training inside a worker."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._name = ""
+        self._steps = self._done = 0
+
+    def note(self, text: str) -> None:
+        """Say something once."""
+        self._say(text, self._share)
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Something before the steps."""
+        self._say(f"{what} {done}/{total}", self._share)
+
+    def stage(self, name: str, steps: int, evaluations: int) -> None:
+        """A stage begins."""
+        self._name, self._steps, self._done = name, steps, 0
+
+    def step(self, detail: str = "") -> None:
+        """A step of the stage is done."""
+        self._done += 1
+        self._say(f"{self._name} {self._done}/{self._steps} {detail}".rstrip(), self._share)
+
+    def validated(self, step: int, pictures: Sequence[Path]) -> None:
+        """Never: a run draws no validation pictures."""
+
+    @property
+    def _share(self) -> float:
+        return self._done / self._steps if self._steps else 0.0
+
+
+def _counting(ids: Sequence[str], steps: int, say: Say) -> Callable[[], None]:
+    """A function to call at each step of tasks that are done together."""
+    name, done = ", ".join(ids), 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        say(f"{name} {done}/{steps}", done / steps)
+
+    say(name, 0.0)
+    return step
