@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from jstyleid_runner.cli import app
 from jstyleid_runner.executors.local import LocalExecutor
 from jstyleid_runner.executors.process import cpu_slots
-from jstyleid_runner.reports.pages.timeline import attempt_of, by_worker, utilisation
+from jstyleid_runner.reports.figures import attempt_of, by_worker, utilisation
 from jstyleid_runner.reports.progress import LineReporter
 from jstyleid_runner.reports.status import RunStatus, run_status
 from jstyleid_runner.reports.summary import run_summary
@@ -91,7 +91,7 @@ def test_several_hundred_jobs_while_the_clock_jumps(tmp_path: Path, wall: Any) -
     assert all(entry.seconds is not None and 0 <= entry.seconds < took for entry in entries)
     for status, now in watching.seen:
         assert status.seconds_left is None or 0 <= status.seconds_left < HOUR
-        assert all(0 <= now - worker.since < took for worker in status.workers)
+        assert all(0 <= now - (worker.since or 0) < took for worker in status.workers)
     spans = by_worker(one for entry in entries if (one := attempt_of(entry, wall())) is not None)
     used = utilisation({name: [one.span for one in done] for name, done in spans.items()})
     assert used.span is not None
@@ -99,7 +99,7 @@ def test_several_hundred_jobs_while_the_clock_jumps(tmp_path: Path, wall: Any) -
     assert all(0 < load.share <= 1 for load in used.loads)
     summary = run_summary(entries, {task.id for task in tasks}, took)
     assert [stage.done for stage in summary.stages] == [300]
-    assert all(0 < worker.share <= 1 for worker in summary.workers)
+    assert all(0 < summary.share(worker) <= 1 for worker in summary.workers)
 
 
 def test_status_goes_by_the_clock_of_the_run(tmp_path: Path, wall: Any) -> None:

@@ -36,7 +36,8 @@ def test_only_what_the_run_did_is_summed_up(tmp_path: Path) -> None:
         "train", 1, 0, 200, 2)
     assert (draw.stage, draw.done, draw.set_aside, draw.seconds, draw.rate) == (
         "draw", 2, 1, 65, 3)
-    assert [(one.worker, one.jobs, one.seconds, one.share) for one in found.workers] == [
+    assert [(
+        one.worker, len(one.jobs), one.seconds, found.share(one)) for one in found.workers] == [
         ("gpu2", 2, 35, 35 / 250), ("gpu10", 2, 230, 230 / 250)]
     nothing = run_summary([], set(), 0.0)
     assert (nothing.stages, nothing.workers) == ((), ())

@@ -10,13 +10,8 @@ from typing import Any
 import pytest
 
 from jstyleid_core.errors import OutputError
-from jstyleid_runner.reports.pages.timeline import (
-    Span,
-    busy_seconds,
-    span_of,
-    utilisation,
-    write_timeline,
-)
+from jstyleid_runner.reports.figures import Span, busy_seconds, span_of, utilisation
+from jstyleid_runner.reports.pages.timeline import write_timeline
 from jstyleid_runner.scheduling.ledger import Entry
 from jstyleid_runner.scheduling.task import State
 

@@ -1,28 +1,18 @@
 """A plan with its figures: what there is to do, what is done already, and how long it may take."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from jstyleid_core.differences import differences
 from jstyleid_runner.planning.plan import Plan
+from jstyleid_runner.reports.figures import StageFigures, stage_figures, total
 from jstyleid_runner.scheduling.estimates import CostModel, forecast, mark_satisfied, measured
 from jstyleid_runner.scheduling.ledger import Entry, read_entries
 from jstyleid_runner.scheduling.task import Stage, State, Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.records import RunRecord
-
-
-@dataclass(frozen=True)
-class StageFigures:
-    """Jobs and UNet evaluations of one stage, and how much of both is left."""
-
-    stage: str
-    jobs: int
-    evaluations: int
-    jobs_left: int
-    evaluations_left: int
 
 
 @dataclass(frozen=True)
@@ -58,19 +48,17 @@ class PlanFigures:
     @property
     def whole(self) -> StageFigures:
         """The sums over all stages."""
-        return StageFigures(
-            "in all",
-            sum(stage.jobs for stage in self.stages),
-            sum(stage.evaluations for stage in self.stages),
-            sum(stage.jobs_left for stage in self.stages),
-            sum(stage.evaluations_left for stage in self.stages),
-        )
+        return total(self.stages)
 
     def facts(self, with_jobs: bool) -> dict[str, Any]:
         """For JSON."""
         whole: dict[str, Any] = {
             "pictures": self.pictures,
-            "stages": [asdict(stage) for stage in (*self.stages, self.whole)],
+            "stages": [
+                {"stage": stage.stage, "jobs": stage.jobs, "evaluations": stage.evaluations,
+                 "jobs_left": stage.jobs_left, "evaluations_left": stage.evaluations_left}
+                for stage in (*self.stages, self.whole)
+            ],
             "set_aside": list(self.set_aside),
             "other_settings": list(self.changes),
             "rate": self.rate,
@@ -111,7 +99,7 @@ def plan_figures(
         rate, costs = "given", CostModel(dict.fromkeys(Stage, seconds_per_evaluation))
     elif (costs := measured(entries)) is not None:
         rate = "measured"
-    stages = [_figures(stage, tasks, states) for stage in Stage]
+    stages = stage_figures(_entry(task, states) for task in tasks)
     estimates: tuple[Estimate, ...] = ()
     if costs and any(stage.jobs_left for stage in stages):
         estimates = tuple(Estimate(count, forecast(tasks, states, costs, count, plan.batch))
@@ -119,7 +107,7 @@ def plan_figures(
     return PlanFigures(
         tasks=tuple(tasks),
         pictures=plan.pictures,
-        stages=tuple(stage for stage in stages if stage.jobs),
+        stages=stages,
         set_aside=tuple(task.id for task in tasks if states.get(task.id) is State.QUARANTINED),
         changes=tuple(changes),
         rate=rate,
@@ -142,10 +130,8 @@ def _states(tasks: Sequence[Task], entries: Sequence[Entry]) -> dict[str, State]
             if entry.id in planned and entry.state in (State.DONE, State.QUARANTINED)}
 
 
-def _figures(stage: Stage, tasks: Sequence[Task], states: dict[str, State]) -> StageFigures:
-    there = [task for task in tasks if task.stage is stage]
-    left = [task for task in there if states.get(task.id) is not State.DONE]
-    return StageFigures(
-        stage.value, len(there), sum(task.cost for task in there),
-        len(left), sum(task.cost for task in left),
-    )
+def _entry(task: Task, states: Mapping[str, State]) -> Entry:
+    """A task as a ledger would hold it that knows nothing but its state."""
+    state = states.get(task.id, State.WAITING)
+    return Entry(task.id, task.style, task.stage.value, task.cost, state, 0, None, None, None,
+                 None, None)

@@ -1,6 +1,6 @@
 """The status of a run: the figures of its ledger, and a table of them for the terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -10,41 +10,19 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from jstyleid_runner.reports.figures import (
+    StageFigures,
+    WorkerFigures,
+    stage_figures,
+    total,
+    worker_figures,
+)
 from jstyleid_runner.reports.progress import clock_text
 from jstyleid_runner.scheduling.estimates import CostModel, measured
 from jstyleid_runner.scheduling.ledger import Entry, read_entries
 from jstyleid_runner.scheduling.task import Stage, State
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.lock import lock_holder
-
-
-@dataclass(frozen=True)
-class StageStatus:
-    """The jobs of one stage.
-
-    Attributes:
-        rate: seconds of a UNet evaluation; None while no job of the stage was measured.
-    """
-
-    stage: str
-    done: int
-    running: int
-    waiting: int
-    set_aside: int
-    rate: float | None
-
-
-@dataclass(frozen=True)
-class WorkerStatus:
-    """What a worker is at: several jobs where they are computed together.
-
-    Attributes:
-        since: seconds since 1970.
-    """
-
-    worker: str
-    jobs: tuple[str, ...]
-    since: float
 
 
 @dataclass(frozen=True)
@@ -69,26 +47,33 @@ class RunStatus:
     """
 
     process: str | None
-    stages: tuple[StageStatus, ...]
-    workers: tuple[WorkerStatus, ...]
+    stages: tuple[StageFigures, ...]
+    workers: tuple[WorkerFigures, ...]
     troubles: tuple[Trouble, ...]
     seconds_left: float | None
 
     @property
-    def whole(self) -> StageStatus:
+    def whole(self) -> StageFigures:
         """The sums over all stages."""
-        return StageStatus(
-            "in all",
-            sum(stage.done for stage in self.stages),
-            sum(stage.running for stage in self.stages),
-            sum(stage.waiting for stage in self.stages),
-            sum(stage.set_aside for stage in self.stages),
-            None,
-        )
+        return total(self.stages)
 
     def facts(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
+        """The status as JSON has it."""
+        return {
+            "process": self.process,
+            "stages": tuple(
+                {"stage": stage.stage, "done": stage.done,
+                 "running": stage.states[State.RUNNING], "waiting": stage.states[State.WAITING],
+                 "set_aside": stage.set_aside, "rate": stage.rate}
+                for stage in self.stages
+            ),
+            "workers": tuple(
+                {"worker": worker.worker, "jobs": worker.jobs, "since": worker.since}
+                for worker in self.workers
+            ),
+            "troubles": tuple(asdict(trouble) for trouble in self.troubles),
+            "seconds_left": self.seconds_left,
+        }
 
 
 def run_status(folder: OutFolder, now: float) -> RunStatus:
@@ -108,11 +93,10 @@ def run_status(folder: OutFolder, now: float) -> RunStatus:
         entries = [_interrupted(entry) for entry in entries]
     running = [entry for entry in entries if entry.state is State.RUNNING]
     costs = measured(entries)
-    workers = _workers(running)
+    workers = worker_figures(running)
     return RunStatus(
         process=process,
-        stages=tuple(_stage_status(stage, entries) for stage in Stage
-                     if any(entry.stage == stage for entry in entries)),
+        stages=stage_figures(entries),
         workers=workers,
         troubles=tuple(
             Trouble(entry.id, entry.attempts, entry.state is State.QUARANTINED, entry.error)
@@ -129,30 +113,6 @@ def _interrupted(entry: Entry) -> Entry:
     return replace(entry, state=State.WAITING, worker=None)
 
 
-def _stage_status(stage: Stage, entries: Iterable[Entry]) -> StageStatus:
-    there = [entry for entry in entries if entry.stage == stage]
-    counts = {state: sum(entry.state is state for entry in there) for state in State}
-    costs = measured(there)
-    return StageStatus(
-        stage.value,
-        counts[State.DONE],
-        counts[State.RUNNING],
-        counts[State.WAITING],
-        counts[State.QUARANTINED],
-        costs.evaluation[stage] if costs else None,
-    )
-
-
-def _workers(running: Sequence[Entry]) -> tuple[WorkerStatus, ...]:
-    names = {entry.worker for entry in running if entry.worker}
-    found = []
-    for name in sorted(names, key=lambda name: (len(name), name)):  # gpu2 before gpu10
-        own = [entry for entry in running if entry.worker == name]
-        since = min(entry.started for entry in own if entry.started is not None)
-        found.append(WorkerStatus(name, tuple(entry.id for entry in own), since))
-    return tuple(found)
-
-
 def _seconds_left(entries: Iterable[Entry], costs: CostModel, now: float) -> float:
     """Of all workers together."""
     left = 0.0
@@ -167,6 +127,8 @@ def _seconds_left(entries: Iterable[Entry], costs: CostModel, now: float) -> flo
 
 _SHOWN = 20
 """Troubles that are listed; `--json` has all."""
+_STATES = (State.DONE, State.RUNNING, State.WAITING, State.QUARANTINED)
+"""States in the order of the table's columns."""
 
 
 def status_table(status: RunStatus, out: Path, now: float) -> RenderableType:
@@ -203,13 +165,14 @@ def _stages(status: RunStatus) -> Table:
     return table
 
 
-def _stage_row(stage: StageStatus) -> tuple[str, ...]:
-    counts = (stage.done, stage.running, stage.waiting, stage.set_aside)
+def _stage_row(stage: StageFigures) -> tuple[str, ...]:
+    counts = (stage.states[state] for state in _STATES)
     rate = "" if stage.rate is None else f"{stage.rate:.3g}"
     return (stage.stage, *map(str, counts), rate)
 
 
-def _worker_row(worker: WorkerStatus, now: float) -> tuple[Text, ...]:
+def _worker_row(worker: WorkerFigures, now: float) -> tuple[Text, ...]:
+    assert worker.since is not None
     since = datetime.fromtimestamp(worker.since).strftime("%H:%M:%S")
     more = f" and {len(worker.jobs) - 1} more" if len(worker.jobs) > 1 else ""
     lasted = clock_text(max(0.0, now - worker.since))
@@ -219,7 +182,7 @@ def _worker_row(worker: WorkerStatus, now: float) -> tuple[Text, ...]:
 def _ending(status: RunStatus, out: Path) -> list[str]:
     if status.process is not None:
         lines = [f"a run is at work, process {status.process}"]
-    elif status.whole.waiting:
+    elif status.whole.states[State.WAITING]:
         lines = ["no run is at work; the same `jstyleid run` goes on"]
     else:
         lines = ["no run is at work"]

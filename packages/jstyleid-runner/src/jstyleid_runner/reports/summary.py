@@ -7,40 +7,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from jstyleid_runner.reports.figures import (
+    StageFigures,
+    WorkerFigures,
+    stage_figures,
+    worker_figures,
+)
 from jstyleid_runner.reports.progress import clock_text
 from jstyleid_runner.scheduling.ledger import Entry
-from jstyleid_runner.scheduling.task import Stage, State
-
-
-@dataclass(frozen=True)
-class StageSummary:
-    """The jobs of one stage that the run has begun.
-
-    Attributes:
-        seconds: of all workers together, in the last attempt at each job.
-        rate: seconds of a UNet evaluation; None where none was made.
-    """
-
-    stage: str
-    done: int
-    set_aside: int
-    seconds: float
-    rate: float | None
-
-
-@dataclass(frozen=True)
-class WorkerSummary:
-    """What one worker has done.
-
-    Attributes:
-        seconds: in which it was at its jobs.
-        share: of the run's time, from 0 to 1.
-    """
-
-    worker: str
-    jobs: int
-    seconds: float
-    share: float
 
 
 @dataclass(frozen=True)
@@ -48,56 +22,30 @@ class RunSummary:
     """The figures of a run.
 
     Attributes:
-        stages: those it had jobs of, in the order of a style's making.
-        workers: those that had work.
-        seconds: from its start to its end, by a clock that never jumps.
+        stages: stages that the run had jobs of.
+        workers: workers that had work.
+        seconds: time from start to end, by a clock that never jumps.
     """
 
-    stages: tuple[StageSummary, ...]
-    workers: tuple[WorkerSummary, ...]
+    stages: tuple[StageFigures, ...]
+    workers: tuple[WorkerFigures, ...]
     seconds: float
+
+    def share(self, worker: WorkerFigures) -> float:
+        """The share of the run's time in which a worker was busy, from 0 to 1."""
+        return worker.seconds / self.seconds if self.seconds else 0.0
 
 
 def run_summary(entries: Sequence[Entry], begun: Collection[str], seconds: float) -> RunSummary:
     """Sum up a run.
 
     Args:
-        entries: what its ledger holds; of earlier runs too.
-        begun: ids of the jobs that were begun in this one.
-        seconds: how long it took.
+        entries: entries of its ledger, which may be of earlier runs too.
+        begun: ids of the jobs that were begun in this run.
+        seconds: time that the run took.
     """
     own = [entry for entry in entries if entry.id in begun]
-    stages = ((stage, [entry for entry in own if entry.stage == stage]) for stage in Stage)
-    # By length first: gpu2 before gpu10.
-    names = sorted({entry.worker for entry in own if entry.worker},
-                   key=lambda name: (len(name), name))
-    workers = ((name, [entry for entry in own if entry.worker == name]) for name in names)
-    return RunSummary(
-        tuple(_stage(stage, there) for stage, there in stages if there),
-        tuple(_worker(name, done, seconds) for name, done in workers),
-        seconds,
-    )
-
-
-def _stage(stage: Stage, entries: Sequence[Entry]) -> StageSummary:
-    done = [entry for entry in entries if entry.state is State.DONE]
-    evaluations = sum(entry.cost for entry in done)
-    return StageSummary(
-        stage.value,
-        len(done),
-        sum(entry.state is State.QUARANTINED for entry in entries),
-        _seconds(entries),
-        _seconds(done) / evaluations if evaluations else None,
-    )
-
-
-def _worker(name: str, entries: Sequence[Entry], seconds: float) -> WorkerSummary:
-    busy = _seconds(entries)
-    return WorkerSummary(name, len(entries), busy, busy / seconds if seconds else 0.0)
-
-
-def _seconds(entries: Sequence[Entry]) -> float:
-    return sum(entry.seconds or 0.0 for entry in entries)
+    return RunSummary(stage_figures(own), worker_figures(own), seconds)
 
 
 def summary_table(summary: RunSummary) -> RenderableType:
@@ -124,6 +72,6 @@ def _workers(summary: RunSummary) -> Table:
         table.add_column(name, justify="right")
     for worker in summary.workers:
         # As Text, because Rich would take brackets in a name for markup.
-        table.add_row(Text(worker.worker), str(worker.jobs), clock_text(worker.seconds),
-                      f"{worker.share:.0%}")
+        table.add_row(Text(worker.worker), str(len(worker.jobs)), clock_text(worker.seconds),
+                      f"{summary.share(worker):.0%}")
     return table

@@ -5,169 +5,26 @@ many elements would be slow. The coordinates are seconds; the page stretches the
 zooms by changing the view box.
 """
 
-import math
-import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
+from jstyleid_runner.reports.figures import (
+    Attempt,
+    Span,
+    WorkerLoad,
+    attempt_of,
+    by_worker,
+    stage_figures,
+    utilisation,
+)
 from jstyleid_runner.reports.pages.page import write_page
 from jstyleid_runner.reports.progress import clock_text
 from jstyleid_runner.scheduling.ledger import Entry
 from jstyleid_runner.scheduling.task import Stage, State
-
-
-@dataclass(frozen=True, order=True)
-class Span:
-    """From `start` to `end`, both in seconds on one clock; `end` is not before `start`."""
-
-    start: float
-    end: float
-
-    @property
-    def seconds(self) -> float:
-        """How long it is."""
-        return self.end - self.start
-
-
-@dataclass(frozen=True)
-class WorkerLoad:
-    """How busy one worker was.
-
-    Attributes:
-        busy: seconds in which it did at least one task.
-        share: of the time from the first start of all workers to their last end.
-    """
-
-    worker: str
-    tasks: int
-    busy: float
-    share: float
-
-
-@dataclass(frozen=True)
-class Utilisation:
-    """How busy all were.
-
-    Attributes:
-        span: from the first start to the last end; None where nothing was done.
-        loads: one a worker, in the order given.
-        share: the mean of the workers' shares.
-    """
-
-    span: Span | None
-    loads: tuple[WorkerLoad, ...]
-    share: float
-
-
-def span_of(started: float, seconds: float | None) -> Span:
-    """A span that began at `started`; a length that is unknown or makes no sense counts as none."""
-    if seconds is None or not math.isfinite(seconds) or seconds < 0:
-        seconds = 0.0
-    return Span(started, started + seconds)
-
-
-def busy_seconds(spans: Iterable[Span]) -> float:
-    """The time that is in at least one of the spans."""
-    busy, reached = 0.0, -math.inf
-    for span in sorted(spans):
-        busy += max(0.0, span.end - max(span.start, reached))
-        reached = max(reached, span.end)
-    return busy
-
-
-def utilisation(work: Mapping[str, Sequence[Span]]) -> Utilisation:
-    """The figures of what each worker did, by its name."""
-    spans = [span for done in work.values() for span in done]
-    if not spans:
-        return Utilisation(None, tuple(WorkerLoad(worker, 0, 0.0, 0.0) for worker in work), 0.0)
-    whole = Span(min(span.start for span in spans), max(span.end for span in spans))
-    loads = tuple(_load(worker, done, whole) for worker, done in work.items())
-    return Utilisation(whole, loads, sum(load.share for load in loads) / len(loads))
-
-
-def _load(worker: str, done: Sequence[Span], whole: Span) -> WorkerLoad:
-    busy = busy_seconds(done)
-    return WorkerLoad(worker, len(done), busy, busy / whole.seconds if whole.seconds else 0.0)
-
-
-_LAST_SECOND = 253_402_300_799
-"""Of the year 9999: no clock shows more."""
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A task's last attempt, by whom and when."""
-
-    entry: Entry
-    worker: str
-    span: Span
-
-
-def attempt_of(entry: Entry, now: float) -> Attempt | None:
-    """The last attempt; None where it is not known who made it, or when.
-
-    Args:
-        entry: what the ledger holds.
-        now: the time of day; a task that is running lasts until then.
-    """
-    if entry.worker is None or entry.started is None or not 0 <= entry.started <= _LAST_SECOND:
-        return None
-    # While a task is running, `seconds` is still that of the attempt before.
-    seconds = now - entry.started if entry.state is State.RUNNING else entry.seconds
-    return Attempt(entry, entry.worker, span_of(entry.started, seconds))
-
-
-def by_worker(attempts: Iterable[Attempt]) -> Mapping[str, Sequence[Attempt]]:
-    """Each worker's attempts in the order of their start; the workers by name, 2 before 10."""
-    done: dict[str, list[Attempt]] = {}
-    for attempt in sorted(attempts, key=lambda one: (_natural(one.worker), one.worker, one.span)):
-        done.setdefault(attempt.worker, []).append(attempt)
-    return done
-
-
-def _natural(name: str) -> list[tuple[str, int]]:
-    return [(text, int(number or 0)) for text, number in re.findall(r"([^0-9]*)([0-9]*)", name)]
-
-
-@dataclass
-class StageTotal:
-    """The sums of one stage.
-
-    Attributes:
-        states: how many tasks are in each state.
-        attempts: of all tasks; more than tasks were begun where some failed.
-        seconds: of the last attempts.
-        evaluations: of the UNet, in the finished tasks.
-    """
-
-    stage: Stage
-    states: dict[State, int]
-    attempts: int = 0
-    seconds: float = 0.0
-    evaluations: int = 0
-
-    @property
-    def tasks(self) -> int:
-        """How many there are."""
-        return sum(self.states.values())
-
-
-def stage_totals(entries: Iterable[Entry], attempts: Iterable[Attempt]) -> list[StageTotal]:
-    """The sums of every stage that has tasks, in the order of a style's making."""
-    totals = {stage: StageTotal(stage, dict.fromkeys(State, 0)) for stage in Stage}
-    for entry in entries:
-        total = totals[Stage(entry.stage)]
-        total.states[entry.state] += 1
-        total.attempts += entry.attempts
-        total.evaluations += entry.cost if entry.state is State.DONE else 0
-    for attempt in attempts:
-        totals[Stage(attempt.entry.stage)].seconds += attempt.span.seconds
-    return [total for total in totals.values() if total.tasks]
-
 
 _FAILED = "failed"
 
@@ -248,7 +105,9 @@ def write_timeline(
         path, "timeline", title=title, used=used, whole=whole, stages=list(Stage),
         rows=[_Row(load, Markup(row_svg(done, whole)))
               for load, done in zip(used.loads, rows.values(), strict=True)],
-        totals=stage_totals(entries, attempts), states=list(State),
+        totals=stage_figures(
+            entries, {attempt.entry.id: attempt.span.seconds for attempt in attempts}),
+        states=list(State),
         lines=_lines(entries, attempts, list(rows), whole),
         failed=[entry for entry in entries if entry.error or entry.state is State.QUARANTINED],
         duration=_duration, date=_date,
