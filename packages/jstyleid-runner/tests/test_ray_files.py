@@ -25,6 +25,7 @@ from jstyleid_runner.executors.ray.files import (
     relocated,
     together,
 )
+from jstyleid_runner.options.common import WorkerOptions
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.worker.payloads import (
@@ -37,7 +38,7 @@ from jstyleid_runner.worker.payloads import (
     TransferPayload,
 )
 from jstyleid_runner.worker.worker import WorkerSpec
-from jstyleid_runner.workflows.workers import WorkerOptions, ray_workers
+from jstyleid_runner.workflows.workers import ray_workers
 
 OUT = OutFolder(Path("/scheduler/out"))
 DATA = Path("/scheduler/data")

@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec
@@ -20,6 +20,43 @@ EXIT_STOPPED = 130
 """What shells report for a program that Ctrl-C ended."""
 
 P = ParamSpec("P")
+
+
+class OptionError(InputError):
+    """An option, or a combination of options, that cannot be used.
+
+    Attributes:
+        fields: names of the options, as the command's parameters have them.
+    """
+
+    def __init__(self, message: str, *, fields: Iterable[str]) -> None:
+        super().__init__(message)
+        self.fields = tuple(fields)
+
+
+def fields_of(error: InputError) -> tuple[str, ...]:
+    """The names of the settings that an error is about, as far as it says so."""
+    if fields := getattr(error, "fields", ()):
+        return tuple(fields)
+    from pydantic import ValidationError
+
+    cause = error.__cause__
+    if isinstance(cause, ValidationError):
+        return tuple("_".join(map(str, problem["loc"])) for problem in cause.errors())
+    return ()
+
+
+@contextmanager
+def about(*fields: str) -> Iterator[None]:
+    """Let an InputError of the block be about these options, whatever it says itself.
+
+    Raises:
+        OptionError: in place of any InputError.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise OptionError(str(error), fields=fields) from error
 
 
 class CrashError(JStyleIDError):

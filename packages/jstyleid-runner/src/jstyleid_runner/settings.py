@@ -1,8 +1,6 @@
 """The settings of a run: everything that decides how its pictures look."""
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,9 +11,7 @@ from jstyleid_core.errors import InputError
 from jstyleid_core.runtime import DType
 from jstyleid_dreambooth.prompts import fill
 from jstyleid_dreambooth.training.settings import TrainingSettings
-
-Method = Literal["dreambooth", "styleid", "styleid-dreambooth"]
-Start = Literal["noise", "mean"]
+from jstyleid_runner.choices import Method, Start
 
 
 class RunSettings(BaseModel):
@@ -81,35 +77,3 @@ class RunSettings(BaseModel):
 def _explain(problem: Any) -> str:
     option = "--" + ".".join(str(part) for part in problem["loc"]).replace("_", "-")
     return f"{option} {problem['input']}: {problem['msg']}."
-
-
-@dataclass(frozen=True)
-class PictureChoices:
-    """What was chosen, by the names of the options.
-
-    Attributes:
-        training: of the LoRAs that are trained first.
-        styleid: of stylising.
-        reference: which sample image it is stylised after.
-        backend: whose networks compute.
-    """
-
-    split: str
-    data: Path
-    styles: str | None
-    prompts: int | None
-    method: Method
-    lora: Path | None
-    seed: int
-    size: tuple[int, int]
-    content_steps: int
-    guidance: float
-    negative: str
-    template: str | None
-    templates: Path | None
-    start: Start
-    strength: float
-    training: TrainingSettings | None = None
-    styleid: StyleIDSettings | None = None
-    reference: str | None = None
-    backend: Backend = "native"

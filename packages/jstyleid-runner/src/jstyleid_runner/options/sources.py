@@ -6,18 +6,17 @@ The environment is `JSTYLEID_RUN_GAMMA` and the like; the file is that of `--con
 import functools
 import inspect
 import os
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import typer
 from typer.models import OptionInfo
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner.errors import guarded
+from jstyleid_runner.errors import fields_of, guarded
 from jstyleid_runner.options.config_file import (
     check_table,
     command_named,
@@ -109,6 +108,36 @@ def option(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
     )
+
+
+def with_options(
+    function: Callable[..., None], without: Collection[str] = ()
+) -> Callable[..., None]:
+    """A command that takes each field of its parameter `options`, a dataclass, as an option.
+
+    Args:
+        function: the command.
+        without: fields that are no options of this command, and keep their defaults.
+    """
+    kind = get_type_hints(function)["options"]
+    hints = get_type_hints(kind, include_extras=True)
+    taken = [field for field in fields(kind) if field.name not in without]
+
+    @functools.wraps(function)
+    def run(**given: Any) -> None:
+        options = kind(**{field.name: given.pop(field.name) for field in taken})
+        function(**given, options=options)
+
+    expanded = [
+        option(field.name, hints[field.name],
+               inspect.Parameter.empty if field.default is MISSING else field.default)
+        for field in taken
+    ]
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in parameters_of(function).items():
+        parameters += expanded if name == "options" else [parameter]
+    give_signature(run, parameters)
+    return run
 
 
 def give_signature(
@@ -204,7 +233,7 @@ def with_config(command: Callable[..., None], table: str) -> Callable[..., None]
         try:
             command(**given)
         except InputError as error:
-            if places := _places_named(given["context"], str(error)):
+            if places := _places_of(given["context"], error):
                 error.args = (f"{error}\nGiven in {', '.join(places)}.",)
             raise
 
@@ -261,14 +290,9 @@ def _refuse_unknown_variables(context: typer.Context, table: str) -> None:
             )
 
 
-def _places_named(context: typer.Context, message: str) -> list[str]:
-    """Where options that a message names were given, if not on the command line."""
-    found = []
-    for parameter in context.command.params:
-        origin = origins(context)[str(parameter.name)]
-        if origin.source in ("environment", "file") and origin.place not in message:
-            name = re.escape(max(parameter.opts, key=len).lstrip("-"))
-            # The method's own messages say "gamma = 2" and "layers 'x'", the others "--gamma 2".
-            if re.search(rf"--{name}(?![\w-])|(?<![\w/.-]){name} (= |['\"])", message):
-                found.append(origin.place)
-    return found
+def _places_of(context: typer.Context, error: InputError) -> list[str]:
+    """The origins of the options that an error is about, if not the command line."""
+    found = origins(context)
+    places = [found[name].place for name in fields_of(error)
+              if name in found and found[name].source in ("environment", "file")]
+    return [place for place in dict.fromkeys(places) if place not in str(error)]

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from dataclasses import fields
+from typing import Any
 
 import typer
 
@@ -14,8 +14,12 @@ from jstyleid_core.errors import InputError
 from jstyleid_core.styleid.layers import parse_layers
 from jstyleid_dreambooth.training.presets import PRESETS, Preset
 from jstyleid_dreambooth.training.settings import TrainingSettings
+from jstyleid_runner.choices import Start
+from jstyleid_runner.errors import OptionError, about, fields_of
+from jstyleid_runner.options.common import StyleIDOptions
+from jstyleid_runner.options.run import LoRAOptions, RunOptions
 from jstyleid_runner.options.sources import refuse_given
-from jstyleid_runner.settings import Method, PictureChoices, Start
+from jstyleid_runner.options.training import PriorOptions, TrainingOptions
 
 _SIZE = re.compile(r"([0-9]{1,5})(?:x([0-9]{1,5}))?", re.IGNORECASE)
 
@@ -25,7 +29,10 @@ def parse_size(text: str) -> tuple[int, int]:
     match = _SIZE.fullmatch(text.strip())
     size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if 0 in size:
-        raise InputError(f"--size {text}: not a size. Give pixels, as 512 or 768x512.")
+        raise OptionError(
+            f"--size {text}: not a size. Give pixels, as 512 or 768x512.",
+            fields=["size"],
+        )
     return size
 
 
@@ -39,7 +46,10 @@ def layer_names(option: str, text: str | None) -> tuple[str, ...] | None:
         return None
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if not names:
-        raise InputError(f"{option} {text}: names no layer. Give names, as to_q,to_k,to_v.")
+        raise OptionError(
+            f"{option} {text}: names no layer. Give names, as to_q,to_k,to_v.",
+            fields=[_parameter(option)],
+        )
     return names
 
 
@@ -53,33 +63,36 @@ def named_styles(option: str, text: str | None) -> list[str] | None:
         return None
     names = [style.strip() for style in text.split(",") if style.strip()]
     if not names:
-        raise InputError(f"{option} {text}: names no style. Give folder names, as 00,04.")
+        raise OptionError(
+            f"{option} {text}: names no style. Give folder names, as 00,04.",
+            fields=[_parameter(option)],
+        )
     return names
 
 
-_TRAINING = ("preset", "train_steps", "rank", "lr", "gradient_checkpointing")
-_STYLEID = ("reference", "steps", "gamma", "temperature", "layers", "adain", "injection")
+_TRAINING = tuple(field.name for field in fields(LoRAOptions) if field.name != "lora")
+_STYLEID = ("reference", *(field.name for field in fields(StyleIDOptions)))
 
 
-def refuse_unused(context: typer.Context, method: Method, start: Start, lora: Path | None) -> None:
+def refuse_unused(context: typer.Context, options: RunOptions) -> None:
     """Raise an InputError if `jstyleid run` was given an option that its method does not use."""
-    if method == "styleid":
+    if options.method == "styleid":
         refuse_given(
             context,
             ("lora", *_TRAINING),
             "--method styleid uses no LoRA. Leave this out, or give another --method.",
         )
-    if method == "dreambooth":
+    if options.method == "dreambooth":
         refuse_given(
             context,
             _STYLEID,
             "--method dreambooth stylises nothing. Leave this out, or give another --method.",
         )
-    if lora:
+    if options.lora:
         refuse_given(
             context, _TRAINING, "nothing is trained with --lora. Leave this or --lora out."
         )
-    refuse_strength(context, start)
+    refuse_strength(context, options.start)
 
 
 def refuse_strength(context: typer.Context, start: Start) -> None:
@@ -88,22 +101,69 @@ def refuse_strength(context: typer.Context, start: Start) -> None:
         refuse_given(context, ["strength"], "belongs to --start mean. Give both, or neither.")
 
 
-def method_settings(
-    *, steps: int, gamma: float, temperature: float, layers: str, adain: bool, injection: bool
-) -> StyleIDSettings:
-    """The settings object the options describe.
+def styleid_settings(options: StyleIDOptions) -> StyleIDSettings:
+    """The settings of style transfer.
 
     Raises:
         InputError: a value is not allowed.
     """
-    return StyleIDSettings.create(
-        steps=steps,
-        gamma=gamma,
-        temperature=temperature,
-        layers=parse_layers(layers),
-        adain=adain,
-        injection=injection,
-    )
+    values = _values(options, StyleIDOptions)
+    with about("layers"):
+        layers = parse_layers(options.layers)
+    return StyleIDSettings.create(**{**values, "layers": layers})
+
+
+def run_styleid(options: RunOptions) -> StyleIDSettings | None:
+    """The settings of style transfer in a run; None where its method transfers no style.
+
+    Raises:
+        InputError: a value is not allowed.
+    """
+    return None if options.method == "dreambooth" else styleid_settings(options)
+
+
+def run_training(options: RunOptions) -> TrainingSettings | None:
+    """The settings of the trainings of a run; None where it trains no LoRA.
+
+    Raises:
+        InputError: a value is not allowed.
+    """
+    if options.method == "styleid" or options.lora is not None:
+        return None
+    given = {
+        "steps": options.train_steps,
+        "rank": options.rank,
+        "learning_rate": options.lr,
+        "gradient_checkpointing": options.gradient_checkpointing,
+        "size": parse_size(options.size),
+        "seed": options.seed,
+    }
+    try:
+        return training_settings(options.preset, given, backend=options.backend)
+    except InputError as error:
+        names = {"steps": "train_steps", "learning_rate": "lr"}
+        raise OptionError(
+            str(error), fields=[names.get(field, field) for field in fields_of(error)]
+        ) from error
+
+
+def train_settings(
+    options: TrainingOptions, prior: PriorOptions, seed: int, backend: Backend
+) -> TrainingSettings:
+    """The settings of the trainings of `jstyleid train`.
+
+    Raises:
+        InputError: a value is not allowed.
+    """
+    given = {name: value for name, value in _values(options, TrainingOptions).items()
+             if name != "preset"}
+    given["targets"] = layer_names("--targets", options.targets)
+    given["text_targets"] = layer_names("--text-targets", options.text_targets)
+    given["size"] = parse_size(options.size) if options.size is not None else None
+    of_prior = {name.removeprefix("prior_"): value
+                for name, value in _values(prior, PriorOptions).items() if name != "prior"}
+    return training_settings(
+        options.preset, given | {"seed": seed}, prior.prior, of_prior, backend)
 
 
 def training_settings(
@@ -134,9 +194,10 @@ def training_settings(
     used = values.get("prior") is not None if prior is None else prior
     if asked and not used:
         options = ", ".join(f"--prior-{name}" for name in asked)
-        raise InputError(
+        raise OptionError(
             f"{options}: this training is without prior preservation. Give --prior, or leave it "
-            "out."
+            "out.",
+            fields=["prior"],
         )
     values["prior"] = {**(values.get("prior") or {}), **asked} if used else None
     settings = TrainingSettings.create(values)
@@ -149,85 +210,10 @@ def _without_none(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-class RunOptions(TypedDict):
-    """The options that decide the pictures, as the command line gives them."""
-
-    split: str
-    data: Path
-    method: Method
-    styles: str | None
-    prompts: int | None
-    reference: str
-    seed: int
-    size: str
-    content_steps: int
-    guidance: float
-    negative: str
-    template: str | None
-    templates: Path | None
-    start: Start
-    strength: float
-    lora: Path | None
-    preset: Preset
-    train_steps: int | None
-    rank: int | None
-    lr: float | None
-    gradient_checkpointing: bool | None
-    steps: int
-    gamma: float
-    temperature: float
-    layers: str
-    adain: bool
-    injection: bool
-    backend: Backend
+def _parameter(option: str) -> str:
+    return option.lstrip("-").replace("-", "_")
 
 
-def read_choices(context: typer.Context, **told: Unpack[RunOptions]) -> PictureChoices:
-    """What the options choose.
-
-    Raises:
-        InputError: a value is not allowed, or an option was given that the method does not use.
-    """
-    method, lora, size = told["method"], told["lora"], parse_size(told["size"])
-    refuse_unused(context, method, told["start"], lora)
-    training = styleid = None
-    if method != "styleid" and lora is None:
-        given = {
-            "steps": told["train_steps"],
-            "rank": told["rank"],
-            "learning_rate": told["lr"],
-            "gradient_checkpointing": told["gradient_checkpointing"],
-            "size": size,
-            "seed": told["seed"],
-        }
-        training = training_settings(told["preset"], given, backend=told["backend"])
-    if method != "dreambooth":
-        styleid = method_settings(
-            steps=told["steps"],
-            gamma=told["gamma"],
-            temperature=told["temperature"],
-            layers=told["layers"],
-            adain=told["adain"],
-            injection=told["injection"],
-        )
-    return PictureChoices(
-        split=told["split"],
-        data=told["data"],
-        styles=told["styles"],
-        prompts=told["prompts"],
-        method=method,
-        lora=lora,
-        seed=told["seed"],
-        size=size,
-        content_steps=told["content_steps"],
-        guidance=told["guidance"],
-        negative=told["negative"],
-        template=told["template"],
-        templates=told["templates"],
-        start=told["start"],
-        strength=told["strength"],
-        training=training,
-        styleid=styleid,
-        reference=told["reference"] if styleid else None,
-        backend=told["backend"],
-    )
+def _values(options: Any, group: type[Any]) -> dict[str, Any]:
+    """The values of one group of a command's options."""
+    return {field.name: getattr(options, field.name) for field in fields(group)}

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jstyleid_core.errors import InputError, OutputError
+from jstyleid_runner.errors import OptionError
 
 
 @contextmanager
@@ -23,9 +24,10 @@ def folder_lock(path: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.read(handle, 32).decode(errors="replace").strip()
-            raise InputError(
+            raise OptionError(
                 f"--out {path.parent.parent}: another run, process {holder}, is at work there. "
-                "Wait for it, or choose another --out."
+                "Wait for it, or choose another --out.",
+                fields=["out"],
             ) from error
         with _errors_named(path):
             os.ftruncate(handle, 0)

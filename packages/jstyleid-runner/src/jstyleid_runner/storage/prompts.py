@@ -9,7 +9,8 @@ from typing import Any
 
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.prompts import DRAWING_FIELDS, DRAWING_TEMPLATE, check_template
-from jstyleid_runner.settings import Method
+from jstyleid_runner.choices import Method
+from jstyleid_runner.errors import OptionError, about
 from jstyleid_runner.storage.layout import naming_problem, picture_name, same_file_key
 
 
@@ -128,13 +129,15 @@ def read_templates(
         InputError: the file or a template is unusable, or the two contradict each other.
     """
     if template is not None:
-        check_template(template, DRAWING_FIELDS, "--template")
+        with about("template"):
+            check_template(template, DRAWING_FIELDS, "--template")
     own = _read_templates(file, styles) if file else {}
     default = own.pop(_DEFAULT, None)
     if template is not None and default is not None:
-        raise InputError(
+        raise OptionError(
             f'{file}: key "{_DEFAULT}" and --template {template!r} contradict each other. Leave '
-            "one of them out."
+            "one of them out.",
+            fields=["template"],
         )
     return Templates(template or default or usual, own)
 

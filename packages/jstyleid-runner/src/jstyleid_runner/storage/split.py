@@ -8,6 +8,7 @@ from pathlib import Path
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.job import objects_of
 from jstyleid_dreambooth.training.settings import TrainingSettings
+from jstyleid_runner.errors import OptionError
 from jstyleid_runner.storage.prompts import read_prompts
 
 
@@ -36,7 +37,7 @@ def read_split(data: Path, name: str, only: Sequence[str] | None = None) -> Spli
     """
     folder = data / name
     if not name or not folder.is_dir():
-        raise InputError(_no_such_split(data, name))
+        raise _no_such_split(data, name)
     available = _subfolders(folder)
     if not available:
         raise InputError(f"{folder}: no style folders. Put each style into {folder}/NN/.")
@@ -117,12 +118,15 @@ def _readable_suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, kind in suffixes.items() if kind in Image.OPEN)
 
 
-def _no_such_split(data: Path, name: str) -> str:
+def _no_such_split(data: Path, name: str) -> OptionError:
     if not data.is_dir():
-        return f"--data {data}: no such folder. Give the folder that holds the splits."
+        return OptionError(
+            f"--data {data}: no such folder. Give the folder that holds the splits.",
+            fields=["data"],
+        )
     existing = [split for split in _subfolders(data) if _looks_like_a_split(data / split)]
     hint = f"There are {_listed(existing)}." if existing else f"There are no splits in {data}."
-    return f"--split {name}: no folder {data / name}. {hint}"
+    return OptionError(f"--split {name}: no folder {data / name}. {hint}", fields=["split"])
 
 
 def _looks_like_a_split(folder: Path) -> bool:
@@ -178,9 +182,10 @@ def find_loras(given: Path, split: Split) -> dict[str, Path]:
     from jstyleid_dreambooth import read_lora
 
     if not given.exists():
-        raise InputError(
+        raise OptionError(
             f"--lora {given}: no such folder or file. Give a folder with a LoRA a style, as "
-            "`jstyleid train` writes it, or one LoRA for all."
+            "`jstyleid train` writes it, or one LoRA for all.",
+            fields=["lora"],
         )
     loras = {style.id: _find(given, split.name, style.id) for style in split.styles}
     for path in dict.fromkeys(loras.values()):
@@ -194,14 +199,16 @@ def _find(given: Path, split: str, style: str) -> Path:
         if found := [file for folder in folders if (file := _lora_in(folder))]:
             if len(found) > 1:
                 listed = " and ".join(map(str, found))
-                raise InputError(
-                    f"--lora {given}: style {style} has more than one LoRA: {listed}. Keep one."
+                raise OptionError(
+                    f"--lora {given}: style {style} has more than one LoRA: {listed}. Keep one.",
+                    fields=["lora"],
                 )
             return found[0]
     looked = ", ".join(f"{given / name}/" for name in names)
-    raise InputError(
+    raise OptionError(
         f"--lora {given}: no LoRA for style {style}. Looked for {' or '.join(_FILES)} in {looked}, "
-        f"a folder {given / _PACK}... that lists {style}, and {given} itself."
+        f"a folder {given / _PACK}... that lists {style}, and {given} itself.",
+        fields=["lora"],
     )
 
 

@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from jstyleid_core import StyleIDSettings
 from jstyleid_core.drawn_world.demo_split import SIZE, draw_split
 from jstyleid_core.images import open_image, save_png
 from jstyleid_core.weights.layout import EMBEDDED_MODEL
-from jstyleid_runner.options.to_settings import training_settings
+from jstyleid_runner.choices import Method
+from jstyleid_runner.options.common import WorkerOptions
+from jstyleid_runner.options.run import RunOptions
 from jstyleid_runner.reports.contact_sheet import Cell, contact_sheet
-from jstyleid_runner.settings import Method, PictureChoices
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.split import StyleFolder, read_split
-from jstyleid_runner.workflows.run import Execution, make_pictures
-from jstyleid_runner.workflows.workers import WorkerOptions
+from jstyleid_runner.workflows.run import run
 
 SPLIT = "demo"
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -36,42 +35,38 @@ def run_demo(out: Path, train_steps: int, where: WorkerOptions) -> None:
     trained = out / "styleid-dreambooth"
     loras = OutFolder(trained).lora("00").parent
     for method in sorted(METHODS, key=lambda method: method != trained.name):
-        chosen = _choices(method, data, train_steps, None if method == trained.name else loras)
+        given = None if method == trained.name else loras
         print(f"\n{method}", flush=True)
-        make_pictures(
-            chosen, Execution(out / method, _BATCH, False, EMBEDDED_MODEL, "float32", where)
-        )
+        run(_options(method, out, train_steps, given, where))
     styles = read_split(data, SPLIT).styles
     sheet = out / "demo.png"
     save_png(contact_sheet(*_side_by_side(out, styles)), sheet)
     print(f"\nall methods side by side: {sheet}")
 
 
-def _choices(method: Method, data: Path, train_steps: int, loras: Path | None) -> PictureChoices:
-    size = (SIZE, SIZE)
-    trains = method == "styleid-dreambooth"
-    # A model this small learns more from larger steps than Stable Diffusion does.
-    given = {"steps": train_steps, "size": size, "seed": 0, "rank": 8, "learning_rate": 2e-3}
-    return PictureChoices(
+def _options(
+    method: Method, out: Path, train_steps: int, loras: Path | None, where: WorkerOptions
+) -> RunOptions:
+    return RunOptions(
         split=SPLIT,
-        data=data,
-        styles=None,
-        prompts=None,
+        data=out / "data",
+        out=out / method,
         method=method,
+        size=str(SIZE),
         lora=None if method == "styleid" else loras,
-        seed=0,
-        size=size,
-        content_steps=25,
+        # A model this small learns more from larger steps than Stable Diffusion does.
+        train_steps=train_steps,
+        rank=8,
+        lr=2e-3,
         guidance=5.0,
-        negative="",
-        template=None,
-        templates=None,
-        start="noise",
-        strength=1.0,
-        training=training_settings("baseline", given) if trains else None,
         # The paper's 50 steps: this model's inversion loses more in 20 than Stable Diffusion's.
-        styleid=None if method == "dreambooth" else StyleIDSettings(steps=50),
-        reference=None if method == "dreambooth" else "first",
+        steps=50,
+        batch=_BATCH,
+        model=EMBEDDED_MODEL,
+        dtype="float32",
+        device=where.device,
+        gpus=where.gpus,
+        workers=where.workers,
     )
 
 

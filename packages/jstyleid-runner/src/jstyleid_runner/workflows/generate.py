@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jstyleid_core import runtime
-from jstyleid_core.backends import Backend
 from jstyleid_core.images import save_png
-from jstyleid_core.runtime import Device, DType
 from jstyleid_core.weights.layout import shown_source
 from jstyleid_runner.errors import temporary_report
+from jstyleid_runner.options.common import ModelOptions
 from jstyleid_runner.planning.plan import guidance_evaluations
 from jstyleid_runner.planning.provenance import to_png_text
 from jstyleid_runner.reports.progress import make_reporter
@@ -84,14 +83,7 @@ class Drawing:
 
 
 def draw_picture(
-    drawing: Drawing,
-    out: Path,
-    *,
-    loras: Sequence[str],
-    model: str | None,
-    dtype: DType,
-    device: Device,
-    backend: Backend = "native",
+    drawing: Drawing, out: Path, loras: Sequence[str], options: ModelOptions
 ) -> Path:
     """Draw a picture and write it with its settings.
 
@@ -99,7 +91,7 @@ def draw_picture(
         drawing: what.
         out: the file, or a folder.
         loras: as `FILE` or `FILE:WEIGHT`.
-        model, dtype, device, backend: the options of these names.
+        options: checkpoint and device.
 
     Returns:
         The file.
@@ -110,12 +102,13 @@ def draw_picture(
     target = picture_target(out, drawing.prompt)
     require_writable(target.parent)
     named = read_loras(loras)
-    source = named_source(model)
+    source = named_source(options.model)
     with temporary_report() as report:
         runtime.redirect_native_output(report)
         reporter = make_reporter()
         try:
-            loaded = load_model(source, dtype, device, reporter.preparing, backend)
+            loaded = load_model(source, options.dtype, options.device, reporter.preparing,
+                                options.backend)
             loaded.check_size(drawing.size)
             attach(loaded, named)
             evaluations = drawing.steps * guidance_evaluations(drawing.guidance)
@@ -139,8 +132,8 @@ def draw_picture(
                 "steps": drawing.steps,
                 "guidance": drawing.guidance,
                 "size": list(drawing.size),
-                "dtype": dtype,
-                "backend": backend,
+                "dtype": options.dtype,
+                "backend": options.backend,
             }
             if named:
                 provenance["loras"] = [each.provenance() for each in named]

@@ -3,16 +3,16 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 
 from jstyleid_core.differences import differences
 from jstyleid_core.errors import InputError
-from jstyleid_core.runtime import Device, DType
+from jstyleid_core.runtime import Device
 from jstyleid_dreambooth.training.resuming import find_training
-from jstyleid_runner.options.to_settings import named_styles
+from jstyleid_runner.errors import OptionError
+from jstyleid_runner.options.run import RunOptions
+from jstyleid_runner.options.to_settings import named_styles, parse_size, run_styleid, run_training
 from jstyleid_runner.planning.pending import PendingWork, StylePending, find_pending
 from jstyleid_runner.planning.plan import Plan, build_plan
 from jstyleid_runner.planning.provenance import check_pictures, training_job
@@ -22,7 +22,7 @@ from jstyleid_runner.reports.pages.timeline import write_timeline
 from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.reports.summary import run_summary, summary_table
 from jstyleid_runner.scheduling.ledger import read_entries
-from jstyleid_runner.settings import PictureChoices, RunSettings
+from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder, remove_folder
 from jstyleid_runner.storage.prompts import read_templates, usual_template
 from jstyleid_runner.storage.records import (
@@ -36,55 +36,45 @@ from jstyleid_runner.worker.engine import named_source
 from jstyleid_runner.workflows.execution import IncompleteError, RunRequest, bullet_list, execute
 from jstyleid_runner.workflows.model import ModelSource
 from jstyleid_runner.workflows.session import RunCounts, session
-from jstyleid_runner.workflows.workers import WorkerOptions, Workers, dtype_of, open_workers
+from jstyleid_runner.workflows.workers import Workers, dtype_of, open_workers
 
 log = logging.getLogger(__name__)
 
-def planned_pictures(
-    chosen: PictureChoices, dtype: DType, batch: int
-) -> tuple[Plan, RunSettings]:
+def plan_run(options: RunOptions) -> tuple[Plan, RunSettings]:
     """The jobs that make the pictures, and the settings that are recorded of them.
 
-    Args:
-        chosen: the options.
-        dtype: number format to compute in.
-        batch: pictures to compute together.
-
     Raises:
-        InputError: something given cannot be used.
+        InputError: a value cannot be used.
     """
-    split = read_split(chosen.data, chosen.split, named_styles("--styles", chosen.styles))
+    # First, before anything is read: what is wrong shows at once.
+    size = parse_size(options.size)
+    training, styleid = run_training(options), run_styleid(options)
+    split = read_split(options.data, options.split, named_styles("--styles", options.styles))
     templates = read_templates(
-        chosen.template,
-        chosen.templates,
-        usual_template(chosen.method),
-        style_names(chosen.data, chosen.split),
+        options.template,
+        options.templates,
+        usual_template(options.method),
+        style_names(options.data, options.split),
     )
-    settings = RunSettings.create(
-        split=chosen.split,
-        method=chosen.method,
-        seed=chosen.seed,
-        size=chosen.size,
-        content_steps=chosen.content_steps,
-        guidance=chosen.guidance,
-        negative=chosen.negative,
-        template=templates.default,
-        templates=templates.own,
-        start=chosen.start,
-        strength=chosen.strength if chosen.start == "mean" else 1,
-        dtype=dtype,
-        backend=chosen.backend,
-        reference=chosen.reference,
-        styleid=chosen.styleid,
-        training=chosen.training,
-    )
+    given = {name: value for name, value in vars(options).items()
+             if name in RunSettings.model_fields}
+    settings = RunSettings.create(**{
+        **given,
+        "size": size,
+        "template": templates.default,
+        "templates": templates.own,
+        "strength": options.strength if options.start == "mean" else 1,
+        "reference": options.reference if styleid else None,
+        "styleid": styleid,
+        "training": training,
+    })
     plan = build_plan(
         split,
         settings,
-        chosen.prompts,
-        loras=find_loras(chosen.lora, split) if chosen.lora else None,
-        objects=class_objects(chosen.data, chosen.split, chosen.training),
-        batch=batch,
+        options.prompts,
+        loras=find_loras(options.lora, split) if options.lora else None,
+        objects=class_objects(options.data, options.split, training),
+        batch=options.batch,
     )
     return plan, settings
 
@@ -198,10 +188,11 @@ def _make_room(work: Sequence[StylePending], model: str) -> None:
 
 def _refuse_changes(folder: OutFolder, changes: list[str]) -> None:
     if changes:
-        raise InputError(
+        raise OptionError(
             f"--out {folder.root}: its pictures were made with other settings:\n"
             f"{bullet_list(changes, _CHANGES)}\n"
-            "Choose another --out, or give --force to replace the pictures."
+            "Choose another --out, or give --force to replace the pictures.",
+            fields=["out", "force"],
         )
 
 
@@ -217,41 +208,30 @@ def _conflicts_message(folder: OutFolder, state: PendingWork) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Execution:
-    """How and where the work is done, by the names of the options."""
-
-    out: Path
-    batch: int
-    force: bool
-    model: str | None
-    dtype: DType
-    workers: WorkerOptions
-
-
-def make_pictures(chosen: PictureChoices, how: Execution) -> None:
-    """Make every picture that is not there yet, and say what was done and how many there are.
+def run(options: RunOptions) -> None:
+    """Make every picture that is not there yet, and print the figures of the run.
 
     Raises:
-        JStyleIDError: something given cannot be used, or something failed.
+        JStyleIDError: an option cannot be used, or jobs failed.
     """
-    with open_workers(how.workers) as (device, workers):
-        _make_pictures(chosen, how, device, workers)
+    plan, settings = plan_run(options)
+    with open_workers(options) as (device, workers):
+        if settings.dtype == "auto":
+            # Pictures of both precisions in one folder would not be the same run.
+            settings = settings.model_copy(update={"dtype": dtype_of(device, options.engine)})
+        _run(options, plan, settings, device, workers)
 
 
-def _make_pictures(
-    chosen: PictureChoices, how: Execution, device: Device, workers: Workers
+def _run(
+    options: RunOptions, plan: Plan, settings: RunSettings, device: Device, workers: Workers
 ) -> None:
-    # Resolved now: pictures of both precisions in one folder would not be the same run.
-    dtype = dtype_of(device, how.workers.engine) if how.dtype == "auto" else how.dtype
-    plan, settings = planned_pictures(chosen, dtype, how.batch)
-    folder = OutFolder(how.out)
+    folder = OutFolder(options.out)
     folder.prepare()
     counts, start = RunCounts(plan.pictures), time.monotonic()
     try:
         with session(folder, folder.log, counts) as reporter:
-            source = ModelSource(named_source(how.model), device, reporter, workers)
-            request = RunRequest(plan, settings, folder, how.force)
+            source = ModelSource(named_source(options.model), device, reporter, workers)
+            request = RunRequest(plan, settings, folder, options.force)
             try:
                 run_split(request, source, reporter, counts)
             except IncompleteError:
@@ -263,8 +243,9 @@ def _make_pictures(
         _print_summary(folder, counts, time.monotonic() - start)
         raise
     _print_summary(folder, counts, time.monotonic() - start)
-    print(f"{counts.done} of {counts.total} pictures are in {how.out}; look at {folder.gallery}")
-    print(f"score them: jdiff-check --upload {how.out} --gt {chosen.data / chosen.split}")
+    print(
+        f"{counts.done} of {counts.total} pictures are in {options.out}; look at {folder.gallery}")
+    print(f"score them: jdiff-check --upload {options.out} --gt {options.data / options.split}")
 
 
 def _print_summary(folder: OutFolder, counts: RunCounts, seconds: float) -> None:

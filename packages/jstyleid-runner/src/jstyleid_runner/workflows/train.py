@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jstyleid_core.errors import InputError
 from jstyleid_core.images import open_image, save_png
 from jstyleid_core.runtime import DType
 from jstyleid_dreambooth.prompts import DRAWING_TEMPLATE, fill
@@ -13,6 +12,7 @@ from jstyleid_dreambooth.training.finished import finished_lora
 from jstyleid_dreambooth.training.job import StyleImages, TrainingJob, Validation
 from jstyleid_dreambooth.training.resuming import find_training
 from jstyleid_dreambooth.training.settings import TrainingSettings
+from jstyleid_runner.errors import OptionError
 from jstyleid_runner.reports.contact_sheet import Cell, contact_sheet
 from jstyleid_runner.reports.progress import Reporter
 from jstyleid_runner.storage.layout import LoRAFolder, remove_folder
@@ -197,9 +197,10 @@ def _make_room(jobs: Sequence[TrainingJob], model: str, force: bool) -> None:
             + "\n".join(f"  {change}" for change in changes)
             for job, changes in others
         )
-        raise InputError(
+        raise OptionError(
             f"{listed}\nChoose another --out, or give --force to remove what is there and train "
-            "anew."
+            "anew.",
+            fields=["out", "force"],
         )
     for job, changes in others:
         log.warning("%s: removed: %s", job.folder, "; ".join(changes))

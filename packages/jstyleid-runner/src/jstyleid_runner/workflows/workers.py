@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from jstyleid_core import runtime
-from jstyleid_core.errors import InputError
 from jstyleid_core.runtime import Device
+from jstyleid_runner.choices import EngineName
+from jstyleid_runner.errors import OptionError
 from jstyleid_runner.executors.local import LocalExecutor
 from jstyleid_runner.executors.process import Slot, cpu_slots, gpu_slots
 from jstyleid_runner.executors.ray.cluster import Cluster, ray_cluster
+from jstyleid_runner.options.common import WorkerOptions
 from jstyleid_runner.scheduling.executor import Executor
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.storage.records import versions
@@ -31,20 +33,28 @@ def choose_device(device: Device, gpus: int | None) -> Device:
         return device
     if gpus == 0:
         if device == "cuda":
-            raise InputError("--gpus 0 and --device cuda contradict each other. Leave one out.")
+            raise OptionError(
+                "--gpus 0 and --device cuda contradict each other. Leave one out.",
+                fields=["gpus", "device"],
+            )
         return "cpu"
     if device == "cpu":
-        raise InputError(f"--gpus {gpus} and --device cpu contradict each other. Leave one out.")
+        raise OptionError(
+            f"--gpus {gpus} and --device cpu contradict each other. Leave one out.",
+            fields=["gpus", "device"],
+        )
     names = [gpu.name for gpu in runtime.visible_gpus()]
     if not names:
-        raise InputError(
+        raise OptionError(
             f"--gpus {gpus}: this machine has no GPU that can be used. Leave the option out, or "
-            "give --gpus 0."
+            "give --gpus 0.",
+            fields=["gpus"],
         )
     if gpus > len(names):
-        raise InputError(
+        raise OptionError(
             f"--gpus {gpus}: this machine has {len(names)} ({', '.join(names)}). Give at most "
-            f"{len(names)}."
+            f"{len(names)}.",
+            fields=["gpus"],
         )
     return "cuda"
 
@@ -65,14 +75,13 @@ def choose_slots(device: Device, gpus: int | None, workers: int | None) -> list[
     if device == "cpu":
         return cpu_slots(workers or 1)
     if workers is not None:
-        raise InputError(
+        raise OptionError(
             f"--workers {workers}: is for the CPU; a GPU has one worker. Give --gpus, or --device "
-            "cpu."
+            "cpu.",
+            fields=["workers", "gpus", "device"],
         )
     return gpu_slots(gpus or 1)
 
-
-EngineName = Literal["local", "ray"]
 
 
 @dataclass(frozen=True)
@@ -124,17 +133,6 @@ class RayWorkers:
 Workers = LocalWorkers | RayWorkers
 
 
-@dataclass(frozen=True)
-class WorkerOptions:
-    """The options that say where the work is done, by their names."""
-
-    engine: EngineName
-    address: str | None
-    device: Device
-    gpus: int | None
-    workers: int | None
-
-
 @contextmanager
 def open_workers(asked: WorkerOptions) -> Iterator[tuple[Device, Workers]]:
     """The device to start on and the workers, as long as the block runs.
@@ -144,16 +142,18 @@ def open_workers(asked: WorkerOptions) -> Iterator[tuple[Device, Workers]]:
     """
     if asked.engine == "local":
         if asked.address is not None:
-            raise InputError(
+            raise OptionError(
                 f"--address {asked.address}: belongs to --engine ray. Give that too, or leave "
-                "this out."
+                "this out.",
+                fields=["address", "engine"],
             )
         device = choose_device(asked.device, asked.gpus)
         yield device, LocalWorkers(choose_slots(device, asked.gpus, asked.workers))
         return
     if asked.gpus and asked.device == "cpu":
-        raise InputError(
-            f"--gpus {asked.gpus} and --device cpu contradict each other. Leave one out."
+        raise OptionError(
+            f"--gpus {asked.gpus} and --device cpu contradict each other. Leave one out.",
+            fields=["gpus", "device"],
         )
     no_gpus = asked.device == "cpu" or asked.gpus == 0
     with ray_cluster(asked.address, asked.workers, 0 if no_gpus else asked.gpus) as cluster:
@@ -168,25 +168,31 @@ def ray_workers(asked: WorkerOptions, cluster: Cluster) -> RayWorkers:
         InputError: the cluster has less than is asked for.
     """
     if asked.gpus == 0 and asked.device == "cuda":
-        raise InputError("--gpus 0 and --device cuda contradict each other. Leave one out.")
+        raise OptionError(
+            "--gpus 0 and --device cuda contradict each other. Leave one out.",
+            fields=["gpus", "device"],
+        )
     wants_gpus = asked.device == "cuda" or bool(asked.gpus)
     if wants_gpus or (asked.device == "auto" and asked.gpus is None and cluster.gpus):
         if asked.workers is not None:
-            raise InputError(
+            raise OptionError(
                 f"--workers {asked.workers}: is for the CPU; a GPU has one worker. Give --gpus, "
-                "or --device cpu."
+                "or --device cpu.",
+                fields=["workers", "gpus", "device"],
             )
         if not cluster.gpus or (asked.gpus or 0) > cluster.gpus:
             wish = f"--gpus {asked.gpus}" if asked.gpus else "--device cuda"
-            raise InputError(
+            raise OptionError(
                 f"{wish}: the Ray cluster has {cluster.gpus or 'no'} GPUs. Add nodes to it with "
-                "`ray start --address=...`, ask for less, or give --device cpu."
+                "`ray start --address=...`, ask for less, or give --device cpu.",
+                fields=["address", "device"],
             )
         return RayWorkers(tuple(f"gpu{n}" for n in range(asked.gpus or cluster.gpus)), True)
     count = asked.workers or 1
     if count > cluster.cpus:
-        raise InputError(
-            f"--workers {count}: the Ray cluster has {cluster.cpus} CPUs. Give at most that many."
+        raise OptionError(
+            f"--workers {count}: the Ray cluster has {cluster.cpus} CPUs. Give at most that many.",
+            fields=["workers"],
         )
     return RayWorkers(tuple(f"cpu{n}" for n in range(count)), False)
 
