@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from jstyleid_runner.errors import temporary_report
 from jstyleid_runner.options.common import ModelOptions, SizeOption, StyleIDOptions
 from jstyleid_runner.options.sources import with_options
 
@@ -63,11 +62,10 @@ def transfer(
 
     The settings are recorded in each picture that is written.
     """
-    from jstyleid_core import runtime
     from jstyleid_core.weights.layout import shown_source
     from jstyleid_runner.options.to_settings import parse_size, styleid_settings
-    from jstyleid_runner.reports.progress import make_reporter
     from jstyleid_runner.worker.engine import load_model, named_source
+    from jstyleid_runner.workflows.session import command_session
     from jstyleid_runner.workflows.transfer import TransferJob, run_transfer
 
     settings = styleid_settings(options)
@@ -83,15 +81,10 @@ def transfer(
         recorded={"model": shown_source(source), "dtype": options.dtype,
                   "backend": options.backend, "seed": options.seed},
     )
-    with temporary_report() as report:
-        runtime.redirect_native_output(report)
-        reporter = make_reporter()
-        try:
-            loaded = load_model(source, options.dtype, options.device, reporter.preparing,
-                                options.backend)
-            loaded.check_size(job.size)
-            written = run_transfer(job, loaded, reporter)
-        finally:
-            reporter.close()
+    with command_session() as reporter:
+        loaded = load_model(source, options.dtype, options.device, reporter.preparing,
+                            options.backend)
+        loaded.check_size(job.size)
+        written = run_transfer(job, loaded, reporter)
     for path in written:
         print(path)

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jstyleid_core import runtime
 from jstyleid_core.images import save_png
 from jstyleid_core.weights.layout import shown_source
-from jstyleid_runner.errors import temporary_report
 from jstyleid_runner.options.common import ModelOptions
 from jstyleid_runner.planning.plan import guidance_evaluations
 from jstyleid_runner.planning.provenance import to_png_text
-from jstyleid_runner.reports.progress import make_reporter
 from jstyleid_runner.storage.layout import picture_target, require_writable
 from jstyleid_runner.storage.records import hash_file
 from jstyleid_runner.worker.engine import load_model, named_source
+from jstyleid_runner.workflows.session import command_session
 
 if TYPE_CHECKING:
     from jstyleid_core import StableDiffusion
@@ -103,42 +101,37 @@ def draw_picture(
     require_writable(target.parent)
     named = read_loras(loras)
     source = named_source(options.model)
-    with temporary_report() as report:
-        runtime.redirect_native_output(report)
-        reporter = make_reporter()
-        try:
-            loaded = load_model(source, options.dtype, options.device, reporter.preparing,
-                                options.backend)
-            loaded.check_size(drawing.size)
-            attach(loaded, named)
-            evaluations = drawing.steps * guidance_evaluations(drawing.guidance)
-            reporter.begin(1, 0, evaluations)
-            reporter.stage(drawing.prompt, drawing.steps, evaluations)
-            [picture] = loaded.generate(
-                [drawing.prompt],
-                [drawing.seed],
-                steps=drawing.steps,
-                guidance_scale=drawing.guidance,
-                negative_prompt=drawing.negative,
-                size=drawing.size,
-                on_step=reporter.step,
-            )
-            provenance = {
-                "kind": "generated",
-                "model": shown_source(source),
-                "prompt": drawing.prompt,
-                "negative": drawing.negative,
-                "seed": drawing.seed,
-                "steps": drawing.steps,
-                "guidance": drawing.guidance,
-                "size": list(drawing.size),
-                "dtype": options.dtype,
-                "backend": options.backend,
-            }
-            if named:
-                provenance["loras"] = [each.provenance() for each in named]
-            save_png(picture, target, text=to_png_text(provenance))
-            reporter.finished(target)
-        finally:
-            reporter.close()
+    with command_session() as reporter:
+        loaded = load_model(source, options.dtype, options.device, reporter.preparing,
+                            options.backend)
+        loaded.check_size(drawing.size)
+        attach(loaded, named)
+        evaluations = drawing.steps * guidance_evaluations(drawing.guidance)
+        reporter.begin(1, 0, evaluations)
+        reporter.stage(drawing.prompt, drawing.steps, evaluations)
+        [picture] = loaded.generate(
+            [drawing.prompt],
+            [drawing.seed],
+            steps=drawing.steps,
+            guidance_scale=drawing.guidance,
+            negative_prompt=drawing.negative,
+            size=drawing.size,
+            on_step=reporter.step,
+        )
+        provenance = {
+            "kind": "generated",
+            "model": shown_source(source),
+            "prompt": drawing.prompt,
+            "negative": drawing.negative,
+            "seed": drawing.seed,
+            "steps": drawing.steps,
+            "guidance": drawing.guidance,
+            "size": list(drawing.size),
+            "dtype": options.dtype,
+            "backend": options.backend,
+        }
+        if named:
+            provenance["loras"] = [each.provenance() for each in named]
+        save_png(picture, target, text=to_png_text(provenance))
+        reporter.finished(target)
     return target

@@ -12,7 +12,7 @@ import typer
 
 from jstyleid_core import runtime
 from jstyleid_core.errors import JStyleIDError, OutputError
-from jstyleid_runner.errors import EXIT_STOPPED, crashes_reported_in
+from jstyleid_runner.errors import EXIT_STOPPED, crashes_reported_in, temporary_report
 from jstyleid_runner.reports.progress import Reporter, make_reporter
 from jstyleid_runner.storage.layout import WorkFolder
 from jstyleid_runner.storage.lock import folder_lock
@@ -123,6 +123,18 @@ def session(
             if counts.done:
                 _say_how_far(counts, "interrupted", results)
             raise
+        finally:
+            reporter.close()
+
+
+@contextmanager
+def command_session() -> Iterator[Reporter]:
+    """The session of a command without a folder; its report is kept only if it crashes."""
+    with temporary_report() as report:
+        runtime.redirect_native_output(report)
+        reporter = make_reporter()
+        try:
+            yield reporter
         finally:
             reporter.close()
 
