@@ -2,10 +2,10 @@
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from typer.testing import CliRunner
@@ -121,7 +121,7 @@ def test_watching_until_the_run_ends(
         if len(slept) == 2:
             lock.__exit__(None, None, None)
 
-    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr("jstyleid_runner.commands.status.time", Mock(sleep=sleep))
     lock.__enter__()
     text = told("status", "out", "--watch")
     assert slept == [1.0, 1.0]
@@ -134,7 +134,7 @@ def test_watching_until_ctrl_c(
     def stop(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(time, "sleep", stop)
+    monkeypatch.setattr("jstyleid_runner.commands.status.time", Mock(sleep=stop))
     with folder_lock(folder.lock):
         text = told("status", "out", "--watch")
     assert f"a run is at work, process {os.getpid()}" in text
