@@ -258,7 +258,8 @@ def _lock_of(root: Path) -> Path:
 
 
 def _enter(root: Path) -> TextIO:
-    """A lock on the folder that others may have too, but not who wants to remove it."""
+    """A lock on the folder that workers share, and that keeps it from being removed."""
+    # By fcntl: filelock has no shared lock, and leaves its files.
     while True:
         lock = _lock_of(root).open("w")
         fcntl.flock(lock, fcntl.LOCK_SH)
