@@ -29,8 +29,8 @@ from jstyleid_dreambooth.training.recipe import digest
 from jstyleid_dreambooth.training.watching import Watcher
 from jstyleid_runner.cli import app
 from jstyleid_runner.planning.plan import build_plan
-from jstyleid_runner.reports.progress import LineReporter
-from jstyleid_runner.scheduling.executor import Say
+from jstyleid_runner.reports.progress import LineDisplay
+from jstyleid_runner.scheduling.executor import Progress
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
@@ -187,14 +187,14 @@ class FakeWorker:
     ) -> None:
         self.engine, self.settings, self.loras = engine, settings, loras
 
-    def compile(self, say: Say) -> None:
+    def compile(self, progress: Progress) -> None:
         pass
 
-    def prepare(self, say: Say) -> None:
+    def prepare(self, progress: Progress) -> None:
         self.prepared = PreparedEngine(self.engine, self.settings.size, self.loras)
 
-    def perform(self, payloads: Sequence[Payload], say: Say) -> Iterator[bytes | None]:
-        return run_payloads(self.prepared, payloads, say)
+    def perform(self, payloads: Sequence[Payload], progress: Progress) -> Iterator[bytes | None]:
+        return run_payloads(self.prepared, payloads, progress)
 
 
 class FakeModel:
@@ -281,11 +281,11 @@ class InlineModel(ModelSource):
 
 @pytest.fixture
 def inline_model(
-    checkpoint: Path, reporter: LineReporter, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path, display: LineDisplay, monkeypatch: pytest.MonkeyPatch
 ) -> InlineModel:
     """The checkpoint's."""
     monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
-    return InlineModel(str(checkpoint), "cpu", reporter)
+    return InlineModel(str(checkpoint), "cpu", display)
 
 
 @pytest.fixture
@@ -331,9 +331,9 @@ def make_request(data: Path, tmp_path: Path) -> MakeRequest:
 
 
 @pytest.fixture
-def reporter() -> LineReporter:
+def display() -> LineDisplay:
     """Progress that goes nowhere."""
-    return LineReporter(io.StringIO())
+    return LineDisplay(io.StringIO())
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from jstyleid_runner.reports.progress import LineReporter
+from jstyleid_runner.reports.progress import LineDisplay
 from jstyleid_runner.scheduling.estimates import CostModel, SimulatedExecutor
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import Scheduler
@@ -72,8 +72,8 @@ def _watch(engine: Any, most: int, together: list[tuple[str, int]]) -> None:
     engine.generate, engine.transfer = watched("generate"), watched("transfer")
 
 
-def run(request: RunRequest, model: Any, reporter: LineReporter) -> Any:
-    run_split(request, model, reporter, RunCounts())
+def run(request: RunRequest, model: Any, display: LineDisplay) -> Any:
+    run_split(request, model, display, RunCounts())
     return model
 
 
@@ -87,13 +87,13 @@ def files(request: RunRequest) -> dict[str, bytes]:
 @pytest.mark.parametrize("method", ["dreambooth", "styleid"])
 @pytest.mark.parametrize("at", range(1, 9))
 def test_a_stopped_run_ends_with_the_pictures_of_one_that_was_not(
-    make_request: MakeRequest, model: Any, reporter: LineReporter, batch: int, method: str, at: int
+    make_request: MakeRequest, model: Any, display: LineDisplay, batch: int, method: str, at: int
 ) -> None:
     settings: dict[str, Any] = {"batch": batch, "method": method, "prompts": 3}
     if method == "dreambooth":
         settings |= {"styleid": None, "reference": None}
     whole = make_request(out="whole", **settings)
-    run(whole, model(), reporter)
+    run(whole, model(), display)
     request, stopped, kept = make_request(**settings), model(), []
     store = Path.write_bytes
 
@@ -108,25 +108,25 @@ def test_a_stopped_run_ends_with_the_pictures_of_one_that_was_not(
         patched.setattr(Path, "write_bytes", stop)
         if len(files(whole)) > at:
             with pytest.raises(KeyboardInterrupt):
-                run(request, stopped, reporter)
+                run(request, stopped, display)
         else:
-            run(request, stopped, reporter)
+            run(request, stopped, display)
     assert len(files(request)) == min(at, len(files(whole)))
-    run(request, model(), reporter)
+    run(request, model(), display)
     assert files(request) == files(whole)
 
 
 def test_company_whose_contents_are_gone_is_drawn_again(
-    make_request: MakeRequest, model: Any, reporter: LineReporter
+    make_request: MakeRequest, model: Any, display: LineDisplay
 ) -> None:
     request = make_request(styles=["00"], prompts=3, batch=2)
-    run(request, model(), reporter)
+    run(request, model(), display)
     before = files(request)
     for content in request.folder.content("00", "").parent.iterdir():
         content.unlink()
     kept = request.folder.picture("00", "Hotel").stat().st_mtime_ns
     request.folder.picture("00", "Ring").unlink()
-    again = run(request, model(), reporter)
+    again = run(request, model(), display)
     # The third picture is of another group.
     assert again.together == [("generate", 2), ("transfer", 2)]
     assert files(request).items() <= before.items()
@@ -135,12 +135,12 @@ def test_company_whose_contents_are_gone_is_drawn_again(
 
 
 def test_too_little_memory_is_no_place_for_company(
-    make_request: MakeRequest, model: Any, reporter: LineReporter
+    make_request: MakeRequest, model: Any, display: LineDisplay
 ) -> None:
     request = make_request(styles=["00"], prompts=3, batch=2)
-    run(request, model(), reporter)
+    run(request, model(), display)
     request.folder.picture("00", "Ring").unlink()
-    again = run(request, model(most=1), reporter)
+    again = run(request, model(most=1), display)
     assert again.together == [("transfer", 1)]
     assert request.folder.picture("00", "Ring").exists()
 
@@ -193,13 +193,13 @@ class Groups:
 
 
 def test_the_real_model_keeps_company_too(
-    make_request: MakeRequest, inline_model: Any, reporter: LineReporter
+    make_request: MakeRequest, inline_model: Any, display: LineDisplay
 ) -> None:
     whole = make_request(out="whole", styles=["00"], batch=3, size=(64, 64))
-    run(whole, inline_model, reporter)
+    run(whole, inline_model, display)
     request = make_request(styles=["00"], batch=3, size=(64, 64))
-    run(request, inline_model, reporter)
+    run(request, inline_model, display)
     request.folder.picture("00", "Ring").unlink()
     request.folder.content("00", "Hotel").unlink()
-    run(request, inline_model, reporter)
+    run(request, inline_model, display)
     assert files(request) == files(whole)

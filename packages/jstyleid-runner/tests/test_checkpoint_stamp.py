@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from jstyleid_runner.reports.progress import LineReporter
+from jstyleid_runner.reports.progress import LineDisplay
 from jstyleid_runner.storage.records import quick_stamp
 from jstyleid_runner.workflows.model import ModelSource
 
@@ -53,7 +53,7 @@ def test_a_hub_id_is_looked_for_in_the_cache_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    model = ModelSource("owner/name", "cpu", LineReporter())
+    model = ModelSource("owner/name", "cpu", LineDisplay())
     assert model.stamp() is None
     repository = tmp_path / "models--owner--name"
     config = repository / "snapshots" / ("c0ffee" * 7)[:40] / "unet" / "config.json"

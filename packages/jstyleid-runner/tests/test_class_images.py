@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from jstyleid_runner.cli import app
 from jstyleid_runner.executors.process import cpu_slots
 from jstyleid_runner.planning.plan import Plan
-from jstyleid_runner.reports.progress import LineReporter
+from jstyleid_runner.reports.progress import LineDisplay
 from jstyleid_runner.scheduling.estimates import CostModel, forecast
 from jstyleid_runner.scheduling.executor import Event, Executor, Ready
 from jstyleid_runner.scheduling.ledger import read_entries
@@ -41,7 +41,7 @@ def prior() -> dict[str, object]:
     }  # fmt: skip
 
 
-def run(request: RunRequest, model: Any, reporter: LineReporter) -> list[str]:
+def run(request: RunRequest, model: Any, display: LineDisplay) -> list[str]:
     """The calls of the model's engine."""
     calls: list[str] = []
     before = getattr(model, "before_call", None)
@@ -52,7 +52,7 @@ def run(request: RunRequest, model: Any, reporter: LineReporter) -> list[str]:
             before(name)
 
     model.before_call = called
-    run_split(request, model, reporter, RunCounts())
+    run_split(request, model, display, RunCounts())
     return calls
 
 
@@ -92,10 +92,10 @@ def test_workers_share_them(make_request: MakeRequest, prior: Any) -> None:
 
 
 def test_a_run_draws_each_once_and_resumes(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, prior: Any
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay, prior: Any
 ) -> None:
     whole, model = make_request(out="whole", **prior), fake_model()
-    calls = run(whole, model, reporter)
+    calls = run(whole, model, display)
     assert model.evaluations == whole.plan.evaluations
     assert calls[: IMAGES + 2] == [*["draw_class_image"] * IMAGES, "encode_class_images", "train"]
     assert len(class_files(whole)) == IMAGES + 1
@@ -108,8 +108,8 @@ def test_a_run_draws_each_once_and_resumes(
 
     stopped.before_call = stop
     with pytest.raises(KeyboardInterrupt):
-        run(request, stopped, reporter)
-    calls = run(request, fake_model(), reporter)
+        run(request, stopped, display)
+    calls = run(request, fake_model(), display)
     assert calls.count("draw_class_image") == 1
     assert class_files(request) == class_files(whole)
     assert files(request, "*/*.png") == files(whole, "*/*.png")
@@ -120,17 +120,17 @@ def test_a_run_draws_each_once_and_resumes(
 
 
 def test_what_is_damaged_or_gone_is_drawn_again(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, prior: Any
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay, prior: Any
 ) -> None:
     request = make_request(**prior)
-    run(request, fake_model(), reporter)
+    run(request, fake_model(), display)
     before = class_files(request)
     [folder] = request.folder.class_images.iterdir()
 
     def train_again() -> list[str]:
         (request.folder.lora("04") / "pytorch_lora_weights.safetensors").unlink()
         request.folder.picture("04", "Ring").unlink()
-        return run(request, fake_model(), reporter)
+        return run(request, fake_model(), display)
 
     # With their latents there, nothing of them is needed.
     assert train_again() == ["train", "generate"]
@@ -144,23 +144,23 @@ def test_what_is_damaged_or_gone_is_drawn_again(
 
 
 def test_without_a_training_left_they_are_not_missed(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, prior: Any
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay, prior: Any
 ) -> None:
     request = make_request(**prior)
-    run(request, fake_model(), reporter)
+    run(request, fake_model(), display)
     for path in request.folder.class_images.rglob("*.*"):
         path.unlink()
     request.folder.picture("04", "Ring").unlink()
-    assert "draw_class_image" not in run(request, fake_model(), reporter)
+    assert "draw_class_image" not in run(request, fake_model(), display)
 
 
 def test_changed_settings_draw_others(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, prior: Any
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay, prior: Any
 ) -> None:
-    run(make_request(**prior), fake_model(), reporter)
+    run(make_request(**prior), fake_model(), display)
     training = {**prior["training"], "seed": 7}
     forced = make_request(force=True, **{**prior, "training": training})
-    assert run(forced, fake_model(), reporter).count("draw_class_image") == IMAGES
+    assert run(forced, fake_model(), display).count("draw_class_image") == IMAGES
     assert len(list(forced.folder.class_images.iterdir())) == 2
 
 
@@ -204,14 +204,14 @@ class TwoWorkers(ModelSource):
 
 
 def test_two_workers_and_a_training_alone_get_the_same_to_the_bit(
-    make_request: MakeRequest, inline_model: Any, checkpoint: Path, reporter: LineReporter,
+    make_request: MakeRequest, inline_model: Any, checkpoint: Path, display: LineDisplay,
     prior: Any, data: Path, tmp_path: Path,
 ) -> None:  # fmt: skip
     one = make_request(out="one", prompts=1, dtype="float32", **prior)
-    run_split(one, inline_model, reporter, RunCounts())
+    run_split(one, inline_model, display, RunCounts())
     two = make_request(out="two", prompts=1, batch=2, dtype="float32", **prior)
-    workers = TwoWorkers(str(checkpoint), "cpu", reporter, LocalWorkers(cpu_slots(2)))
-    run_split(two, workers, reporter, RunCounts())
+    workers = TwoWorkers(str(checkpoint), "cpu", display, LocalWorkers(cpu_slots(2)))
+    run_split(two, workers, display, RunCounts())
     drawn = [entry for entry in read_entries(two.folder.ledger) if entry.stage == Stage.CLASS]
     assert {entry.worker for entry in drawn} == {"cpu0", "cpu1"}
     assert class_files(two) == class_files(one)
@@ -224,7 +224,7 @@ def test_two_workers_and_a_training_alone_get_the_same_to_the_bit(
     assert one.settings.training
     jobs = training_jobs(read_split(data, "S"), one.settings.training, folder, packed=False,
                          objects=("apple", "ball"), checkpoint_every=9, looks=None)
-    train_loras(TrainRequest(jobs, folder, "float32"), inline_model, reporter, RunCounts())
+    train_loras(TrainRequest(jobs, folder, "float32"), inline_model, display, RunCounts())
     [alone] = folder.class_images.iterdir()
     assert {path.name: path.read_bytes() for path in alone.iterdir()} == {
         Path(name).name: content for name, content in class_files(one).items()}

@@ -14,7 +14,7 @@ from jstyleid_runner.cli import app
 from jstyleid_runner.executors.local import LocalExecutor
 from jstyleid_runner.executors.process import cpu_slots
 from jstyleid_runner.reports.figures import attempt_of, by_worker, utilisation
-from jstyleid_runner.reports.progress import LineReporter
+from jstyleid_runner.reports.progress import LineDisplay
 from jstyleid_runner.reports.status import RunStatus, run_status
 from jstyleid_runner.reports.summary import run_summary
 from jstyleid_runner.scheduling.ledger import Ledger, Output, read_entries, read_time
@@ -127,12 +127,12 @@ def test_a_ledger_of_another_machine_is_read_by_this_ones_clock(tmp_path: Path) 
 
 
 def test_pages_are_written_after_every_run_that_did_something(
-    make_request: Callable[..., RunRequest], fake_model: Callable[..., Any], reporter: LineReporter
+    make_request: Callable[..., RunRequest], fake_model: Callable[..., Any], display: LineDisplay
 ) -> None:
     def written() -> int:
         request, counts = make_request(styles=["00"]), RunCounts()
-        run_split(request, fake_model(), reporter, counts)
-        write_pages(request.plan, request.settings, request.folder, reporter, counts)
+        run_split(request, fake_model(), display, counts)
+        write_pages(request.plan, request.settings, request.folder, display, counts)
         return request.folder.gallery.stat().st_mtime_ns
 
     folder = make_request().folder

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from jstyleid_core.errors import OutputError
-from jstyleid_runner.reports.progress import LineReporter
+from jstyleid_runner.reports.progress import LineDisplay
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split
@@ -41,16 +41,16 @@ def test_a_disk_that_fills_up(
     small_disk: Path,
     make_request: MakeRequest,
     fake_model: FakeModelClass,
-    reporter: LineReporter,
+    display: LineDisplay,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     whole = make_request(out="whole")
-    run_split(whole, fake_model(), reporter, RunCounts())
+    run_split(whole, fake_model(), display, RunCounts())
 
     request: RunRequest = make_request(out="disk/out")
     counts = RunCounts()
     with log_to(request.folder.log), pytest.raises(OutputError) as caught:
-        run_split(request, fake_model(), reporter, counts)
+        run_split(request, fake_model(), display, counts)
     assert "No space left on device" in str(caught.value)
     kept = made(request.folder)
     assert 0 < len(kept) == counts.done < 6
@@ -60,12 +60,12 @@ def test_a_disk_that_fills_up(
     assert "Traceback" not in capsys.readouterr().err
 
     subprocess.run(["mount", "-o", "remount,size=2m", str(small_disk)], check=True)
-    run_split(request, fake_model(), reporter, counts)
+    run_split(request, fake_model(), display, counts)
     assert made(request.folder) == made(whole.folder)
 
 
 def test_files_that_may_not_be_as_long(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     request = make_request(size=(256, 256))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -73,12 +73,12 @@ def test_files_that_may_not_be_as_long(
     resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, before[1]))
     try:
         with pytest.raises(OutputError, match=r"Ring\.png: File too large"):
-            run_split(request, fake_model(), reporter, RunCounts())
+            run_split(request, fake_model(), display, RunCounts())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(request.folder.root.rglob("*.p*ng"))
     counts = RunCounts()
-    run_split(request, fake_model(), reporter, counts)
+    run_split(request, fake_model(), display, counts)
     assert counts.done == 6
 
 
@@ -86,7 +86,7 @@ def test_files_that_may_not_be_as_long(
 def test_full_at_any_file(
     make_request: MakeRequest,
     fake_model: FakeModelClass,
-    reporter: LineReporter,
+    display: LineDisplay,
     monkeypatch: pytest.MonkeyPatch,
     at: int,
 ) -> None:
@@ -114,11 +114,11 @@ def test_full_at_any_file(
     monkeypatch.setattr(Image.Image, "save", save)
     counts = RunCounts()
     with pytest.raises(OutputError, match="No space left on device"):
-        run_split(request, fake_model(), reporter, counts)
+        run_split(request, fake_model(), display, counts)
     # Content and picture take turns; the contact sheet is the seventh file.
     assert counts.done == len(made(request.folder)) == (at - 1) // 2
     assert not list(request.folder.root.rglob("*.part*"))
     monkeypatch.undo()
-    run_split(request, fake_model(), reporter, counts)
+    run_split(request, fake_model(), display, counts)
     assert counts.done == 3
     assert request.folder.sheet("00").is_file()

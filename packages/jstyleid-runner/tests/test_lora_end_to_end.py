@@ -17,7 +17,7 @@ from jstyleid_core.pipeline import Start
 from jstyleid_dreambooth import LoRAs, read_lora
 from jstyleid_runner.cli import app
 from jstyleid_runner.planning.provenance import read_provenance
-from jstyleid_runner.reports.progress import LineReporter
+from jstyleid_runner.reports.progress import LineDisplay
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split
@@ -128,7 +128,7 @@ def test_generate_a_split_is_the_method_dreambooth(
 def test_unet_evaluations(
     inline_model: Any,
     make_request: Callable[..., RunRequest],
-    reporter: LineReporter,
+    display: LineDisplay,
     method: str,
     strength: float,
 ) -> None:
@@ -142,7 +142,7 @@ def test_unet_evaluations(
         content_steps=2,
         **transfers,
     )
-    run_split(request, inline_model, reporter, RunCounts())
+    run_split(request, inline_model, display, RunCounts())
     assert inline_model.engine.model.evaluations == request.plan.evaluations
 
 

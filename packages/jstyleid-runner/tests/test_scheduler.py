@@ -22,6 +22,7 @@ from jstyleid_runner.scheduling.executor import (
     Failed,
     Finished,
     Lost,
+    Progress,
     Ready,
     classify_error,
 )
@@ -262,7 +263,7 @@ def test_processes_killed_at_random(ledger: Ledger) -> None:
     undisturbed = SleepingWorker()
     assert len(killed) >= 3
     assert notes.kept == {
-        task.id: next(undisturbed.perform([Sleep(task.id, 0)], lambda said, share: None))
+        task.id: next(undisturbed.perform([Sleep(task.id, 0)], Progress(print)))
         for task in tasks}
 
 

@@ -15,7 +15,7 @@ from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_dreambooth.training.state import TrainingState
-from jstyleid_runner.reports.progress import LineReporter
+from jstyleid_runner.reports.progress import LineDisplay
 from jstyleid_runner.storage.layout import LoRAFolder
 from jstyleid_runner.storage.split import read_split
 from jstyleid_runner.workflows.session import RunCounts
@@ -58,13 +58,13 @@ def make_training(data: Path, tmp_path: Path) -> MakeTraining:
     return make
 
 
-def train(request: TrainRequest, model: Any, reporter: LineReporter) -> list[Path]:
-    return train_loras(request, model, reporter, RunCounts())
+def train(request: TrainRequest, model: Any, display: LineDisplay) -> list[Path]:
+    return train_loras(request, model, display, RunCounts())
 
 
-def refused(request: TrainRequest, model: Any, reporter: LineReporter) -> str:
+def refused(request: TrainRequest, model: Any, display: LineDisplay) -> str:
     with pytest.raises(InputError) as caught:
-        train(request, model, reporter)
+        train(request, model, display)
     return str(caught.value)
 
 
@@ -80,7 +80,7 @@ def test_a_lora_a_style(
     make_training: MakeTraining, fake_model: FakeModelClass, tmp_path: Path
 ) -> None:
     request, model, stream, counts = make_training(), fake_model(), io.StringIO(), RunCounts()
-    files = train_loras(request, model, LineReporter(stream), counts)
+    files = train_loras(request, model, LineDisplay(stream), counts)
     folder = tmp_path / "loras"
     assert files == [folder / id / "pytorch_lora_weights.safetensors" for id in ("00", "04")]
     assert (counts.done, counts.total, model.opened) == (2, 2, 1)
@@ -91,20 +91,20 @@ def test_a_lora_a_style(
 
 
 def test_what_is_finished_is_kept_and_no_model_loaded(
-    make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+    make_training: MakeTraining, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
-    files = train(make_training(), fake_model(), reporter)
+    files = train(make_training(), fake_model(), display)
     before, model = [file.stat().st_mtime_ns for file in files], fake_model()
-    assert train(make_training(), model, reporter) == files
+    assert train(make_training(), model, display) == files
     assert (model.opened, model.trained) == (0, [])
     files[1].unlink()
-    assert train(make_training(), model, reporter) == files
+    assert train(make_training(), model, display) == files
     assert (model.opened, model.trained) == (1, ["04"])
     assert files[0].stat().st_mtime_ns == before[0]
 
 
 def test_a_stop_says_how_far_it_came(
-    make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+    make_training: MakeTraining, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     model, counts = fake_model(), RunCounts()
 
@@ -114,15 +114,15 @@ def test_a_stop_says_how_far_it_came(
 
     model.before_call = stop
     with pytest.raises(KeyboardInterrupt):
-        train_loras(make_training(), model, reporter, counts)
+        train_loras(make_training(), model, display, counts)
     assert (counts.done, counts.total) == (1, 2)
     again = fake_model()
-    train(make_training(), again, reporter)
+    train(make_training(), again, display)
     assert again.trained == ["04"]
 
 
 def test_a_pack_is_one_lora(
-    make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter, tmp_path: Path
+    make_training: MakeTraining, fake_model: FakeModelClass, display: LineDisplay, tmp_path: Path
 ) -> None:
     request = make_training(packed=True, looks=ValidationPlan(2, 1))
     [job] = request.jobs
@@ -132,7 +132,7 @@ def test_a_pack_is_one_lora(
         ("00-Ring", "Ring in style_00"),
         ("04-Ring", "Ring in style_04"),
     )
-    [file] = train(request, fake_model(), reporter)
+    [file] = train(request, fake_model(), display)
     assert file.parent == tmp_path / "loras" / "pack-00-04"
 
 
@@ -148,13 +148,13 @@ def test_the_first_prompts_are_drawn_to_look_at(make_training: MakeTraining) -> 
 def test_other_settings_are_shown_and_refused(
     make_training: MakeTraining,
     fake_model: FakeModelClass,
-    reporter: LineReporter,
+    display: LineDisplay,
 ) -> None:
     request = make_training()
     kept = begun(request.jobs[1], "abc", 3, rank=8)
-    [file] = train(TrainRequest(request.jobs[:1], request.folder), fake_model(), reporter)
+    [file] = train(TrainRequest(request.jobs[:1], request.folder), fake_model(), display)
     model = fake_model()
-    assert refused(make_training(learning_rate=0.5), model, reporter).splitlines() == [
+    assert refused(make_training(learning_rate=0.5), model, display).splitlines() == [
         f"{request.jobs[0].folder}: its LoRA was trained with other settings:",
         "  pytorch_lora_weights.safetensors is from another training",
         f"{request.jobs[1].folder}: its LoRA was trained with other settings:",
@@ -164,66 +164,66 @@ def test_other_settings_are_shown_and_refused(
     ]
     assert model.opened == 0
     assert kept.exists()
-    train(make_training(learning_rate=0.5, force=True), model, reporter)
+    train(make_training(learning_rate=0.5, force=True), model, display)
     assert model.trained == ["00", "04"]
     assert not kept.exists()
     assert file.exists()
 
 
 def test_more_steps_go_on_and_fewer_do_not(
-    make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+    make_training: MakeTraining, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     request = make_training()
     kept = begun(request.jobs[0], "abc", 4, steps=4)
-    train(request, fake_model(), reporter)
+    train(request, fake_model(), display)
     assert kept.exists()
-    assert "steps: 4 done there, 3 now" in refused(make_training(steps=3), fake_model(), reporter)
+    assert "steps: 4 done there, 3 now" in refused(make_training(steps=3), fake_model(), display)
 
 
 def test_another_model_is_another_training(
-    make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+    make_training: MakeTraining, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     request = make_training()
     begun(request.jobs[0], "abc", 3)
-    message = refused(request, fake_model("other time", "other weights"), reporter)
+    message = refused(request, fake_model("other time", "other weights"), display)
     assert 'model: "abc" there, "other weights" now' in message
 
 
 def test_a_damaged_sample_is_found_before_the_model_is_loaded(
-    data: Path, make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+    data: Path, make_training: MakeTraining, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     path, model = data / "S" / "04" / "images" / "ball.png", fake_model()
     path.write_bytes(path.read_bytes()[:100])
-    assert str(path) in refused(make_training(), model, reporter)
+    assert str(path) in refused(make_training(), model, display)
     assert model.opened == 0
 
 
 def test_a_sample_whose_name_says_no_object(
-    data: Path, make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+    data: Path, make_training: MakeTraining, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     folder, model = data / "S" / "04" / "images", fake_model()
     (folder / "ball.png").rename(folder / "01.png")
-    message = refused(make_training(prompt="{object} in {style}"), model, reporter)
+    message = refused(make_training(prompt="{object} in {style}"), model, display)
     assert f"{folder / '01.png'}: its name says no object" in message
     assert model.opened == 0
 
 
 def test_an_unreadable_record(
-    make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+    make_training: MakeTraining, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     request = make_training()
     request.folder.record.write_text("{}")
-    message = refused(request, fake_model(), reporter)
+    message = refused(request, fake_model(), display)
     assert message.startswith(f"{request.folder.record}: not a record this version can read")
 
 
 def test_what_a_training_costs_is_known_when_its_stages_begin() -> None:
-    reporter = Mock()
-    watch = TrainingWatch(reporter, 30, ())
+    display = Mock()
+    watch = TrainingWatch(display, 30, ())
     watch.stage("drawing 2 class images", 4, 8)
     watch.stage("training 00", 4, 24)
     # One of five steps was done before.
-    assert [call.args[0] for call in reporter.revise.call_args_list] == [8 - 30, 24]
+    assert [call.args[0] for call in display.revise.call_args_list] == [8 - 30, 24]
 
 
 def test_validation_pictures_are_laid_out_on_a_sheet(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_validation_pictures_are_laid_out_on_a_sheet(tmp_path: Path) -> None:
     paths[1].parent.mkdir()
     for path in paths:
         Image.new("RGB", (8, 8), "red").save(path)
-    TrainingWatch(LineReporter(stream), 0, paths[:1]).validated(100, paths[1:])
+    TrainingWatch(LineDisplay(stream), 0, paths[:1]).validated(100, paths[1:])
     sheet = tmp_path / "step-000100.png"
     with Image.open(sheet) as image:
         assert image.size == (8 + 3 * 200, 8 + 221)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jstyleid_runner.scheduling.executor import Say, TaskFiles
+from jstyleid_runner.scheduling.executor import Progress, TaskFiles
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class FileWorkerSpec:
 
 
 class FileWorker:
-    def compile(self, say: Say) -> None:
+    def compile(self, progress: Progress) -> None:
         pass
 
-    def prepare(self, say: Say) -> None:
+    def prepare(self, progress: Progress) -> None:
         pass
 
-    def perform(self, payloads: Sequence[Reading], say: Say) -> Iterator[bytes]:
+    def perform(self, payloads: Sequence[Reading], progress: Progress) -> Iterator[bytes]:
         for payload in payloads:
             (payload.diary / "checkpoints").mkdir(parents=True, exist_ok=True)
             said = payload.diary / "checkpoints" / "lines"

@@ -10,6 +10,7 @@ from jstyleid_runner.scheduling.executor import (
     Event,
     Failed,
     Finished,
+    Progress,
     Ready,
     Worker,
     WorkerFactory,
@@ -38,8 +39,8 @@ class InlineExecutor:
     def start(self) -> None:
         """Make the worker; what cannot be made raises here."""
         self._made = self._make_worker()
-        self._made.compile(self._say)
-        self._made.prepare(self._say)
+        self._made.compile(Progress(self._note))
+        self._made.prepare(Progress(self._note))
         self._events.append(Ready(self._worker))
 
     def assign(self, worker: str, tasks: Sequence[Task]) -> None:
@@ -62,7 +63,7 @@ class InlineExecutor:
     def _perform(self, made: Worker, payloads: Sequence[Any]) -> None:
         start = time.perf_counter()
         try:
-            for product in made.perform(payloads, self._say):
+            for product in made.perform(payloads, Progress(self._note)):
                 now = time.perf_counter()
                 task = self._tasks.popleft()
                 self._events.append(Finished(self._worker, task.id, product, now - start))
@@ -73,5 +74,5 @@ class InlineExecutor:
             self._events.append(Failed(self._worker, left, f"{type(error).__name__}: {error}",
                                        classify_error(error), time.perf_counter() - start))
 
-    def _say(self, detail: str, share: float) -> None:
+    def _note(self, detail: str, share: float) -> None:
         self._events.append(Doing(self._worker, detail, share))

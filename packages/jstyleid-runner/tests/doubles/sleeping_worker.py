@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from jstyleid_runner.scheduling.executor import Say
+from jstyleid_runner.scheduling.executor import Progress
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class SleepingWorker:
     def __init__(self, start: float = 0.0, room: int | None = None) -> None:
         self._start, self._room = start, room
 
-    def compile(self, say: Say) -> None:
+    def compile(self, progress: Progress) -> None:
         """Nothing to compile."""
 
-    def prepare(self, say: Say) -> None:
+    def prepare(self, progress: Progress) -> None:
         """Take as long as loading a model would."""
         time.sleep(self._start)
 
-    def perform(self, payloads: Sequence[Sleep], say: Say) -> Iterator[bytes]:
+    def perform(self, payloads: Sequence[Sleep], progress: Progress) -> Iterator[bytes]:
         """Sleep for each order in turn.
 
         Raises:
@@ -48,7 +48,7 @@ class SleepingWorker:
         if self._room is not None and len(payloads) > self._room:
             raise MemoryError
         for payload in payloads:
-            say(payload.id, 0.0)
+            progress.note(payload.id)
             time.sleep(payload.seconds)
             if payload.error:
                 raise RuntimeError(payload.error)

@@ -24,17 +24,14 @@ def doctor(
     backend: options.BackendOption = "native",
 ) -> None:
     """Check the machine: compiler, Jittor, oneDNN, CUDA, models, disk. Exit code 1 if one fails."""
-    from jstyleid_core import runtime
     from jstyleid_core.runtime.doctor import run_checks
+    from jstyleid_runner.worker.engine import build_report
     from jstyleid_runner.workflows.session import command_session
 
-    with command_session() as reporter:
-
-        def on_build(build: runtime.BuildProgress) -> None:
-            reporter.preparing(build.message, build.done, build.total)
-
+    with command_session() as display:
+        on_build = build_report(display.preparing)
         checks = run_checks(device, on_build, backend)
-        reporter.close()
+        display.close()
         good = all(check.ok for check in checks)
         if as_json:
             listed = [asdict(check) for check in checks]
@@ -47,9 +44,9 @@ def doctor(
 
             warm_kernels(on_build, backend)
             warm_training(on_build, backend)
-            reporter.note("--warm: everything is compiled")
+            display.note("--warm: everything is compiled")
         elif warm:
-            reporter.note("--warm: nothing is compiled before the checks succeed")
+            display.note("--warm: nothing is compiled before the checks succeed")
     if not good:
         raise typer.Exit(EXIT_FAILED)
 

@@ -101,10 +101,10 @@ def train(context: typer.Context, options: TrainOptions) -> None:
     )
     folder.prepare()
     counts = RunCounts(len(jobs))
-    with session(folder, folder.log, counts, "LoRAs") as reporter:
+    with session(folder, folder.log, counts, "LoRAs") as display:
         source = ModelSource(
-            named_source(options.model), options.device, reporter, backend=options.backend)
+            named_source(options.model), options.device, display, backend=options.backend)
         request = TrainRequest(jobs, folder, options.dtype, options.force)
-        files = train_loras(request, source, reporter, counts)
+        files = train_loras(request, source, display, counts)
     for file in files:
         print(file)

@@ -81,10 +81,10 @@ def transfer(
         recorded={"model": shown_source(source), "dtype": options.dtype,
                   "backend": options.backend, "seed": options.seed},
     )
-    with command_session() as reporter:
-        loaded = load_model(source, options.dtype, options.device, reporter.preparing,
+    with command_session() as display:
+        loaded = load_model(source, options.dtype, options.device, display.preparing,
                             options.backend)
         loaded.check_size(job.size)
-        written = run_transfer(job, loaded, reporter)
+        written = run_transfer(job, loaded, display)
     for path in written:
         print(path)

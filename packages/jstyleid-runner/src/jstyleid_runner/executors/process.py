@@ -19,7 +19,13 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from jstyleid_core.errors import JStyleIDError
-from jstyleid_runner.scheduling.executor import Message, Worker, WorkerFactory, classify_error
+from jstyleid_runner.scheduling.executor import (
+    Message,
+    Progress,
+    Worker,
+    WorkerFactory,
+    classify_error,
+)
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,11 @@ class _Link:
                 # The scheduler is gone, and with it whatever this was for.
                 os._exit(1)
 
-    def say(self, detail: str, share: float) -> None:
+    def progress(self) -> Progress:
+        """The progress of a new assignment, which `beat_for_ever` sends."""
+        return Progress(self._note)
+
+    def _note(self, detail: str, share: float) -> None:
         self._said = (detail, share)
 
     def beat_for_ever(self) -> None:
@@ -142,9 +152,9 @@ def serve(connection: Connection, slot: Slot, make_worker: WorkerFactory) -> Non
     with contextlib.suppress(KeyboardInterrupt, EOFError):
         try:
             worker = make_worker()
-            worker.compile(link.say)
+            worker.compile(link.progress())
             link.send("compiled")
-            worker.prepare(link.say)
+            worker.prepare(link.progress())
         except Exception as error:
             link.send("unfit", _text(error), traceback.format_exc(), classify_error(error))
             return
@@ -164,7 +174,7 @@ def _perform(worker: Worker, payloads: Assignment, link: _Link) -> None:
     start = time.perf_counter()
     left = [id for id, _ in payloads]
     try:
-        for product in worker.perform([payload for _, payload in payloads], link.say):
+        for product in worker.perform([payload for _, payload in payloads], link.progress()):
             now = time.perf_counter()
             link.send("finished", left.pop(0), product, now - start)
             start = now

@@ -17,7 +17,7 @@ _WINDOW = 200
 """Steps the rate is measured over: long enough to be calm, short enough to follow a change."""
 
 
-class Reporter(Protocol):
+class Display(Protocol):
     """A display of what a command does. Commands and the executor know no other output."""
 
     def note(self, text: str) -> None:
@@ -125,17 +125,17 @@ def clock_text(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def make_reporter() -> Reporter:
+def make_display() -> Display:
     """Bars for a terminal, plain lines for everything else, both on stderr."""
     if sys.stderr.isatty():
-        return BarReporter()
-    return LineReporter()
+        return BarDisplay()
+    return LineDisplay()
 
 
 _COUNTED = re.compile(r" (\d+)/(\d+)")
 
 
-class BarReporter:
+class BarDisplay:
     """A bar for the whole work, with an estimate of the time left, and one for each thing done."""
 
     def __init__(self, console: Console | None = None) -> None:
@@ -246,7 +246,7 @@ _EVERY = 10.0
 _COUNT = re.compile(r" \d+/\d+.*")
 
 
-class LineReporter:
+class LineDisplay:
     """A line when a job begins, when a result is finished, and now and then while training."""
 
     def __init__(self, stream: TextIO | None = None) -> None:

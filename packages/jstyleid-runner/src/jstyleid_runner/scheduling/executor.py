@@ -16,22 +16,61 @@ _MEMORY_SIGNS = (
     "out of memory", "out_of_memory", "bad_alloc", "unable to alloc", "memory is overflow")
 """What Jittor, CUDA and the C++ library say."""
 
-Say = Callable[[str, float], None]
-"""Told what the worker is at, and which share of its present task is done, from 0 to 1."""
+
+class Progress:
+    """The progress of an assignment, as a text and the share of it that is done.
+
+    Everything that a worker does reports here: compiling, loading, and jobs with their steps. A
+    training takes it as its `Watcher`.
+
+    Args:
+        report: takes the text and the share, from 0 to 1.
+    """
+
+    def __init__(self, report: Callable[[str, float], None]) -> None:
+        self._report = report
+        self._name = ""
+        self._steps = self._done = 0
+
+    def note(self, text: str) -> None:
+        """Report something once."""
+        self._report(text, self._share)
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Report something that is done before the steps."""
+        self._report(f"{what} {done}/{total}", self._share)
+
+    def stage(self, name: str, steps: int, evaluations: int = 0) -> None:
+        """Begin a stage of so many steps."""
+        self._name, self._steps, self._done = name, steps, 0
+        self._report(name, 0.0)
+
+    def step(self, detail: str = "") -> None:
+        """Report that a step of the stage is done."""
+        self._done += 1
+        self._report(f"{self._name} {self._done}/{self._steps} {detail}".rstrip(), self._share)
+
+    def validated(self, step: int, pictures: Sequence[Path]) -> None:
+        """Nothing: a run draws no validation pictures."""
+
+    @property
+    def _share(self) -> float:
+        return self._done / self._steps if self._steps else 0.0
+
 
 
 class Worker(Protocol):
     """A place of work. It is made in the worker's own process, when its device is settled."""
 
-    def compile(self, say: Say) -> None:
+    def compile(self, progress: Progress) -> None:
         """Compile what is not compiled on this machine yet; only one worker does it at a time."""
         ...
 
-    def prepare(self, say: Say) -> None:
+    def prepare(self, progress: Progress) -> None:
         """Load the model."""
         ...
 
-    def perform(self, payloads: Sequence[Any], say: Say) -> Iterator[bytes | None]:
+    def perform(self, payloads: Sequence[Any], progress: Progress) -> Iterator[bytes | None]:
         """Do an assignment; yields each order's product as soon as it is there, in their order."""
         ...
 

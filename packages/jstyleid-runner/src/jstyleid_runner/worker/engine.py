@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from jstyleid_core import StableDiffusion, Style, StyleID
     from jstyleid_core.pipeline import Start
-    from jstyleid_core.runtime import BuildProgress
     from jstyleid_dreambooth import LoRAs
 
 
@@ -36,7 +35,12 @@ Preparing = Callable[[str, int, int], None]
 """Told what is being compiled or read, how much of it is done, and of how much."""
 
 
-def start_compiled(device: Device, on_build: Report, backend: Backend = "native") -> None:
+def build_report(preparing: Preparing) -> Report:
+    """Reports of compiling, told as everything else that is prepared."""
+    return lambda build: preparing(build.message, build.done, build.total)
+
+
+def start_compiled(device: Device, preparing: Preparing, backend: Backend = "native") -> None:
     """Start Jittor, compiling it and the kernels of a backend on first use.
 
     Otherwise kernels would be compiled inside the first steps, where nothing can be shown.
@@ -46,6 +50,7 @@ def start_compiled(device: Device, on_build: Report, backend: Backend = "native"
     """
     if backend == "jdiffusion":
         check()  # first: not after minutes of compiling
+    on_build = build_report(preparing)
     runtime.start(device, report=on_build)
     from jstyleid_core.warm import is_warm, warm_kernels
 
@@ -53,12 +58,12 @@ def start_compiled(device: Device, on_build: Report, backend: Backend = "native"
         warm_kernels(on_build, backend)
 
 
-def compile_training(on_build: Report, backend: Backend) -> None:
+def compile_training(preparing: Preparing, backend: Backend) -> None:
     """Compile the kernels of training on a backend, on first use; Jittor must be started."""
     from jstyleid_dreambooth.training.warm import is_training_warm, warm_training
 
     if not is_training_warm(backend):
-        warm_training(on_build, backend)
+        warm_training(build_report(preparing), backend)
 
 
 class Trainer:
@@ -77,10 +82,7 @@ class Trainer:
         """Train a LoRA, or what is left of it, and return its file."""
         from jstyleid_dreambooth.training.train import train_lora
 
-        def on_build(build: "BuildProgress") -> None:
-            watch.preparing(build.message, build.done, build.total)
-
-        compile_training(on_build, self._model.backend)
+        compile_training(watch.preparing, self._model.backend)
         return train_lora(job, self._model, self._loras, watch)
 
 
@@ -101,10 +103,7 @@ def load_model(
     for component in ("unet", "vae", "text_encoder"):
         checkpoint.weights(component)
 
-    def on_build(build: runtime.BuildProgress) -> None:
-        preparing(build.message, build.done, build.total)
-
-    start_compiled(device, on_build, backend)
+    start_compiled(device, preparing, backend)
     from jstyleid_core import StableDiffusion
 
     return StableDiffusion.load(

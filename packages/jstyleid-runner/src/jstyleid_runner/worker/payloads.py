@@ -15,7 +15,7 @@ from jstyleid_dreambooth.training.class_images import ClassImage
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_runner.planning.pending import ClassImagesPending, PendingWork, StylePending
 from jstyleid_runner.planning.provenance import Provenance, to_png_text
-from jstyleid_runner.scheduling.executor import ErrorKind, Say, TaskFiles, classify_error
+from jstyleid_runner.scheduling.executor import ErrorKind, Progress, TaskFiles, classify_error
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.worker.engine import PreparedEngine
 
@@ -29,14 +29,14 @@ class Payload(ABC):
 
     @abstractmethod
     def run(
-        self, engine: PreparedEngine, payloads: Sequence[Self], say: Say
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
     ) -> Iterator[bytes | None]:
         """Do several tasks of one kind, style and group; yields the output of each in turn.
 
         Args:
             engine: the model.
             payloads: those of the tasks, this one first.
-            say: told how far the work is.
+            progress: progress of the work.
         """
 
 
@@ -53,12 +53,12 @@ class ClassImagePayload(Payload):
         return TaskFiles()
 
     def run(
-        self, engine: PreparedEngine, payloads: Sequence[Self], say: Say
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
     ) -> Iterator[bytes | None]:
         """Generate class images, each by itself."""
         for payload in payloads:
-            picture = engine.draw_class_image(
-                payload.image, _counting([payload.id], self.steps, say))
+            progress.stage(payload.id, payload.steps)
+            picture = engine.draw_class_image(payload.image, progress.step)
             yield encode_png(picture, payload.image.text)
 
 
@@ -74,13 +74,11 @@ class ClassLatentsPayload(Payload):
         return TaskFiles(once=self.images)
 
     def run(
-        self, engine: PreparedEngine, payloads: Sequence[Self], say: Say
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
     ) -> Iterator[bytes | None]:
         """Encode them into the file that trainings read."""
-        yield engine.encode_class_images(
-            self.images,
-            lambda done, total: say(f"encoding class images {done}/{total}", done / total),
-        )
+        progress.stage("encoding class images", len(self.images))
+        yield engine.encode_class_images(self.images, lambda done, total: progress.step())
 
 
 @dataclass(frozen=True)
@@ -98,10 +96,10 @@ class TrainPayload(Payload):
         return TaskFiles(read=(*samples, *latents), folders=(job.folder,))
 
     def run(
-        self, engine: PreparedEngine, payloads: Sequence[Self], say: Say
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
     ) -> Iterator[bytes | None]:
         """Train it, or do what is left of the training."""
-        engine.train(self.training, _TrainingSays(say))
+        engine.train(self.training, progress)
         yield None
 
 
@@ -124,16 +122,20 @@ class InvertPayload(Payload):
         return TaskFiles(read=(self.reference,), held=(self.kept,) if self.kept else ())
 
     def run(
-        self, engine: PreparedEngine, payloads: Sequence[Self], say: Say
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
     ) -> Iterator[bytes | None]:
         """Invert it, unless this worker or another has done so."""
-        self.prepare(engine, say)
+        self.prepare(engine, progress)
         yield None
 
-    def prepare(self, engine: PreparedEngine, say: Say) -> None:
+    def prepare(self, engine: PreparedEngine, progress: Progress) -> None:
         """Let the engine hold the inverted style."""
-        engine.prepare_style(
-            self.style, self.reference, self.kept, lambda: _counting([self.id], self.steps, say))
+
+        def begin() -> Callable[[], None]:
+            progress.stage(self.id, self.steps)
+            return progress.step
+
+        engine.prepare_style(self.style, self.reference, self.kept, begin)
 
 
 @dataclass(frozen=True)
@@ -160,15 +162,16 @@ class GeneratePayload(Payload):
         return TaskFiles(read=(*((self.lora,) if self.lora else ()), *self.start))
 
     def run(
-        self, engine: PreparedEngine, payloads: Sequence[Self], say: Say
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
     ) -> Iterator[bytes | None]:
         """Generate images, with the rest of their group."""
         engine.prepare_generation(self.lora, self.start)
         together = engine.together([(each.text, each.seed) for each in payloads], self.batch_mates)
+        progress.stage(_names(payloads), self.steps)
         pictures = engine.generate(
             [text for text, _ in together],
             [seed for _, seed in together],
-            _counting([each.id for each in payloads], self.steps, say),
+            progress.step,
         )
         for payload in payloads:
             picture = pictures[together.index((payload.text, payload.seed))]
@@ -197,25 +200,25 @@ class TransferPayload(Payload):
         return TaskFiles(style.read, (self.content, *self.batch_mates), held=style.held)
 
     def run(
-        self, engine: PreparedEngine, payloads: Sequence[Self], say: Say
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
     ) -> Iterator[bytes | None]:
         """Transfer the style to contents, with the rest of their group."""
-        self.style.prepare(engine, say)
+        self.style.prepare(engine, progress)
         together = engine.together([each.content for each in payloads], self.batch_mates)
         contents = [open_image(path) for path in together]
-        pictures = engine.transfer(
-            contents, _counting([each.id for each in payloads], self.steps, say))
+        progress.stage(_names(payloads), self.steps)
+        pictures = engine.transfer(contents, progress.step)
         for payload in payloads:
             picture = pictures[together.index(payload.content)]
             yield encode_png(picture, to_png_text(payload.provenance))
 
 
 def run_payloads(
-    engine: PreparedEngine, payloads: Sequence[Payload], say: Say
+    engine: PreparedEngine, payloads: Sequence[Payload], progress: Progress
 ) -> Iterator[bytes | None]:
     """Do an assignment: payloads of one kind, style and group; yields the output of each."""
     try:
-        yield from payloads[0].run(engine, payloads, say)
+        yield from payloads[0].run(engine, payloads, progress)
     except Exception as error:
         if classify_error(error) is ErrorKind.MEMORY:
             # The scheduler will halve the batch; from now on only what is missing is computed.
@@ -293,47 +296,5 @@ def _style_payloads(
     return payloads
 
 
-class _TrainingSays:
-    """The `Watcher` of a training inside a worker."""
-
-    def __init__(self, say: Say) -> None:
-        self._say = say
-        self._name = ""
-        self._steps = self._done = 0
-
-    def note(self, text: str) -> None:
-        """Say something once."""
-        self._say(text, self._share)
-
-    def preparing(self, what: str, done: int, total: int) -> None:
-        """Something before the steps."""
-        self._say(f"{what} {done}/{total}", self._share)
-
-    def stage(self, name: str, steps: int, evaluations: int) -> None:
-        """A stage begins."""
-        self._name, self._steps, self._done = name, steps, 0
-
-    def step(self, detail: str = "") -> None:
-        """A step of the stage is done."""
-        self._done += 1
-        self._say(f"{self._name} {self._done}/{self._steps} {detail}".rstrip(), self._share)
-
-    def validated(self, step: int, pictures: Sequence[Path]) -> None:
-        """Never: a run draws no validation pictures."""
-
-    @property
-    def _share(self) -> float:
-        return self._done / self._steps if self._steps else 0.0
-
-
-def _counting(ids: Sequence[str], steps: int, say: Say) -> Callable[[], None]:
-    """A function to call at each step of tasks that are done together."""
-    name, done = ", ".join(ids), 0
-
-    def step() -> None:
-        nonlocal done
-        done += 1
-        say(f"{name} {done}/{steps}", done / steps)
-
-    say(name, 0.0)
-    return step
+def _names(payloads: Sequence[GeneratePayload | TransferPayload]) -> str:
+    return ", ".join(payload.id for payload in payloads)

@@ -7,7 +7,7 @@ from pathlib import Path
 from jstyleid_core import runtime
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.runtime import Device
-from jstyleid_runner.scheduling.executor import Say, TaskFiles
+from jstyleid_runner.scheduling.executor import Progress, TaskFiles
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.worker.engine import (
     Engine,
@@ -53,16 +53,15 @@ class ImageWorker:
     def __init__(self, spec: WorkerSpec) -> None:
         self._spec = spec
 
-    def compile(self, say: Say) -> None:
+    def compile(self, progress: Progress) -> None:
         """Start Jittor, compiling it on first use, and compile the kernels that are missing."""
         runtime.redirect_native_output(self._spec.native_log)
-        on_build = _build_says(say)
         # Here, since every worker would compile them at the same time later.
-        start_compiled(self._spec.device, on_build, self._spec.settings.backend)
+        start_compiled(self._spec.device, progress.preparing, self._spec.settings.backend)
         if self._spec.settings.training:
-            compile_training(on_build, self._spec.settings.backend)
+            compile_training(progress.preparing, self._spec.settings.backend)
 
-    def prepare(self, say: Say) -> None:
+    def prepare(self, progress: Progress) -> None:
         """Load the checkpoint, and check that it can draw the size asked for.
 
         Raises:
@@ -73,7 +72,7 @@ class ImageWorker:
         model = StableDiffusion.load(
             self._spec.source,
             dtype=self._spec.settings.dtype,
-            report=lambda part, done, total: say(f"loading {part} {done}/{total}", 0.0),
+            report=lambda part, done, total: progress.preparing(f"loading {part}", done, total),
             backend=self._spec.settings.backend,
         )
         model.check_size(self._spec.settings.size)
@@ -87,13 +86,6 @@ class ImageWorker:
         engine = Engine(model, self._spec.settings)
         self.engine = PreparedEngine(engine, self._spec.settings.size, self._spec.loras)
 
-    def perform(self, payloads: Sequence[Payload], say: Say) -> Iterator[bytes | None]:
+    def perform(self, payloads: Sequence[Payload], progress: Progress) -> Iterator[bytes | None]:
         """Do an assignment."""
-        return run_payloads(self.engine, payloads, say)
-
-
-def _build_says(say: Say) -> runtime.Report:
-    def on_build(build: runtime.BuildProgress) -> None:
-        say(f"{build.message} {build.done}/{build.total}", 0.0)
-
-    return on_build
+        return run_payloads(self.engine, payloads, progress)

@@ -10,7 +10,7 @@ from jstyleid_core.files import write_whole
 from jstyleid_runner.planning.pending import PendingWork
 from jstyleid_runner.planning.plan import Plan
 from jstyleid_runner.reports.contact_sheet import write_style_sheet
-from jstyleid_runner.reports.progress import Reporter
+from jstyleid_runner.reports.progress import Display
 from jstyleid_runner.scheduling.ledger import Entry, Ledger, Output
 from jstyleid_runner.scheduling.scheduler import Scheduler
 from jstyleid_runner.scheduling.state import SchedulerState
@@ -66,7 +66,7 @@ class RunMonitor:
         plan: of the run.
         folder: where it works.
         results: the pictures asked for that are not there yet, by their tasks' ids.
-        reporter: the display.
+        display: the display.
         counts: kept up to date.
     """
 
@@ -75,12 +75,12 @@ class RunMonitor:
         plan: Plan,
         folder: OutFolder,
         results: Mapping[str, Path],
-        reporter: Reporter,
+        display: Display,
         counts: RunCounts,
     ) -> None:
         self._plans = {style.style: style for style in plan.styles}
         self._folder, self._results = folder, results
-        self._reporter, self._counts = reporter, counts
+        self._display, self._counts = display, counts
         self._left = dict.fromkeys(self._plans, 0)
         for style in plan.styles:
             ids = [(transfer or generate).id for generate, transfer in style.pairs]
@@ -97,11 +97,11 @@ class RunMonitor:
         self._counts.begun.update(task.id for task in tasks)
         self._at_work[worker], self._shown[worker] = list(tasks), 0.0
         self._costs[worker] = sum(task.cost for task in tasks)
-        self._reporter.worker(worker, ", ".join(task.id for task in tasks))
+        self._display.worker(worker, ", ".join(task.id for task in tasks))
 
     def doing(self, worker: str, detail: str, share: float) -> None:
         """A worker says what it is at."""
-        self._reporter.worker(worker, detail)
+        self._display.worker(worker, detail)
         if self._at_work.get(worker):
             # It may begin anew within a task, as when a style is read or inverted for a picture.
             self._advance(worker, max(self._shown[worker], share * self._costs[worker]))
@@ -116,17 +116,17 @@ class RunMonitor:
             return
         self._counts.done += 1
         self._left[task.style] -= 1
-        self._reporter.finished(self._results[task.id])
+        self._display.finished(self._results[task.id])
         if not self._left[task.style]:
             write_style_sheet(self._folder, self._plans[task.style])
             self._folder.inverted(task.style).unlink(missing_ok=True)
 
     def trouble(self, text: str) -> None:
         """Something went wrong and was dealt with."""
-        self._reporter.note(text)
+        self._display.note(text)
 
     def _advance(self, worker: str, done: float) -> None:
-        self._reporter.advance(done - self._shown[worker])
+        self._display.advance(done - self._shown[worker])
         self._shown[worker] = done
 
 
@@ -153,7 +153,7 @@ def execute(
     pending: PendingWork,
     model: ModelSource,
     fingerprint: str,
-    reporter: Reporter,
+    display: Display,
     counts: RunCounts,
 ) -> None:
     """Do all pending work of a run.
@@ -163,7 +163,7 @@ def execute(
         pending: its pending work.
         model: checkpoint and workers, which are started only if there is work for them.
         fingerprint: fingerprint of the checkpoint.
-        reporter: display of the progress.
+        display: display of the progress.
         counts: figures of the run, kept up to date.
 
     Raises:
@@ -188,7 +188,7 @@ def execute(
         scheduler_state = SchedulerState(tasks, ledger.states())
         executor = model.executor(
             request.settings, folder, loras, fingerprint, lambda task: payloads[task.id])
-        monitor = RunMonitor(plan, folder, results, reporter, counts)
+        monitor = RunMonitor(plan, folder, results, display, counts)
         store = PictureStore(folder.root, paths)
         Scheduler(
             scheduler_state, ledger, executor, store, monitor, model.workers, plan.batch).run()

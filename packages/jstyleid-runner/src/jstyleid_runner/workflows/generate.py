@@ -101,14 +101,14 @@ def draw_picture(
     require_writable(target.parent)
     named = read_loras(loras)
     source = named_source(options.model)
-    with command_session() as reporter:
-        loaded = load_model(source, options.dtype, options.device, reporter.preparing,
+    with command_session() as display:
+        loaded = load_model(source, options.dtype, options.device, display.preparing,
                             options.backend)
         loaded.check_size(drawing.size)
         attach(loaded, named)
         evaluations = drawing.steps * guidance_evaluations(drawing.guidance)
-        reporter.begin(1, 0, evaluations)
-        reporter.stage(drawing.prompt, drawing.steps, evaluations)
+        display.begin(1, 0, evaluations)
+        display.stage(drawing.prompt, drawing.steps, evaluations)
         [picture] = loaded.generate(
             [drawing.prompt],
             [drawing.seed],
@@ -116,7 +116,7 @@ def draw_picture(
             guidance_scale=drawing.guidance,
             negative_prompt=drawing.negative,
             size=drawing.size,
-            on_step=reporter.step,
+            on_step=display.step,
         )
         provenance = {
             "kind": "generated",
@@ -133,5 +133,5 @@ def draw_picture(
         if named:
             provenance["loras"] = [each.provenance() for each in named]
         save_png(picture, target, text=to_png_text(provenance))
-        reporter.finished(target)
+        display.finished(target)
     return target

@@ -7,7 +7,7 @@ from jstyleid_core.backends import Backend
 from jstyleid_core.runtime import Device, DType
 from jstyleid_core.weights.fingerprint import fingerprint
 from jstyleid_core.weights.layout import find_checkpoint, find_downloaded, shown_source
-from jstyleid_runner.reports.progress import Reporter
+from jstyleid_runner.reports.progress import Display
 from jstyleid_runner.scheduling.executor import Executor
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
@@ -25,7 +25,7 @@ class ModelSource:
     Args:
         source: folder or hub id.
         device: device to start Jittor on.
-        reporter: display of the loading.
+        display: display of the loading.
         workers: workers of a run; none for a command that does everything in this process.
         backend: backend of a trainer; that of a run is among its settings.
     """
@@ -34,13 +34,13 @@ class ModelSource:
         self,
         source: str,
         device: Device,
-        reporter: Reporter,
+        display: Display,
         workers: Workers = NO_WORKERS,
         backend: Backend = "native",
     ) -> None:
         self.source = source
         self._device = device
-        self._reporter = reporter
+        self._display = display
         self._workers = workers
         self._backend = backend
 
@@ -51,7 +51,7 @@ class ModelSource:
 
     def fingerprint(self, dtype: DType) -> str:
         """What tells this checkpoint from others; found, or downloaded, but not loaded."""
-        self._reporter.note(f"reading {shown_source(self.source)}")
+        self._display.note(f"reading {shown_source(self.source)}")
         return fingerprint(find_checkpoint(self.source, half=dtype == "float16"))
 
     def identify(self, known: Record | None, dtype: DType) -> ModelRecord:
@@ -98,7 +98,7 @@ class ModelSource:
 
     def open_trainer(self, dtype: DType, size: tuple[int, int]) -> Trainer:
         """Load the checkpoint and check that it can be trained at this size."""
-        model = load_model(self.source, dtype, self._device, self._reporter.preparing,
+        model = load_model(self.source, dtype, self._device, self._display.preparing,
                            self._backend)
         model.check_size(size)
         from jstyleid_dreambooth import LoRAs

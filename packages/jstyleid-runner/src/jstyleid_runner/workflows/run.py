@@ -19,7 +19,7 @@ from jstyleid_runner.planning.provenance import check_pictures, training_job
 from jstyleid_runner.reports.contact_sheet import write_style_sheet
 from jstyleid_runner.reports.pages.gallery import gallery_of, write_gallery
 from jstyleid_runner.reports.pages.timeline import write_timeline
-from jstyleid_runner.reports.progress import Reporter
+from jstyleid_runner.reports.progress import Display
 from jstyleid_runner.reports.summary import run_summary, summary_table
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.settings import RunSettings
@@ -80,7 +80,7 @@ def plan_run(options: RunOptions) -> tuple[Plan, RunSettings]:
 
 
 def write_pages(
-    plan: Plan, settings: RunSettings, folder: OutFolder, reporter: Reporter, counts: RunCounts
+    plan: Plan, settings: RunSettings, folder: OutFolder, display: Display, counts: RunCounts
 ) -> None:
     """Write `gallery.html` and `timeline.html`, unless no picture has come since.
 
@@ -102,7 +102,7 @@ def write_pages(
         gallery_of(plan, folder),
         title=title,
         facts=facts,
-        on_progress=lambda done, total: reporter.preparing("writing the gallery", done, total),
+        on_progress=lambda done, total: display.preparing("writing the gallery", done, total),
     )
 
 
@@ -124,7 +124,7 @@ _CHANGES = 12
 
 
 def run_split(
-    request: RunRequest, model: ModelSource, reporter: Reporter, counts: RunCounts
+    request: RunRequest, model: ModelSource, display: Display, counts: RunCounts
 ) -> None:
     """Make every picture of the plan that is not there yet.
 
@@ -151,7 +151,7 @@ def run_split(
         raise InputError(_conflicts_message(folder, state))
     counts.done = state.done
     log.info("%d pictures, %d there already; %s", plan.pictures, state.done, settings)
-    reporter.begin(plan.pictures, state.done, state.evaluations)
+    display.begin(plan.pictures, state.done, state.evaluations)
     RunRecord(
         settings=settings.model_dump(mode="json"),
         model=found,
@@ -160,7 +160,7 @@ def run_split(
     ).write(folder.record)
     _make_room(state.work, found.fingerprint)
     try:
-        execute(request, state, model, found.fingerprint, reporter, counts)
+        execute(request, state, model, found.fingerprint, display, counts)
     finally:
         # A worker that was killed may have left something, however the run ends.
         folder.remove_leftovers(style.style for style in plan.styles)
@@ -229,16 +229,16 @@ def _run(
     folder.prepare()
     counts, start = RunCounts(plan.pictures), time.monotonic()
     try:
-        with session(folder, folder.log, counts) as reporter:
-            source = ModelSource(named_source(options.model), device, reporter, workers)
+        with session(folder, folder.log, counts) as display:
+            source = ModelSource(named_source(options.model), device, display, workers)
             request = RunRequest(plan, settings, folder, options.force)
             try:
-                run_split(request, source, reporter, counts)
+                run_split(request, source, display, counts)
             except IncompleteError:
                 # When something failed one wants to look, too.
-                write_pages(plan, settings, folder, reporter, counts)
+                write_pages(plan, settings, folder, display, counts)
                 raise
-            write_pages(plan, settings, folder, reporter, counts)
+            write_pages(plan, settings, folder, display, counts)
     except IncompleteError:
         _print_summary(folder, counts, time.monotonic() - start)
         raise

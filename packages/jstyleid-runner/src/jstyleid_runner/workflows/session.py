@@ -13,7 +13,7 @@ import typer
 from jstyleid_core import runtime
 from jstyleid_core.errors import JStyleIDError, OutputError
 from jstyleid_runner.errors import EXIT_STOPPED, crashes_reported_in, temporary_report
-from jstyleid_runner.reports.progress import Reporter, make_reporter
+from jstyleid_runner.reports.progress import Display, make_display
 from jstyleid_runner.storage.layout import WorkFolder
 from jstyleid_runner.storage.lock import folder_lock
 
@@ -100,7 +100,7 @@ def logged(job: str) -> Iterator[None]:
 
 @contextmanager
 def session(
-    folder: WorkFolder, log: Path, counts: RunCounts, results: str = "") -> Iterator[Reporter]:
+    folder: WorkFolder, log: Path, counts: RunCounts, results: str = "") -> Iterator[Display]:
     """Work in `folder` while the block runs; after a stop, say how far it came.
 
     Args:
@@ -111,32 +111,32 @@ def session(
     """
     with folder_lock(folder.lock), log_to(log), crashes_reported_in(log):
         runtime.redirect_native_output(folder.native_log)
-        reporter = make_reporter()
+        display = make_display()
         try:
-            yield reporter
+            yield display
         except KeyboardInterrupt:
-            reporter.close()
+            display.close()
             _say_how_far(counts, "stopped", results)
             raise typer.Exit(EXIT_STOPPED) from None
         except JStyleIDError:
-            reporter.close()
+            display.close()
             if counts.done:
                 _say_how_far(counts, "interrupted", results)
             raise
         finally:
-            reporter.close()
+            display.close()
 
 
 @contextmanager
-def command_session() -> Iterator[Reporter]:
+def command_session() -> Iterator[Display]:
     """The session of a command without a folder; its report is kept only if it crashes."""
     with temporary_report() as report:
         runtime.redirect_native_output(report)
-        reporter = make_reporter()
+        display = make_display()
         try:
-            yield reporter
+            yield display
         finally:
-            reporter.close()
+            display.close()
 
 
 def _say_how_far(counts: RunCounts, what: str, results: str) -> None:

@@ -14,7 +14,7 @@ from jstyleid_dreambooth.training.resuming import find_training
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.errors import OptionError
 from jstyleid_runner.reports.contact_sheet import Cell, contact_sheet
-from jstyleid_runner.reports.progress import Reporter
+from jstyleid_runner.reports.progress import Display
 from jstyleid_runner.storage.layout import LoRAFolder, remove_folder
 from jstyleid_runner.storage.records import ModelRecord, TrainRecord, known_fingerprint, versions
 from jstyleid_runner.storage.split import Split, StyleFolder
@@ -88,36 +88,36 @@ class TrainingWatch:
     """The `Watcher` of one training.
 
     Args:
-        reporter: the display.
+        display: the display.
         evaluations: what the training was announced to cost.
         samples: the pictures it is trained on, for the sheets.
     """
 
-    def __init__(self, reporter: Reporter, evaluations: int, samples: Sequence[Path]) -> None:
-        self._reporter = reporter
+    def __init__(self, display: Display, evaluations: int, samples: Sequence[Path]) -> None:
+        self._display = display
         self._announced = evaluations
         self._samples = samples
 
     def note(self, text: str) -> None:
         """Say something once."""
-        self._reporter.note(text)
+        self._display.note(text)
 
     def preparing(self, what: str, done: int, total: int) -> None:
         """Something before the steps, or between two."""
-        self._reporter.preparing(what, done, total)
+        self._display.preparing(what, done, total)
 
     def stage(self, name: str, steps: int, evaluations: int) -> None:
         """A stage begins; only now it is known what it costs.
 
         There may be class images to draw, and steps that were done before a stop.
         """
-        self._reporter.revise(evaluations - self._announced)
+        self._display.revise(evaluations - self._announced)
         self._announced = 0
-        self._reporter.stage(name, steps, evaluations)
+        self._display.stage(name, steps, evaluations)
 
     def step(self, detail: str = "") -> None:
         """A step of the stage is done."""
-        self._reporter.step(detail)
+        self._display.step(detail)
 
     def validated(self, step: int, pictures: Sequence[Path]) -> None:
         """Lay validation pictures out on a sheet, beside the folder they are in."""
@@ -125,7 +125,7 @@ class TrainingWatch:
         columns = [[Cell(path.stem, open_image(path))] for path in pictures]
         sheet = pictures[0].parent.with_suffix(".png")
         save_png(contact_sheet(heads, columns), sheet)
-        self._reporter.note(f"step {step}: {sheet}")
+        self._display.note(f"step {step}: {sheet}")
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class TrainRequest:
 
 
 def train_loras(
-    request: TrainRequest, model: ModelSource, reporter: Reporter, counts: RunCounts
+    request: TrainRequest, model: ModelSource, display: Display, counts: RunCounts
 ) -> list[Path]:
     """Train every LoRA that is not finished, and return the files of all.
 
@@ -166,7 +166,7 @@ def train_loras(
     counts.done = len(jobs) - len(left)
     log.info("%d LoRAs, %d there already; %s", len(jobs), counts.done, jobs[0].settings)
     evaluations = sum(job.settings.evaluations for job in left)
-    reporter.begin(len(jobs), counts.done, evaluations, "LoRAs")
+    display.begin(len(jobs), counts.done, evaluations, "LoRAs")
     TrainRecord(
         model=ModelRecord(source=model.source, stamp=stamp, fingerprint=fingerprint),
         versions=versions(),
@@ -174,12 +174,12 @@ def train_loras(
     for job in left:
         opened = opened or model.open_trainer(request.dtype, job.settings.size)
         samples = [image for style in job.styles for image in style.images]
-        watch = TrainingWatch(reporter, job.settings.evaluations, samples)
+        watch = TrainingWatch(display, job.settings.evaluations, samples)
         with logged(f"lora/{job.name}"):
             file = opened.train(job, watch)
         finished[job.name] = file
         counts.done += 1
-        reporter.finished(file)
+        display.finished(file)
     return [path for path in finished.values() if path]
 
 

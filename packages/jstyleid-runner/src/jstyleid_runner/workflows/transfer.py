@@ -13,7 +13,7 @@ from jstyleid_core.images import fit, open_image, save_png
 from jstyleid_runner.errors import OptionError
 from jstyleid_runner.planning.provenance import to_png_text
 from jstyleid_runner.reports.contact_sheet import Cell, contact_sheet
-from jstyleid_runner.reports.progress import Reporter
+from jstyleid_runner.reports.progress import Display
 from jstyleid_runner.storage.layout import (
     CONTACT_SHEET,
     is_folder,
@@ -100,20 +100,20 @@ class TransferJob:
         return cls(content, picture, looks, sheet, size, settings, save_style, load_style, recorded)
 
 
-def run_transfer(job: TransferJob, model: "StableDiffusion", reporter: Reporter) -> list[Path]:
+def run_transfer(job: TransferJob, model: "StableDiffusion", display: Display) -> list[Path]:
     """Make the pictures, save each the moment it is there, and return all files written."""
     from jstyleid_core import StyleID
 
     styleid = StyleID(model, job.settings)
     steps = job.settings.steps
     inversions = 0 if job.load_style else len(job.looks)
-    reporter.begin(len(job.looks), 0, steps * (inversions + 2 * len(job.looks)))
+    display.begin(len(job.looks), 0, steps * (inversions + 2 * len(job.looks)))
     written: list[Path] = []
     columns: list[list[Cell]] = []
     for look in job.looks:
-        style = _take_style(job, look, styleid, model, reporter)
-        reporter.stage(f"{job.content_path.name} as {look.path.name}", 2 * steps, 2 * steps)
-        [picture] = styleid.transfer([job.content], style, on_step=reporter.step)
+        style = _take_style(job, look, styleid, model, display)
+        display.stage(f"{job.content_path.name} as {look.path.name}", 2 * steps, 2 * steps)
+        [picture] = styleid.transfer([job.content], style, on_step=display.step)
         provenance = {
             "kind": "transfer",
             "content": job.content_path.name,
@@ -123,7 +123,7 @@ def run_transfer(job: TransferJob, model: "StableDiffusion", reporter: Reporter)
             **job.recorded,
         }
         save_png(picture, look.target, text=to_png_text(provenance))
-        reporter.finished(look.target)
+        display.finished(look.target)
         written.append(look.target)
         columns.append([Cell(look.path.name, look.image), Cell(look.target.name, picture)])
     if job.sheet:
@@ -133,7 +133,7 @@ def run_transfer(job: TransferJob, model: "StableDiffusion", reporter: Reporter)
 
 
 def _take_style(
-    job: TransferJob, look: Look, styleid: "StyleID", model: "StableDiffusion", reporter: Reporter
+    job: TransferJob, look: Look, styleid: "StyleID", model: "StableDiffusion", display: Display
 ) -> "Style":
     """The inverted style: loaded, or computed and perhaps kept."""
     from jstyleid_core import Style
@@ -141,8 +141,8 @@ def _take_style(
     if job.load_style:
         return Style.load(job.load_style, model=model, settings=job.settings, image=look.image)
     steps = job.settings.steps
-    reporter.stage(f"inverting {look.path.name}", steps, steps)
-    style = styleid.invert_style(look.image, on_step=reporter.step)
+    display.stage(f"inverting {look.path.name}", steps, steps)
+    style = styleid.invert_style(look.image, on_step=display.step)
     if job.save_style:
         style.save(job.save_style)
     return style
