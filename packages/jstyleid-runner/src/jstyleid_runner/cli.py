@@ -1,4 +1,4 @@
-"""The `jstyleid` command line. What a command needs is imported when it runs, not for `--help`."""
+"""The `jstyleid` command line: a Typer app whose commands import heavy modules when they run."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""How a command ends when something goes wrong: one message, one exit code, nothing lost."""
+"""Errors of a command: exit codes, messages, crash reports, and the options that they are about."""
 
 import functools
 import os
@@ -17,7 +17,7 @@ from jstyleid_core.errors import InputError, JStyleIDError
 EXIT_FAILED = 1
 EXIT_INPUT = 2
 EXIT_STOPPED = 130
-"""What shells report for a program that Ctrl-C ended."""
+"""Exit code that shells report for a program that Ctrl-C ended."""
 
 P = ParamSpec("P")
 
@@ -48,7 +48,7 @@ def fields_of(error: InputError) -> tuple[str, ...]:
 
 @contextmanager
 def about(*fields: str) -> Iterator[None]:
-    """Let an InputError of the block be about these options, whatever it says itself.
+    """Attach options to every InputError of the block.
 
     Raises:
         OptionError: in place of any InputError.
@@ -60,7 +60,7 @@ def about(*fields: str) -> Iterator[None]:
 
 
 class CrashError(JStyleIDError):
-    """An error nobody foresaw; its traceback is in the file the message names."""
+    """An unexpected error; the message names the file with the traceback."""
 
 
 def guarded(command: Callable[P, None]) -> Callable[P, None]:

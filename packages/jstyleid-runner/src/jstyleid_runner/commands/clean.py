@@ -106,8 +106,8 @@ class Removable:
     """Files of one kind.
 
     Attributes:
-        option: that chooses it; None where it is always chosen.
-        what: it is, for people.
+        option: option that chooses the files; None where they are always chosen.
+        what: description shown to the user.
     """
 
     option: str | None
@@ -135,9 +135,9 @@ class Removable:
 
 
 def find_removable(folder: OutFolder) -> list[Removable]:
-    """All kinds, also those there is nothing of; never pictures asked for, never the ledger.
+    """All kinds of removable files, also those without files; never results, never the ledger.
 
-    Nobody may be writing to the folder.
+    No run may be writing to the folder.
     """
     hidden = folder.hidden
     checkpoints = [path for path in _below(hidden / "loras") if path.parent.name == "checkpoints"]
@@ -166,5 +166,5 @@ def _whole(files: list[Path]) -> Iterator[Path]:
 
 
 def _below(folder: Path) -> list[Path]:
-    """All files in a folder and the folders in it."""
+    """All files below a folder."""
     return sorted(Path(place) / name for place, _, names in os.walk(folder) for name in names)

@@ -1,4 +1,4 @@
-"""`jstyleid config show`: which values the options have, and where from."""
+"""`jstyleid config show`: the values of the options and the source of each."""
 
 import json
 from pathlib import Path

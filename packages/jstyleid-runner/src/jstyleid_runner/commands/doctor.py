@@ -1,4 +1,4 @@
-"""`jstyleid doctor`: whether everything is there that Jittor and the models need."""
+"""`jstyleid doctor`: check the machine for all that Jittor and the models need."""
 
 import json
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""`jstyleid plan`: what a run would do, without doing it."""
+"""`jstyleid plan`: show the work of a run without doing it."""
 
 import json
 from collections.abc import Sequence

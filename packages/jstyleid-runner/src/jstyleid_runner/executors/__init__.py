@@ -1,1 +1,1 @@
-"""Executors: what runs tasks on this machine's processes or on a Ray cluster."""
+"""Executors: they run tasks in processes of this machine or on a Ray cluster."""

@@ -1,4 +1,4 @@
-"""Workers as processes of this machine, one a device."""
+"""The local executor: one worker process for each device of this machine."""
 
 import logging
 import time
@@ -29,7 +29,7 @@ class LocalExecutor:
     Args:
         slots: a device for each worker.
         make_worker: makes what a worker does its work on; it must be picklable.
-        payload_of: what a worker has to know of a task; picklable.
+        payload_of: gives the payload of a task; picklable.
         silence: seconds without a sign of life after which a worker is killed.
     """
 
@@ -56,7 +56,7 @@ class LocalExecutor:
             log.warning("%s: gone before it was given %s", worker, tasks[0].id)
 
     def wait(self, seconds: float) -> list[Event]:
-        """What the workers have sent, and which of them are gone."""
+        """The events of the workers, with those of workers that are lost."""
         by_pipe = {process.pipe: name for name, process in self._processes.items()}
         events: list[Event] = []
         for pipe in connection.wait(list(by_pipe), seconds):
@@ -73,7 +73,7 @@ class LocalExecutor:
             self._spawn(worker)
 
     def stop(self) -> None:
-        """Let the workers end what must not be cut in two, and then end them."""
+        """Stop all workers; a training first ends its step and saves its state."""
         for process in self._processes.values():
             process.end()
         deadline = time.monotonic() + GRACE

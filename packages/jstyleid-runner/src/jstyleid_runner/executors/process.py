@@ -1,7 +1,7 @@
 """A worker's process, both ends of its pipe, and the device that it computes on.
 
-Messages to it: a list of (task's id, order). Messages from it: tuples whose first word says what
-they are; see `_Link`.
+Messages to the process are lists of (task's id, payload). Messages from it are tuples with the kind
+of message in front; see `_Link`.
 """
 
 import contextlib
@@ -33,9 +33,9 @@ class Slot:
     """A worker's name and device.
 
     Attributes:
-        name: for logs and displays.
+        name: name in logs and displays.
         gpu: index of the GPU among those that are visible to the command; None for the CPU.
-        threads: of the CPU that the worker may use; None leaves it to the libraries.
+        threads: CPU threads of the worker; None leaves the number to the libraries.
     """
 
     name: str
@@ -65,7 +65,7 @@ def cpu_slots(count: int) -> list[Slot]:
 
 
 class CompileGate:
-    """The order in which a machine's workers start.
+    """Lets one worker of a machine compile kernels before the others start.
 
     Started together on a fresh machine, each would compile the same.
     """
@@ -86,13 +86,13 @@ class CompileGate:
         return False
 
     def compiled(self) -> list[str]:
-        """Everything is compiled: who may start now."""
+        """Everything is compiled: returns the workers that may start now."""
         self._compiled = True
         waiting, self._waiting = self._waiting, []
         return waiting
 
     def lost(self, worker: str) -> list[str]:
-        """A worker is gone: who may start now, if it was the one to compile."""
+        """A worker is lost: returns the worker that compiles in its place, if one has to."""
         if worker in self._waiting:
             self._waiting.remove(worker)
         if worker != self._alone or self._compiled:
@@ -195,14 +195,14 @@ class WorkerProcess:
     It is spawned, since neither CUDA nor Jittor survives a fork.
 
     Args:
-        slot: its device.
+        slot: name and device of the worker.
         make_worker: makes what it does its work on; picklable.
 
     Attributes:
         process: the process itself.
         pipe: our end of its pipe, to wait for.
         ready: whether it has said that it can be given work.
-        heard: when it was last heard of, by a clock that never jumps.
+        heard: time of the last message, by a clock that never jumps.
     """
 
     def __init__(self, slot: Slot, make_worker: WorkerFactory) -> None:
@@ -220,7 +220,7 @@ class WorkerProcess:
         self.pipe.send(payloads)
 
     def received(self) -> list[Message]:
-        """All it has sent since the last time, without waiting.
+        """All messages since the last time, without waiting.
 
         Raises:
             EOFError: it is gone, and all it has sent is read.

@@ -1,1 +1,1 @@
-"""Options of the commands: what they are, where they come from, and the settings they mean."""
+"""The options of the commands, their sources, and the settings that follow from them."""

@@ -28,8 +28,8 @@ def read_tables(path: Path, commands: Collection[str]) -> dict[str, dict[str, An
     """The tables of the file at `path`, by command.
 
     Args:
-        path: of the file.
-        commands: those that may have a table.
+        path: path of the file.
+        commands: commands that may have a table.
 
     Raises:
         InputError: the file cannot be read or holds something else.
@@ -74,7 +74,7 @@ _WANTED = {
     "float_type": "a number",
     "list_type": 'a list, as ["a", "b"]',
 }
-"""What pydantic's kinds of errors ask for, in the words of TOML."""
+"""Expected values by pydantic's kinds of errors, in the words of TOML."""
 
 
 def command_named(context: typer.Context, name: str) -> TyperCommand:
@@ -105,8 +105,8 @@ def check_table(
     Args:
         place: the file and the table, for messages.
         values: the table.
-        name: of the command.
-        command: whose options they are.
+        name: name of the command.
+        command: command that has the options.
 
     Raises:
         InputError: a key is unknown or there twice, or a value is not allowed; all are listed.

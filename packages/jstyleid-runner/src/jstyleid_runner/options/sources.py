@@ -29,12 +29,12 @@ Source = Literal["command line", "environment", "file", "default"]
 
 
 class FileValues(dict[str, Any]):
-    """What a file says of a command's parameters, for `Context.default_map`.
+    """The values of a file for a command's parameters, for `Context.default_map`.
 
     Args:
-        file: it.
-        table: in the file.
-        values: by the parameters' names.
+        file: path of the TOML file.
+        table: name of the table.
+        values: values by the parameters' names.
     """
 
     def __init__(self, file: Path, table: str, values: Mapping[str, Any]) -> None:
@@ -44,11 +44,11 @@ class FileValues(dict[str, Any]):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an option's value comes from.
+    """The origin of an option's value.
 
     Attributes:
-        source: what kind of place.
-        place: it, as a user knows it: the option, the variable, or the file's key.
+        source: kind of origin.
+        place: name that the user knows: the option, the variable, or the key in the file.
     """
 
     source: Source
@@ -85,9 +85,9 @@ def refuse_given(context: typer.Context, names: Collection[str], why: str) -> No
     """Raise an InputError if one of a command's options was given, wherever that was.
 
     Args:
-        context: of the command.
-        names: of its parameters.
-        why: they are not used, and what to do about it.
+        context: context of the command.
+        names: names of parameters.
+        why: reason and remedy, for the message.
     """
     given = [origin.place for name, origin in origins(context).items()
              if name in names and origin.source != "default"]
@@ -96,7 +96,7 @@ def refuse_given(context: typer.Context, names: Collection[str], why: str) -> No
 
 
 def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The parameters of a function by name, to be named only: their order does not matter."""
+    """The parameters of a function by name, as keyword parameters."""
     found = inspect.signature(function).parameters
     return {name: parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
             for name, parameter in found.items()
@@ -143,7 +143,7 @@ def with_options(
 def give_signature(
     function: Callable[..., Any], parameters: Iterable[inspect.Parameter]
 ) -> None:
-    """Let a function that takes any keywords be seen with these parameters."""
+    """Give a function that takes any keywords the signature that Typer reads."""
     listed = list(parameters)
     function.__signature__ = inspect.Signature(listed)  # type: ignore[attr-defined]
     function.__annotations__ = {parameter.name: parameter.annotation for parameter in listed}
@@ -158,8 +158,8 @@ class EffectiveOption:
     """An option's value.
 
     Attributes:
-        value: as JSON has it.
-        source: the kind of place it comes from.
+        value: value as in JSON.
+        source: kind of origin.
         place: the option, the variable or the file's key.
     """
 
@@ -177,9 +177,9 @@ def effective_options(
     """The options of a command by their keys in a file.
 
     Args:
-        context: of the program.
-        name: of the command.
-        words: its command line.
+        context: context of the program.
+        name: name of the command.
+        words: command line without the command's name.
 
     Raises:
         InputError: the words are no such command line.
@@ -263,7 +263,7 @@ def _without_variable(parameter: inspect.Parameter) -> inspect.Parameter:
 
 
 def _take_values(context: typer.Context, file: Path | None, table: str) -> None:
-    """Let the file's values be what the command falls back to."""
+    """Take the file's values as defaults of the command."""
     _refuse_unknown_variables(context, table)
     if file is None:
         return

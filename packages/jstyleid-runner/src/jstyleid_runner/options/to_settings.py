@@ -1,4 +1,4 @@
-"""From the texts of options to settings: sizes, names, StyleID, trainings and a whole run."""
+"""Settings from options: sizes, names of styles and layers, style transfer and trainings."""
 
 import re
 from collections.abc import Mapping
@@ -176,12 +176,12 @@ def training_settings(
     """A preset's settings, with what was given in their place.
 
     Args:
-        preset: whose values are used where nothing is given.
-        given: by the settings' names; None where an option was left out. A `max_grad_norm` of 0
-            never scales.
-        prior: with prior preservation or without; None as the preset has it.
-        prior_given: of prior preservation, in the same way.
-        backend: whose networks are trained on.
+        preset: name of the preset, which has the values of options that were left out.
+        given: values by the settings' names; None where an option was left out. With a
+            `max_grad_norm` of 0 gradients are never scaled.
+        prior: whether prior preservation is used; None as the preset has it.
+        prior_given: values of prior preservation, in the same way.
+        backend: backend that trains.
 
     Raises:
         InputError: a value is not allowed, or prior preservation is described and not used, or

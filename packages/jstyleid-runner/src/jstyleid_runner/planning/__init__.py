@@ -1,1 +1,1 @@
-"""The plan of a run: its jobs, what is left of them, and the tasks that do it."""
+"""The plan of a run: its jobs, the provenance of pictures, and the pending work."""

@@ -1,4 +1,4 @@
-"""What is left of a plan, and the files in the folder that must not be overwritten."""
+"""The pending work of a plan, and conflicts with pictures that are in the folder."""
 
 import logging
 from collections.abc import Mapping
@@ -37,12 +37,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ClassImagesPending:
-    """The class images of a run; nothing is left of them where no training is.
+    """The pending work on class images; none where no training is pending.
 
     Attributes:
-        images: all of them, and where they are.
-        to_generate: the jobs of those to be drawn.
-        encode: the job of their latents, where these are to be made.
+        images: all class images with their paths.
+        to_generate: jobs of the images that are missing.
+        encode: job of the latents, if they are missing.
     """
 
     images: ClassImages
@@ -60,12 +60,12 @@ def find_pending_class_images(
 ) -> ClassImagesPending | None:
     """Compare the class images in `folder` with what `plan` asks for.
 
-    They are the run's own, as contents are: what is damaged is made again without asking.
+    They are files of the run, as contents are: damaged ones are made again without asking.
 
     Args:
-        plan: of the run.
-        folder: where it works.
-        settings: of the run.
+        plan: plan of the run.
+        folder: folder of the run.
+        settings: settings of the run.
         model: the checkpoint's fingerprint.
         needed: whether a LoRA is to be trained.
 
@@ -110,11 +110,11 @@ class PendingImage:
 
 @dataclass(frozen=True)
 class StylePending:
-    """What is left to do for one style; nothing, when `pending` is empty.
+    """The pending work of one style; none if `pending` is empty.
 
     Attributes:
-        batch_mates: pictures that are there, but not their contents, which are drawn again because
-            pictures that are pending are stylised together with them.
+        batch_mates: finished pictures without their contents; the contents are generated again,
+            for pending pictures of their group are computed together with them.
         training: the LoRA to train first.
         lora: the LoRA to draw with, where there is one already.
     """
@@ -132,7 +132,7 @@ class StylePending:
 
     @property
     def evaluations(self) -> int:
-        """UNet evaluations left, but for those of pictures that only keep others company.
+        """UNet evaluations of the pending pictures.
 
         The style is inverted only when a picture needs it.
         """
@@ -158,7 +158,7 @@ class PendingWork:
     """The state of a run's folder.
 
     Attributes:
-        class_images_pending: none where no training takes class images.
+        class_images_pending: pending class images; None where no training takes any.
     """
 
     work: tuple[StylePending, ...]
@@ -183,11 +183,11 @@ def find_pending(
     """Compare what a folder holds with what a plan asks for.
 
     Args:
-        plan: what there should be.
-        folder: where.
-        settings: of the run.
+        plan: plan of the run.
+        folder: folder of the run.
+        settings: settings of the run.
         model: the checkpoint's fingerprint.
-        trainings: by the style, the training that its plan asks for, if it asks for one.
+        trainings: training of each style; None where its plan has none.
     """
     conflicts: list[Conflict] = []
     work = tuple(
@@ -245,7 +245,7 @@ def _item(
 
 
 def _with_content(item: PendingImage, folder: OutFolder) -> PendingImage:
-    """Contents are the run's own: one made otherwise is drawn again without asking."""
+    """Contents are files of the run: one with another provenance is generated again."""
     content = folder.content(item.generate.style, item.generate.prompt)
     there = item.transfer is not None and matches(content, item.content_provenance)
     return replace(item, to_generate=not there)

@@ -1,9 +1,9 @@
 """The plan of a run: small jobs and what each needs, computed from split and settings alone.
 
-A plan is pure data. It knows nothing of Jittor, of files or of what is done already, and it is
-the same however many workers carry it out. Whoever executes it may pick any job whose `needs`
-are done. Every random choice is a hash of what it is for, so that a picture can be made again
-alone: it depends neither on the order of the work nor on the other styles and prompts of the run.
+A plan is pure data. It depends neither on Jittor, nor on files of earlier runs, nor on the number
+of workers. A job may begin as soon as its `needs` are done. Every random choice is a hash of its
+purpose, so that a picture can be made again alone: it depends neither on the order of the work nor
+on the other styles and prompts of the run.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ def content_seed(run_seed: int, style: str, prompt: str) -> int:
 
 
 def reference_index(style: StyleFolder, choice: str, run_seed: int) -> int:
-    """Which of the style's sample images stands for it.
+    """The index of the sample image that is the style's reference.
 
     `choice` is `first`, `random`, or a file's name with or without its suffix.
     """
@@ -68,11 +68,11 @@ class StylePlan:
     """The jobs of one style.
 
     Attributes:
-        samples: its sample images.
-        train: there is one where the run trains the LoRA.
-        invert: there is one where pictures are stylised.
-        images: one job a prompt.
-        transfers: as many jobs, or none where the generated images are the results.
+        samples: sample images of the style.
+        train: training of the LoRA; None where the run trains none.
+        invert: inversion of the reference; None without style transfer.
+        images: one job for each prompt.
+        transfers: one job for each prompt, or none where the generated images are the results.
     """
 
     style: str
@@ -152,12 +152,12 @@ class Plan:
 
     @property
     def pictures(self) -> int:
-        """How many pictures the run is for."""
+        """Number of results of the run."""
         return sum(len(style.images) for style in self.styles)
 
     @property
     def evaluations(self) -> int:
-        """How often the UNet is evaluated, counted per picture, when nothing is done yet."""
+        """UNet evaluations of all jobs, counted per picture."""
         return sum(job.evaluations for job in self.jobs)
 
 
@@ -173,12 +173,11 @@ def build_plan(
     """The plan of a run over `split`.
 
     Args:
-        split: what is drawn, and in which styles.
-        settings: how.
-        prompts: at most the first so many of each style.
-        loras: the file each style is drawn with, where the method draws with a LoRA and does not
-            train it.
-        objects: what class images show, where the training takes any.
+        split: styles and prompts.
+        settings: settings of the run.
+        prompts: number of prompts of each style, the first ones; None for all.
+        loras: LoRA file of each style, where the method uses LoRAs and does not train them.
+        objects: objects that class images show, where the training takes any.
         batch: pictures of a style that are computed together.
 
     Raises:

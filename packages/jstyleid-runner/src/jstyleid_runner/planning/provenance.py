@@ -1,7 +1,7 @@
 """The provenance of pictures: written into each picture, and compared before it is kept or made.
 
-A picture is only taken for done when the facts inside it are those the plan asks for. So a folder
-can be moved, mixed or half deleted, and a run still knows which pictures are its own.
+A picture counts as done only if the provenance inside it is the one that the plan asks for. So a
+folder can be moved, mixed or half deleted, and a run still recognises its pictures.
 """
 
 import json
@@ -37,14 +37,14 @@ def training_job(plan: StylePlan, settings: RunSettings, folder: OutFolder) -> T
 
 @dataclass(frozen=True)
 class StyleInputs:
-    """What all pictures of one style have in common.
+    """The inputs that all pictures of one style have in common.
 
     Attributes:
         reference: the sample image that is inverted, if any.
         start: `noise`, or the sample images whose mean drawing starts from and how strong the
             noise on it is.
-        lora: what it is drawn with: a file, or the recipe of one that the run trains. By the
-            recipe a picture can be judged without its LoRA.
+        lora: LoRA: a file, or the recipe of one that the run trains. By the recipe a picture can
+            be compared without its LoRA.
     """
 
     reference: HashedFile | None
@@ -70,7 +70,7 @@ def check_pictures(plan: StylePlan, training: TrainingJob | None) -> None:
 def style_inputs(
     plan: StylePlan, settings: RunSettings, training: TrainingJob | None, model: str
 ) -> StyleInputs:
-    """What the pictures of a style are made from; `model` is the checkpoint's fingerprint."""
+    """The inputs of a style's pictures; `model` is the checkpoint's fingerprint."""
     generate = plan.images[0]
     start: str | Mapping[str, Any] = "noise"
     if generate.start:
@@ -88,7 +88,7 @@ KEY = "jstyleid"
 """Keyword of the PNG text chunk."""
 
 _OLDER = {"backend": "native"}
-"""What pictures of older versions do not say."""
+"""Values for pictures of older versions, which do not record them."""
 
 Provenance = Mapping[str, Any]
 
@@ -103,7 +103,7 @@ class DamagedError(Exception):
 
 def content_provenance(
     job: GenerateImage, settings: RunSettings, parts: StyleInputs, model: str) -> Provenance:
-    """What makes a picture that was drawn; `model` is the checkpoint's fingerprint."""
+    """The provenance of a generated image; `model` is the checkpoint's fingerprint."""
     return {
         "kind": "content",
         "model": model,
@@ -125,7 +125,7 @@ def picture_provenance(
     generate: GenerateImage, transfer: TransferStyle | None, content: Provenance,
     parts: StyleInputs, settings: RunSettings,
 ) -> Provenance:
-    """What makes one of the pictures asked for: one that was stylised, or only drawn."""
+    """The provenance of a result: an image with style transfer, or a generated one."""
     provenance: dict[str, Any] = {
         "kind": "stylised" if transfer else "drawn",
         "style": generate.style,

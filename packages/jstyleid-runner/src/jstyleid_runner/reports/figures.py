@@ -12,7 +12,7 @@ from jstyleid_runner.scheduling.ledger import Entry
 from jstyleid_runner.scheduling.task import Stage, State
 
 _LAST_SECOND = 253_402_300_799
-"""Of the year 9999: no clock shows more."""
+"""The last second of the year 9999; later times are no times."""
 
 
 @dataclass(frozen=True)
@@ -161,17 +161,17 @@ class Span:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """The length of the span."""
         return self.end - self.start
 
 
 @dataclass(frozen=True)
 class WorkerLoad:
-    """How busy one worker was.
+    """The busy time of one worker.
 
     Attributes:
         busy: seconds in which it did at least one task.
-        share: of the time from the first start of all workers to their last end.
+        share: busy share of the time from the first start of all workers to their last end.
     """
 
     worker: str
@@ -182,11 +182,11 @@ class WorkerLoad:
 
 @dataclass(frozen=True)
 class Utilisation:
-    """How busy all were.
+    """The busy time of all workers.
 
     Attributes:
-        span: from the first start to the last end; None where nothing was done.
-        loads: one a worker, in the order given.
+        span: time from the first start to the last end; None where nothing was done.
+        loads: busy time of each worker, in the order given.
         share: the mean of the workers' shares.
     """
 
@@ -236,10 +236,10 @@ class Attempt:
 
 
 def attempt_of(entry: Entry, now: float) -> Attempt | None:
-    """The last attempt; None where it is not known who made it, or when.
+    """The last attempt; None if its worker or its start is unknown.
 
     Args:
-        entry: what the ledger holds.
+        entry: entry of the ledger.
         now: the time of day; a task that is running lasts until then.
     """
     if entry.worker is None or entry.started is None or not 0 <= entry.started <= _LAST_SECOND:

@@ -1,4 +1,4 @@
-"""A plan with its figures: what there is to do, what is done already, and how long it may take."""
+"""The figures of a plan: jobs and UNet evaluations, the part that is left, the estimated time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -25,16 +25,16 @@ class Estimate:
 
 @dataclass(frozen=True)
 class PlanFigures:
-    """What `jstyleid plan` says.
+    """The figures that `jstyleid plan` shows.
 
     Attributes:
-        tasks: in the plan's order.
-        pictures: how many the run is for.
-        stages: those that have jobs, in the order of a style's making.
+        tasks: tasks in the plan's order.
+        pictures: number of results.
+        stages: stages that have jobs.
         set_aside: jobs that failed too often, which a run leaves out.
-        changes: how the folder's pictures were made otherwise; what is there then counts nothing.
-        rate: where the estimates take their rate from; None where there is none.
-        estimates: on one worker, and on as many as were asked for; none where nothing is left.
+        changes: settings in which the folder's pictures differ; such pictures do not count.
+        rate: source of the rate of the estimates; None where there is none.
+        estimates: time on one worker, and on the number asked for; empty if nothing is left.
     """
 
     tasks: tuple[Task, ...]
@@ -80,10 +80,10 @@ def plan_figures(
     """Work out the figures of a plan.
 
     Args:
-        plan: the jobs.
-        settings: of the run.
-        folder: where it works, or has worked.
-        workers: how many will work.
+        plan: plan of the run.
+        settings: settings of the run.
+        folder: folder of the run.
+        workers: number of workers.
         seconds_per_evaluation: the rate; None takes the one that the folder's ledger shows.
 
     Raises:

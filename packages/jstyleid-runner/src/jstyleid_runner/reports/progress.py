@@ -21,7 +21,7 @@ class Display(Protocol):
     """A display of what a command does. Commands and the executor know no other output."""
 
     def note(self, text: str) -> None:
-        """Say something once."""
+        """Print a text."""
         ...
 
     def preparing(self, what: str, done: int, total: int) -> None:
@@ -33,7 +33,7 @@ class Display(Protocol):
         ...
 
     def revise(self, evaluations: int) -> None:
-        """So many UNet evaluations more are ahead than was said; fewer, if negative."""
+        """Add to the expected UNet evaluations; a negative number takes away."""
         ...
 
     def stage(self, name: str, steps: int, evaluations: int) -> None:
@@ -45,11 +45,11 @@ class Display(Protocol):
         ...
 
     def advance(self, evaluations: float) -> None:
-        """So many UNet evaluations more are done, by whichever worker."""
+        """Count UNet evaluations that a worker has done."""
         ...
 
     def worker(self, name: str, detail: str) -> None:
-        """What one of several workers is at, perhaps with `done/total`."""
+        """Show the work of one of several workers, which may hold `done/total`."""
         ...
 
     def finished(self, result: Path) -> None:
@@ -94,7 +94,7 @@ class Meter:
         self.advance(self._per_step)
 
     def advance(self, evaluations: float) -> None:
-        """So many evaluations more are done."""
+        """Count evaluations that are done."""
         self.evaluated += evaluations
         self._recent.append((self.clock(), self.evaluated))
 
@@ -155,7 +155,7 @@ class BarDisplay:
         self._steps = self._steps_done = 0
 
     def note(self, text: str) -> None:
-        """Say something once, above the bars."""
+        """Print a text above the bars."""
         self._console.print(text, markup=False, highlight=False)
 
     def preparing(self, what: str, done: int, total: int) -> None:
@@ -258,7 +258,7 @@ class LineDisplay:
         self._workers: dict[str, tuple[str, float]] = {}
 
     def note(self, text: str) -> None:
-        """Say something once."""
+        """Print a text."""
         print(text, file=self._stream, flush=True)
 
     def preparing(self, what: str, done: int, total: int) -> None:
@@ -269,7 +269,7 @@ class LineDisplay:
             self.note(f"{what} {done}/{total}")
 
     def begin(self, total: int, done: int, evaluations: int, results: str = "pictures") -> None:
-        """Say how much there is to do."""
+        """Print the amount of work."""
         self._meter.begin(total, done, evaluations)
         there = f", {done} there already" if done else ""
         self.note(f"{total} {results}{there}; {evaluations} UNet evaluations to do")
@@ -279,7 +279,7 @@ class LineDisplay:
         self._meter.evaluations += evaluations
 
     def stage(self, name: str, steps: int, evaluations: int) -> None:
-        """Say what begins."""
+        """Print the name of a stage."""
         self._meter.stage(steps, evaluations)
         self._stage, self._steps, self._steps_done = name, steps, 0
         self._said_at = time.monotonic()
@@ -299,7 +299,7 @@ class LineDisplay:
         self._meter.advance(evaluations)
 
     def worker(self, name: str, detail: str) -> None:
-        """Say what a worker is at when it is something else, and now and then."""
+        """Print the work of a worker when it changes, and now and then."""
         now, what = time.monotonic(), _COUNT.sub("", detail)
         before, said_at = self._workers.get(name, ("", 0.0))
         if what != before or now - said_at >= _EVERY:
@@ -307,7 +307,7 @@ class LineDisplay:
             self.note(f"{name}: {detail}")
 
     def finished(self, result: Path) -> None:
-        """Say which result is there, and how long the rest will take."""
+        """Print the path of a result, and the time left."""
         self._meter.finished()
         left = self._meter.left
         rest = "" if left is None else f", about {clock_text(left)} left"

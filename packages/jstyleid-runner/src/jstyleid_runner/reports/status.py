@@ -37,12 +37,12 @@ class Trouble:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """What `jstyleid status` says.
+    """The status that `jstyleid status` shows.
 
     Attributes:
-        process: the run's, while it is at work.
-        stages: those that have jobs, in the order of a style's making.
-        workers: those that have work; none where no run is.
+        process: id of the process of a running run; None if no run is at work.
+        stages: stages that have jobs.
+        workers: workers that have work.
         seconds_left: an estimate, on as many workers as have work; None without a rate.
     """
 
@@ -80,7 +80,7 @@ def run_status(folder: OutFolder, now: float) -> RunStatus:
     """Look at a run, which may be at work; it is not disturbed.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         now: the time of day, by the run's clock.
 
     Raises:
@@ -107,14 +107,14 @@ def run_status(folder: OutFolder, now: float) -> RunStatus:
 
 
 def _interrupted(entry: Entry) -> Entry:
-    """What was running when its run ended waits for the next."""
+    """The entry of a job that was running when its run ended: it is waiting."""
     if entry.state is not State.RUNNING:
         return entry
     return replace(entry, state=State.WAITING, worker=None)
 
 
 def _seconds_left(entries: Iterable[Entry], costs: CostModel, now: float) -> float:
-    """Of all workers together."""
+    """The time left of all workers together."""
     left = 0.0
     for entry in entries:
         if entry.state in (State.WAITING, State.RUNNING):
@@ -132,10 +132,10 @@ _STATES = (State.DONE, State.RUNNING, State.WAITING, State.QUARANTINED)
 
 
 def status_table(status: RunStatus, out: Path, now: float) -> RenderableType:
-    """What to print of a run's state.
+    """The status as Rich prints it.
 
     Args:
-        status: it.
+        status: status to show.
         out: the run's folder.
         now: the time of day.
     """

@@ -49,7 +49,7 @@ def run_summary(entries: Sequence[Entry], begun: Collection[str], seconds: float
 
 
 def summary_table(summary: RunSummary) -> RenderableType:
-    """What to print of a run's figures at its end."""
+    """The summary as Rich prints it."""
     return Group(
         _stages(summary), _workers(summary), Text(f"{clock_text(summary.seconds)} in all")
     )

@@ -33,14 +33,14 @@ class CostModel:
     change: float = 0.0
 
     def seconds(self, task: Task) -> float:
-        """Of one task, by a worker that is at home in its style."""
+        """The time of one task, on a worker that holds the style's LoRA and features."""
         return task.cost * self.evaluation[task.stage]
 
 
 def measured(entries: Iterable[Entry]) -> CostModel | None:
     """The rates that a ledger's finished tasks show; None while there are none.
 
-    A stage nobody has finished yet is taken to be as fast as the others.
+    A stage without finished tasks is taken to be as fast as the others.
     """
     cost, seconds = dict.fromkeys(Stage, 0), dict.fromkeys(Stage, 0.0)
     for entry in entries:
@@ -59,7 +59,7 @@ class SimulatedExecutor:
 
     Args:
         workers: their names.
-        costs: how long what takes.
+        costs: durations of tasks.
 
     Attributes:
         now: virtual seconds since the start.
@@ -118,8 +118,8 @@ def mark_satisfied(tasks: Sequence[Task], states: Mapping[str, State]) -> dict[s
     A picture may be there while its content or LoRA is not: removed, or never in this ledger.
 
     Args:
-        tasks: all of a run, none before what it needs.
-        states: of those that are not waiting.
+        tasks: all tasks of a run, none before those it needs.
+        states: states of the tasks that are not waiting.
     """
     dependents: dict[str, list[str]] = {task.id: [] for task in tasks}
     for task in tasks:
@@ -140,11 +140,11 @@ def forecast(
     """Seconds until everything is done that can be.
 
     Args:
-        tasks: all of a run, none before what it needs.
-        states: of those that are not waiting.
-        costs: how long what takes.
-        workers: how many there are.
-        batch: how many tasks alike a worker computes together.
+        tasks: all tasks of a run, none before those it needs.
+        states: states of the tasks that are not waiting.
+        costs: durations of tasks.
+        workers: number of workers.
+        batch: number of tasks of one kind that a worker computes together.
     """
     names = [f"worker{number}" for number in range(workers)]
     executor = SimulatedExecutor(names, costs)
@@ -164,7 +164,7 @@ class _NoStore:
 
 
 class _NoMonitor:
-    """Nobody watches a forecast."""
+    """A forecast is not shown."""
 
     def began(self, worker: str, tasks: Sequence[Task]) -> None:
         """Nothing to show."""

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 _MEMORY_SIGNS = (
     "out of memory", "out_of_memory", "bad_alloc", "unable to alloc", "memory is overflow")
-"""What Jittor, CUDA and the C++ library say."""
+"""Parts of the messages of Jittor, CUDA and the C++ library."""
 
 
 class Progress:
@@ -60,7 +60,7 @@ class Progress:
 
 
 class Worker(Protocol):
-    """A place of work. It is made in the worker's own process, when its device is settled."""
+    """A worker: loads the model and runs tasks. It is created inside the worker process."""
 
     def compile(self, progress: Progress) -> None:
         """Compile what is not compiled on this machine yet; only one worker does it at a time."""
@@ -80,14 +80,14 @@ WorkerFactory = Callable[[], Worker]
 
 
 class ErrorKind(Enum):
-    """What an error means for whoever might try again."""
+    """The kind of an error, which decides whether the task is tried again."""
 
     MEMORY = "memory"
     """The memory was too small: less at a time may do."""
     INPUT = "input"
     """Something given cannot be used: it will not do at all."""
     OTHER = "other"
-    """It may do the next time."""
+    """The next attempt may succeed."""
 
 
 def classify_error(error: BaseException) -> ErrorKind:
@@ -102,14 +102,14 @@ def classify_error(error: BaseException) -> ErrorKind:
 
 @dataclass(frozen=True)
 class TaskFiles:
-    """The files of an order, by the paths they have where the scheduler is.
+    """The files of a payload, by their paths on the scheduler's machine.
 
     Attributes:
-        read: files that other orders read too; a machine gets each once.
-        once: files that are read for this order only.
-        folders: what is in them goes with the order, and what it changes there comes back.
-        held: files that are read if some worker has made them, and else made; they do not come
-            back, but are there for the other machines.
+        read: files that other payloads read too; a machine gets each once.
+        once: files that are read for this payload only.
+        folders: folders that go with the payload; their changes come back.
+        held: files that are read if a worker has made them, and made otherwise; they do not come
+            back, and other machines can get them.
     """
 
     read: tuple[Path, ...] = ()
@@ -122,7 +122,7 @@ FilesOf = Callable[[Any], TaskFiles]
 
 
 def no_files(payload: Any) -> TaskFiles:
-    """The freight of orders without files."""
+    """The files of payloads without files."""
     return TaskFiles()
 
 
@@ -144,7 +144,7 @@ class Doing:
     """A worker is at its task, or getting ready: what it says of it, for people.
 
     Attributes:
-        share: of the task that is done, from 0 to 1.
+        share: share of the task that is done, from 0 to 1.
     """
 
     worker: str
@@ -158,7 +158,7 @@ class Finished:
 
     Attributes:
         product: the file's content, to be stored; None where there is nothing to store.
-        seconds: how long it took.
+        seconds: duration of the task.
     """
 
     worker: str
@@ -172,7 +172,7 @@ class Failed:
     """A worker could not do its assignment, and can be given another.
 
     Attributes:
-        tasks: those of the assignment that are not done.
+        tasks: tasks of the assignment that are not done.
         kind: whether it makes sense to try again.
     """
 
@@ -206,7 +206,7 @@ class Executor(Protocol):
         ...
 
     def wait(self, seconds: float) -> list[Event]:
-        """What has happened; returns as soon as something has, at the latest after `seconds`."""
+        """The next events; returns as soon as there are some, at the latest after `seconds`."""
         ...
 
     def replace(self, worker: str) -> None:
@@ -219,7 +219,7 @@ class Executor(Protocol):
 
 
 Message = tuple[Any, ...]
-"""What a worker sends; the first word says what it is."""
+"""A message of a worker, with its kind as the first word."""
 
 
 
@@ -228,7 +228,7 @@ COMPILED = ("compiled",)
 
 
 def parse_event(worker: str, message: Message) -> Event | None:
-    """What a message means; None for a mere sign of life.
+    """The event of a message; None for a mere sign of life.
 
     Raises:
         InputError: the worker cannot get ready, because of something that was given.

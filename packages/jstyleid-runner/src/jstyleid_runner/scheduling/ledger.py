@@ -1,4 +1,4 @@
-"""The ledger: an SQLite file that says of every task what became of it.
+"""The ledger: an SQLite file with the state, times, errors and output of every task.
 
 One process writes it, the one that holds the folder's lock; others may read it at any time. Every
 change is a transaction, so a kill at any moment leaves the state before it or after it. After a
@@ -28,12 +28,12 @@ def run_clock() -> Callable[[], float]:
 
 
 def describe_clock(clock: Callable[[], float]) -> dict[str, Any]:
-    """What other processes of this machine have to know to tell the same time, as JSON."""
+    """The clock as JSON, from which other processes of this machine tell the same time."""
     return {"machine": os.uname().nodename, "offset": clock() - _since_boot()}
 
 
 def told_by(described: dict[str, Any] | None) -> float:
-    """What a run's clock shows now.
+    """The time that a run's clock shows now.
 
     Args:
         described: the clock; where there is none, or it is another machine's, this machine's own
@@ -77,7 +77,8 @@ class Output:
     Attributes:
         file: relative to the run's folder.
         sha256: of its bytes.
-        size, mtime_ns: by which a change is noticed without reading it.
+        size: size in bytes.
+        mtime_ns: time of the last change; with the size it shows a change without reading.
     """
 
     file: str
@@ -88,7 +89,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Entry:
-    """What the ledger holds of a task."""
+    """The entry of a task in the ledger."""
 
     id: str
     style: str
@@ -107,8 +108,8 @@ class Ledger:
     """The ledger of one run's folder.
 
     Args:
-        path: of the file; it is made if it is not there.
-        clock: tells the time of day; without one, it does so without ever jumping.
+        path: path of the file, which is made if it does not exist.
+        clock: gives the time of day; by default a clock that never jumps.
 
     Raises:
         InputError: the file is no ledger of this version.
@@ -207,12 +208,12 @@ class Ledger:
                      (State.WAITING.value, error, id))
 
     def attempts(self, id: str) -> int:
-        """How often a task was begun."""
+        """Number of times that a task was begun."""
         found = self._db.execute("SELECT attempts FROM task WHERE id = ?", (id,)).fetchone()
         return int(found[0])
 
     def retry(self) -> list[str]:
-        """Let every task that failed too often be tried again; returns them."""
+        """Make every task that failed too often wait again; returns their ids."""
         with self._transaction():
             ids = [row[0] for row in self._db.execute(
                 "SELECT id FROM task WHERE state = ? ORDER BY place", (State.QUARANTINED.value,))]
@@ -269,7 +270,7 @@ class _Transaction:
 
 
 def read_entries(path: Path) -> list[Entry]:
-    """What a ledger says now, without disturbing the run that writes it.
+    """The entries of a ledger now, without disturbing the run that writes it.
 
     Raises:
         InputError: there is none.

@@ -6,7 +6,7 @@
    longest chains begin with them.
 2. Otherwise it goes to the style where the longest chain of work begins, so that no long training
    is left for the end; among equals to the one with the fewest workers for what is left of it.
-3. Contents are drawn ahead of stylising to a bound only, but nobody stays idle for its sake.
+3. Contents are generated ahead of style transfer to a bound only, but no worker stays idle for it.
 """
 
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ class Choice:
 
 
 def choose(state: SchedulerState, at_home: str | None, backlog: int) -> Choice | None:
-    """What a worker should do next; None while nothing may be begun.
+    """The next work of a worker; None while no task may begin.
 
     Args:
         state: the state of all tasks.
         at_home: the style the worker holds the LoRA and the features of.
-        backlog: how many contents of a style may lie drawn and not stylised.
+        backlog: number of contents of a style that may be generated ahead of style transfer.
     """
     if not state.open:
         return None

@@ -1,4 +1,4 @@
-"""The loop between ledger, policy and workers. The same for every engine, real or simulated."""
+"""The scheduler: the loop between ledger, policy and workers, the same for every executor."""
 
 import logging
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from jstyleid_runner.scheduling.task import State, Task
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
-"""How often a task may fail before it is set aside."""
+"""Number of failures after which a task is set aside."""
 _LOSSES_IN_A_ROW = 3
 """A place whose workers are lost so often before one was ready is given up."""
 _TICK = 1.0
@@ -35,7 +35,7 @@ class NoWorkersError(JStyleIDError):
 
 
 class Store(Protocol):
-    """Where products go."""
+    """The place for the outputs of tasks."""
 
     def keep(self, task: Task, product: bytes) -> Output:
         """Write a product, whole and flushed to the disk; raises OutputError."""
@@ -43,7 +43,7 @@ class Store(Protocol):
 
 
 class Monitor(Protocol):
-    """What is told of all that happens, to show it."""
+    """An observer of all events, which shows them."""
 
     def began(self, worker: str, tasks: Sequence[Task]) -> None:
         """A worker has been given work."""
@@ -64,7 +64,7 @@ class Monitor(Protocol):
 
 @dataclass
 class _WorkerState:
-    """What the scheduler remembers of a worker."""
+    """The scheduler's view of a worker."""
 
     name: str
     batch: int
@@ -83,12 +83,12 @@ class Scheduler:
 
     Args:
         state: tasks and what has become of them.
-        ledger: told of every change before it has consequences.
+        ledger: records every change before it has consequences.
         executor: runs the tasks on its workers.
-        store: where products go.
+        store: writes the outputs.
         monitor: shows what happens.
         workers: their names.
-        batch: how many tasks alike a worker computes together, if they have one group.
+        batch: number of tasks of one group that a worker computes together.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """The state of all tasks in memory, kept so that the next choice is quick to make.
 
-It knows what is possible; what is best is for the policy to say.
+It says which tasks may begin; the policy says which one is best.
 """
 
 from collections import deque
@@ -15,7 +15,7 @@ class StyleQueue:
     """The tasks of one style that may be begun, in the plan's order, and how many more there are.
 
     Attributes:
-        ready: by stage.
+        ready: ids of the tasks that may begin, by stage.
         running: tasks of the style at work.
         drawn_ahead: contents that are drawn, or being drawn, and not yet being stylised.
         left: evaluations of all its tasks that are not done.
@@ -38,8 +38,8 @@ class SchedulerState:
     """All tasks of a run with their states.
 
     Args:
-        tasks: none before what it needs.
-        states: of those that are not waiting; what was running is waiting again.
+        tasks: all tasks, none before those it needs.
+        states: states of the tasks that are not waiting; running ones wait again.
     """
 
     def __init__(self, tasks: Sequence[Task], states: Mapping[str, State]) -> None:

@@ -1,1 +1,1 @@
-"""What a run reads and keeps on the disk: its input, its folder, its lock and its records."""
+"""Files on the disk: a run's input, its folder, its lock and its records."""

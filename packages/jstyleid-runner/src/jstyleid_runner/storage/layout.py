@@ -70,12 +70,12 @@ class WorkFolder:
 
     @property
     def native_log(self) -> Path:
-        """What Jittor's compiled parts write."""
+        """The output of Jittor's compiled parts."""
         return self.hidden / "jittor.log"
 
     @property
     def class_images(self) -> Path:
-        """What all trainings in this folder are told not to forget."""
+        """Class images (prior preservation)."""
         return self.hidden / "class_images"
 
     def remove_shared_leftovers(self) -> None:
@@ -94,7 +94,7 @@ class OutFolder(WorkFolder):
 
     @property
     def record(self) -> Path:
-        """What the run was: settings, model, references, versions."""
+        """The record of the run: settings, model, references, versions."""
         return self.hidden / "run.json"
 
     @property
@@ -103,7 +103,7 @@ class OutFolder(WorkFolder):
         return self.hidden / "run.log"
 
     def picture(self, style: str, prompt: str) -> Path:
-        """A picture asked for: what the run is for."""
+        """A result of the run."""
         return self.root / style / picture_name(prompt)
 
     def content(self, style: str, prompt: str) -> Path:
@@ -115,22 +115,22 @@ class OutFolder(WorkFolder):
         return self.hidden / "loras" / style
 
     def inverted(self, style: str) -> Path:
-        """What stylising takes from the style's reference, while the style is at work."""
+        """The inverted style, while the style's pictures are being made."""
         return self.hidden / "styles" / f"{style}.safetensors"
 
     @property
     def ledger(self) -> Path:
-        """What became of every job."""
+        """The ledger of all jobs."""
         return self.hidden / "ledger.sqlite"
 
     @property
     def timeline(self) -> Path:
-        """Who did what when, as a page."""
+        """The timeline page."""
         return self.hidden / "timeline.html"
 
     @property
     def gallery(self) -> Path:
-        """All pictures, as a page."""
+        """The gallery page."""
         return self.root / "gallery.html"
 
     def sheet(self, style: str) -> Path:
@@ -153,7 +153,7 @@ class LoRAFolder(WorkFolder):
 
     @property
     def record(self) -> Path:
-        """Which checkpoint was trained on."""
+        """The record of the trainings, with their checkpoint."""
         return self.hidden / "train.json"
 
     @property

@@ -22,8 +22,8 @@ def read_object(path: Path, example: str) -> list[tuple[str, Any]]:
     """The members of the object in the file at `path`; a key may be there twice.
 
     Args:
-        path: of the file.
-        example: what such an object looks like, for the message.
+        path: path of the file.
+        example: example of such an object, for the message.
 
     Raises:
         InputError: the file cannot be read or holds something else.
@@ -110,7 +110,7 @@ class Templates:
 
 
 def usual_template(method: Method) -> str:
-    """What is drawn for a prompt where nothing else is said: with a LoRA, the style is named."""
+    """The default template: with a LoRA it names the style."""
     return "{prompt}" if method == "styleid" else DRAWING_TEMPLATE
 
 
@@ -120,7 +120,7 @@ def read_templates(
     """The templates that `--template` and `--templates` give.
 
     Args:
-        template: of every style.
+        template: template of every style.
         file: a JSON object of templates by style; `default` is for the others.
         usual: the template where nothing is given.
         styles: the split's; the file may name no other.

@@ -55,7 +55,7 @@ def quick_stamp(folder: Path) -> str:
 
 
 class ModelRecord(BaseModel):
-    """Which checkpoint was used.
+    """The checkpoint that was used.
 
     The fingerprint, a digest of all weights, decides whether two checkpoints are the same. It takes
     a load of the model to compute, so the stamp (see `quick_stamp`) vouches for it: as long as
@@ -70,7 +70,7 @@ class ModelRecord(BaseModel):
 
 
 class Record(BaseModel):
-    """What both files hold."""
+    """The content that both files share."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -128,7 +128,7 @@ def known_fingerprint(record: Record | None, stamp: str | None) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """What is at work now."""
+    """Versions of this project and of Jittor."""
     # The project's own from the code, which may run without being installed.
     return {
         "jstyleid-runner": jstyleid_runner.__version__,

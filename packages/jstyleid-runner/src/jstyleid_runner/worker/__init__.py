@@ -1,1 +1,1 @@
-"""A worker on the model: it turns orders into pictures."""
+"""The worker: it loads the model and turns payloads into pictures."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 Preparing = Callable[[str, int, int], None]
-"""Told what is being compiled or read, how much of it is done, and of how much."""
+"""Takes what is being compiled or read, the part that is done, and the whole."""
 
 
 def build_report(preparing: Preparing) -> Report:
@@ -118,7 +118,7 @@ _T = TypeVar("_T")
 
 OnStep = Callable[[], None]
 OnPicture = Callable[[int, int], None]
-"""Told how many pictures are done, and of how many."""
+"""Takes the number of pictures that are done, and of all."""
 
 
 class Engine:
@@ -176,12 +176,12 @@ class Engine:
         )
 
     def draw_class_image(self, image: ClassImage, on_step: OnStep) -> "Image":
-        """Draw what a training is told not to forget."""
+        """Generate a class image."""
         with self._loras.disabled():
             return draw_class_image(image, self.model, on_step)
 
     def encode_class_images(self, images: Sequence[Path], on_picture: OnPicture) -> bytes:
-        """The content of the file that trainings read of class images."""
+        """The content of the file of latents that trainings read."""
         return encode_class_images(images, self.model, on_picture)
 
     def invert_style(self, image: "Image", on_step: OnStep) -> "Style":

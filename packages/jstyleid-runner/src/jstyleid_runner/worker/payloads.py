@@ -21,7 +21,7 @@ from jstyleid_runner.worker.engine import PreparedEngine
 
 
 class Payload(ABC):
-    """All that a worker has to know of a task."""
+    """The data that a worker needs for a task."""
 
     @abstractmethod
     def files(self) -> TaskFiles:
@@ -35,7 +35,7 @@ class Payload(ABC):
 
         Args:
             engine: the model.
-            payloads: those of the tasks, this one first.
+            payloads: payloads of the tasks, this one first.
             progress: progress of the work.
         """
 

@@ -23,12 +23,12 @@ class WorkerSpec:
     """Makes the `Worker` of a run; this is what goes to the worker's process.
 
     Attributes:
-        source: the checkpoint.
-        device: to start Jittor on.
-        settings: of the run.
-        loras: files that will be drawn with.
-        native_log: where what Jittor's compiled parts write goes.
-        fingerprint: of the checkpoint, where the worker's machine may have another one.
+        source: folder or hub id of the checkpoint.
+        device: device to start Jittor on.
+        settings: settings of the run.
+        loras: files of the LoRAs that will be used.
+        native_log: file for the output of Jittor's compiled parts.
+        fingerprint: fingerprint to check, where the worker's machine may have another checkpoint.
     """
 
     source: str
@@ -48,7 +48,7 @@ class WorkerSpec:
 
 
 class ImageWorker:
-    """The `Worker` itself."""
+    """The `Worker` of a run."""
 
     def __init__(self, spec: WorkerSpec) -> None:
         self._spec = spec
@@ -62,7 +62,7 @@ class ImageWorker:
             compile_training(progress.preparing, self._spec.settings.backend)
 
     def prepare(self, progress: Progress) -> None:
-        """Load the checkpoint, and check that it can draw the size asked for.
+        """Load the checkpoint, and check that it can generate the size asked for.
 
         Raises:
             CheckpointError: it cannot, or is not the run's.

@@ -1,1 +1,1 @@
-"""Workflows: what the commands do, put together from the other packages."""
+"""Workflows: the work of the commands, put together from the other packages."""

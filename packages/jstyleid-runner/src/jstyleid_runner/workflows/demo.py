@@ -1,4 +1,4 @@
-"""The demo: the three methods of a run, on the embedded model and styles drawn by programme."""
+"""The demo: the three methods of a run, on the embedded model and synthetic styles."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -36,7 +36,7 @@ class PictureStore:
 
     Args:
         root: the run's folder.
-        paths: where the product of each task belongs, by the task's id.
+        paths: path of each task's output, by the task's id.
     """
 
     def __init__(self, root: Path, paths: Mapping[str, Path]) -> None:
@@ -63,9 +63,9 @@ class RunMonitor:
     """The `Monitor` of a run.
 
     Args:
-        plan: of the run.
-        folder: where it works.
-        results: the pictures asked for that are not there yet, by their tasks' ids.
+        plan: plan of the run.
+        folder: folder of the run.
+        results: paths of the missing results, by their tasks' ids.
         display: the display.
         counts: kept up to date.
     """
@@ -140,7 +140,7 @@ class IncompleteError(JStyleIDError):
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a run is to do, and where."""
+    """A run: its plan, settings and folder."""
 
     plan: Plan
     settings: RunSettings
@@ -160,7 +160,7 @@ def execute(
 
     Args:
         request: the run.
-        pending: its pending work.
+        pending: pending work of the run.
         model: checkpoint and workers, which are started only if there is work for them.
         fingerprint: fingerprint of the checkpoint.
         display: display of the progress.
@@ -205,7 +205,7 @@ def _reconcile(
     paths: Mapping[str, Path],
     folder: OutFolder,
 ) -> None:
-    """Let the ledger say what the files say: a picture counts by what is in it."""
+    """Bring the ledger into line with the files: a picture counts by its provenance."""
     states = ledger.states()
     done = {task.id for task in tasks if states.get(task.id) is State.DONE}
     ledger.lost(id for id in done if id in payloads)

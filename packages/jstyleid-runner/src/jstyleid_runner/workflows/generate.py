@@ -32,7 +32,7 @@ class WeightedLoRA:
     weight: float
 
     def provenance(self) -> dict[str, Any]:
-        """What is recorded of it in a picture."""
+        """The LoRA as recorded in a picture."""
         file = hash_file(Path(self.weights.source))
         return {"name": file.name, "sha256": file.sha256, "weight": self.weight}
 
@@ -54,7 +54,7 @@ def read_loras(names: Sequence[str]) -> list[WeightedLoRA]:
 
 
 def attach(model: "StableDiffusion", loras: Sequence[WeightedLoRA]) -> None:
-    """Let the LoRAs act on the model.
+    """Attach the LoRAs to the model.
 
     Raises:
         CheckpointError: one is for another architecture.
@@ -70,7 +70,7 @@ def attach(model: "StableDiffusion", loras: Sequence[WeightedLoRA]) -> None:
 
 @dataclass(frozen=True)
 class Drawing:
-    """What is drawn, and how."""
+    """The settings of one picture."""
 
     prompt: str
     negative: str
@@ -86,9 +86,9 @@ def draw_picture(
     """Draw a picture and write it with its settings.
 
     Args:
-        drawing: what.
-        out: the file, or a folder.
-        loras: as `FILE` or `FILE:WEIGHT`.
+        drawing: settings of the picture.
+        out: file, or folder.
+        loras: LoRAs, each as `FILE` or `FILE:WEIGHT`.
         options: checkpoint and device.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The checkpoint of a command: found and told from others, and loaded where it is needed."""
+"""The checkpoint of a command: found, identified, and loaded where it is needed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -50,7 +50,7 @@ class ModelSource:
         return quick_stamp(folder) if folder else None
 
     def fingerprint(self, dtype: DType) -> str:
-        """What tells this checkpoint from others; found, or downloaded, but not loaded."""
+        """The digest of the weights; the checkpoint is found or downloaded, but not loaded."""
         self._display.note(f"reading {shown_source(self.source)}")
         return fingerprint(find_checkpoint(self.source, half=dtype == "float16"))
 

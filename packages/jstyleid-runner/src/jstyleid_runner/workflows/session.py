@@ -24,8 +24,8 @@ class RunCounts:
     """Readable at any moment: also after a stop.
 
     Attributes:
-        total: how many results the command is for.
-        done: how many of them are there.
+        total: number of results of the command.
+        done: number of results that are there.
         begun: ids of the jobs that the command has begun, where it has jobs.
     """
 
@@ -104,10 +104,10 @@ def session(
     """Work in `folder` while the block runs; after a stop, say how far it came.
 
     Args:
-        folder: where.
-        log: of the command.
-        counts: what the block keeps up to date.
-        results: what it counts, where that is not pictures.
+        folder: folder of the command.
+        log: log file of the command.
+        counts: figures that the block keeps up to date.
+        results: name of the results, where they are not pictures.
     """
     with folder_lock(folder.lock), log_to(log), crashes_reported_in(log):
         runtime.redirect_native_output(folder.native_log)

@@ -46,10 +46,10 @@ def training_jobs(
 
     Args:
         split: the styles.
-        settings: of every training.
-        folder: where the LoRAs go.
-        packed: one LoRA for all of the styles together.
-        objects: what class images show.
+        settings: settings of every training.
+        folder: folder for the LoRAs.
+        packed: whether all styles together get one LoRA.
+        objects: objects that class images show.
         checkpoint_every: steps between two checkpoints.
         looks: pictures drawn on the way, if any.
     """
@@ -89,7 +89,7 @@ class TrainingWatch:
 
     Args:
         display: the display.
-        evaluations: what the training was announced to cost.
+        evaluations: announced cost of the training.
         samples: the pictures it is trained on, for the sheets.
     """
 
@@ -130,7 +130,7 @@ class TrainingWatch:
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """Which LoRAs to train, all with the same settings, and where."""
+    """LoRAs to train, all with the same settings, and their folder."""
 
     jobs: tuple[TrainingJob, ...]
     folder: LoRAFolder

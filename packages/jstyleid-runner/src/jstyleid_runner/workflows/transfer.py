@@ -1,4 +1,4 @@
-"""One content, one or several styles: what is read, made and written by `jstyleid transfer`."""
+"""`jstyleid transfer`: one content image in one or several styles."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -63,9 +63,9 @@ def choose_slots(device: Device, gpus: int | None, workers: int | None) -> list[
     """The place of each worker: one a GPU, or processes that share the processors.
 
     Args:
-        device: as `choose_device` gives it; `auto` is a GPU if there is one.
-        gpus: how many; 1 unless given.
-        workers: how many processes on the CPU; 1 unless given.
+        device: device of `choose_device`; `auto` is a GPU if there is one.
+        gpus: number of GPUs; 1 unless given.
+        workers: number of processes on the CPU; 1 unless given.
 
     Raises:
         InputError: processes on the CPU are asked for where a GPU is used.
@@ -198,7 +198,7 @@ def ray_workers(asked: WorkerOptions, cluster: Cluster) -> RayWorkers:
 
 
 def dtype_of(device: Device, engine: EngineName) -> Literal["float32", "float16"]:
-    """What is computed in unless told otherwise; a cluster's GPUs need not be in this machine."""
+    """The default number format; a cluster's GPUs need not be in this machine."""
     if engine == "ray":
         return "float16" if device == "cuda" else "float32"
     return runtime.default_dtype(device)

@@ -1,4 +1,4 @@
-"""A worker on a machine of a Ray cluster: an actor that has the process of a worker beside it.
+"""A worker on a node of a Ray cluster: an actor with a worker process beside it.
 
 The actor fetches files and brings results back; the process does what a local worker does, and
 knows nothing of Ray. It ends with the actor, however that ends.
@@ -29,13 +29,13 @@ _SWEEP = 5.0
 
 @dataclass(frozen=True)
 class NodeInfo:
-    """Where a worker has found a place.
+    """The node of a worker.
 
     Attributes:
         id: name that Ray has for the node.
-        host: its name and address, for people.
-        processors: that may be used there.
-        versions: of what is installed there.
+        host: name and address, for messages.
+        processors: number of processors that may be used.
+        versions: versions of the installed packages.
     """
 
     id: str
@@ -51,8 +51,8 @@ class WorkerActor:
     `SyncedFolder`, ("holds", path) of a file it can be asked for, and ("ended", how).
 
     Args:
-        name: of the worker.
-        run: tells runs apart.
+        name: name of the worker.
+        run: id of the run.
         on_gpu: whether it has a GPU, which Ray has chosen.
         versions: finds out the versions of what is installed; picklable.
     """
@@ -70,7 +70,7 @@ class WorkerActor:
         self._process: WorkerProcess | None = None
 
     def arrive(self) -> list[Message]:
-        """Say where it is."""
+        """Report the node of this worker."""
         address = ray.util.get_node_ip_address()
         host = f"{socket.gethostname()} ({address})"
         processors = len(os.sched_getaffinity(0))
@@ -80,8 +80,8 @@ class WorkerActor:
         """Start the process.
 
         Args:
-            bundle: what makes the worker, and its files.
-            threads: of the CPU that it may use.
+            bundle: factory of the worker, with its files.
+            threads: CPU threads of the worker.
             needed: folders that must be on every machine.
         """
         for path in needed:
@@ -97,7 +97,7 @@ class WorkerActor:
         return [("begun",)]
 
     def assign(self, bundle: FileBundle) -> list[Message]:
-        """Fetch what the orders need, and give them to the process."""
+        """Fetch the files of payloads, and send the payloads to the process."""
         payloads = self._unpacked(bundle, "payload")
         if self._process:
             try:
@@ -107,7 +107,7 @@ class WorkerActor:
         return []
 
     def poll(self, seconds: float) -> list[Message]:
-        """What has happened; returns as soon as something has, at the latest after `seconds`."""
+        """The next messages; returns as soon as there are some, at the latest after `seconds`."""
         if self._process is None:
             return []
         found: list[Message] = []
@@ -144,8 +144,8 @@ class WorkerActor:
         """The things of a load, with the paths that their files have here.
 
         Args:
-            bundle: what has come.
-            part: of this worker's folder, which is emptied for it.
+            bundle: payloads and files that have arrived.
+            part: part of this worker's folder, which is emptied first.
         """
         with self._lock:
             shutil.rmtree(self._cache.own / part, ignore_errors=True)
@@ -193,7 +193,7 @@ class WorkerActor:
 
 
 def _inside(path: Path, folders: Sequence[Path], places: Mapping[Path, Path]) -> Path | None:
-    """Where a file belongs that is in one of the folders."""
+    """The place of a file that is in one of the folders."""
     for folder in folders:
         if path.is_relative_to(folder):
             return places[folder] / path.relative_to(folder)

@@ -1,4 +1,4 @@
-"""Connecting to a Ray cluster, or starting one on this machine."""
+"""The connection to a Ray cluster, which may be started on this machine."""
 
 import os
 import socket
@@ -18,10 +18,11 @@ _HEALTH = 20.0
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a cluster has, all nodes together.
+    """The resources of a cluster, all nodes together.
 
     Attributes:
-        gpus, cpus: how many.
+        gpus: number of GPUs.
+        cpus: number of CPUs.
     """
 
     gpus: int
@@ -33,10 +34,10 @@ def ray_cluster(address: str | None, workers: int | None, gpus: int | None) -> I
     """A connection to a cluster, as long as the block runs.
 
     Args:
-        address: of one that is there, which stays up: host:port, or `auto` for this machine's.
-            Without it one is started here, and ended with the block.
-        workers: on the CPU, for which one that is started here has room.
-        gpus: to be used at most; a cluster that is started without any need not look for them.
+        address: address of a running cluster, which stays up: host:port, or `auto` for this
+            machine's. Without an address a cluster is started here, and ended with the block.
+        workers: CPU workers that a cluster started here has room for.
+        gpus: number of GPUs to use at most; with 0 a cluster started here looks for none.
 
     Raises:
         InputError: Ray is not installed, or there is no cluster at the address.

@@ -1,7 +1,7 @@
-"""Workers on the machines of a Ray cluster, one a GPU; Ray must be connected.
+"""The executor on a Ray cluster: one worker for each GPU or CPU; Ray must be connected.
 
-Where they find a place is Ray's business. What they need goes to them through its object store,
-what they make comes back as bytes, and only this side writes it down.
+Ray decides the node of each worker. Files go to the workers through its object store; results come
+back as bytes, and only this side writes them to the disk.
 """
 
 import logging
@@ -46,7 +46,7 @@ from jstyleid_runner.scheduling.task import Task
 log = logging.getLogger(__name__)
 
 PATIENCE = 60.0
-"""Seconds that none of the workers may find a place in the cluster."""
+"""Seconds to give up after while no worker has a node."""
 _POLL = 5.0
 _CALLS = 4
 """Methods of an actor that run at the same time: listening, fetching, giving files, stopping."""
@@ -63,9 +63,9 @@ class _Actor:
     Attributes:
         asked: references to answers that have not come.
         poll: the one of them that listens.
-        node: where it is, once it has found a place.
+        node: node of the actor; None until Ray has found one.
         begun: whether it has been told to start its process.
-        bundle: of its assignment: as long as it lives, so does what it refers to.
+        bundle: files of the assignment, kept in the object store as long as this refers to them.
     """
 
     handle: Any
@@ -87,8 +87,8 @@ class RayExecutor:
         workers: their names.
         on_gpus: whether each has a GPU, and else a CPU.
         make_worker: makes what a worker does its work on; picklable.
-        payload_of: what a worker has to know of a task; picklable.
-        files_of: the files of such orders, and of `make_worker`.
+        payload_of: gives the payload of a task; picklable.
+        files_of: gives the files of a payload, and of `make_worker`.
         needed: folders that must be on every node under the same path.
         versions: finds out, here and on a node, the versions of what must be installed alike.
         silence: seconds without a sign of life after which a worker is killed.
@@ -128,7 +128,7 @@ class RayExecutor:
         self._own.append(Doing(worker, "waiting for a place in the cluster", 0.0))
 
     def assign(self, worker: str, tasks: Sequence[Task]) -> None:
-        """Send orders and their files; a worker that is gone is noticed by `wait`."""
+        """Send payloads and their files; `wait` notices a lost worker."""
         actor = self._actors[worker]
         payloads = [(task.id, self._payload_of(task)) for task in tasks]
         try:
@@ -140,7 +140,7 @@ class RayExecutor:
         actor.asked.add(actor.handle.assign.remote(actor.bundle))
 
     def wait(self, seconds: float) -> list[Event]:
-        """What the workers have answered, and which of them are gone."""
+        """The events of the workers, with those of workers that are lost."""
         events, self._own = self._own, []
         asked = {ref: name for name, actor in self._actors.items() for ref in actor.asked}
         try:
@@ -161,7 +161,7 @@ class RayExecutor:
         return events + self._without_place()
 
     def stop(self) -> None:
-        """Let the workers end what must not be cut in two, keep it, and end them."""
+        """Stop all workers; a training first ends its step, and its state is brought back."""
         last = {actor.handle.stop.remote(GRACE): name
                 for name, actor in self._actors.items() if actor.node}
         try:

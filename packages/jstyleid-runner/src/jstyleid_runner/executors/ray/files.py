@@ -25,10 +25,10 @@ class FileRef:
     """A file on its way.
 
     Attributes:
-        path: where the scheduler has it.
+        path: path on the scheduler's machine.
         digest: SHA-256 of its content.
         content: a reference to its bytes in the cluster's object store.
-        kept: whether the machine keeps it for other orders.
+        kept: whether the node keeps the file for other payloads.
     """
 
     path: Path
@@ -42,10 +42,10 @@ class FileBundle:
     """An assignment on its way: what is to be done, and the files.
 
     Attributes:
-        things: orders with their tasks' ids, or whatever else names paths.
+        things: payloads with their tasks' ids, or another object that holds paths.
         items: files that exist.
         folders: see `TaskFiles`.
-        held: those of `TaskFiles`, with a reference to the content if another machine has it.
+        held: files of `TaskFiles.held`, with a reference to the content if another node has it.
     """
 
     things: tuple[tuple[str, Any], ...]
@@ -57,7 +57,7 @@ class FileBundle:
 def relocated(value: Any, place: Callable[[Path], Path]) -> Any:
     """A copy of a value in which every path, however deep in it, is where `place` says.
 
-    Looked into are dataclasses and tuples, which is what orders are made of.
+    It looks into dataclasses and tuples, of which payloads are made.
     """
     match value:
         case Path():
@@ -72,7 +72,7 @@ def relocated(value: Any, place: Callable[[Path], Path]) -> Any:
 
 
 def together(every: Sequence[TaskFiles]) -> TaskFiles:
-    """The files of several orders, each once."""
+    """The files of several payloads, each once."""
     return TaskFiles(*(
         tuple(dict.fromkeys(path for files in every for path in getattr(files, field.name)))
         for field in fields(TaskFiles)))
@@ -83,10 +83,10 @@ _KEPT = 2**30
 
 
 class Uploader:
-    """What is in the store.
+    """Puts files into the object store, each content once.
 
     Attributes:
-        puts: how many files were put there.
+        puts: number of files that were put there.
     """
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class Uploader:
 
         Args:
             path: the file.
-            kept: whether it is for other orders, too.
+            kept: whether the file is for other payloads, too.
 
         Raises:
             OSError: it cannot be read.
@@ -125,7 +125,7 @@ class Uploader:
 
 
 class FileLocations:
-    """Files by the paths that orders name them by.
+    """The nodes that hold files which one worker made for the others.
 
     A content goes to the object store when another node first asks for it, and from there to any
     number of nodes.
@@ -140,7 +140,7 @@ class FileLocations:
         self._nodes.setdefault(path, {})[node] = actor
 
     def content(self, path: Path, node: str) -> Any:
-        """A reference to the file for a node; None where nobody has it, or the node itself does."""
+        """A reference to the file for a node; None if no node has it, or the node itself does."""
         locations = self._nodes.get(path, {})
         if node in locations or not (locations or path in self._contents):
             return None
@@ -168,8 +168,8 @@ class SyncedFolder:
     """The folder where it is worked in.
 
     Args:
-        path: where it belongs.
-        place: where it is, with all that was there when the work began.
+        path: folder on the scheduler's machine.
+        place: the copy on this node, as it was when the work began.
     """
 
     def __init__(self, path: Path, place: Path) -> None:
@@ -194,7 +194,7 @@ class SyncedFolder:
 
 
 def bring_back(folder: Path, changed: Mapping[Path, bytes], gone: Iterable[Path]) -> None:
-    """Let a folder be as the mirrored one, each file whole or not at all.
+    """Apply the changes of a synced folder, each file whole or not at all.
 
     Raises:
         OutputError: a file cannot be written.
@@ -215,9 +215,9 @@ class NodeCache:
     the workers were killed, the next one of any run does.
 
     Args:
-        run: tells runs apart.
-        node: tells the machines apart, of which several may be one in truth.
-        worker: has a folder of its own in it.
+        run: id of the run.
+        node: id of the node; several nodes may be on one machine.
+        worker: name of the worker, which has a part of its own.
     """
 
     def __init__(self, run: str, node: str, worker: str) -> None:
@@ -232,15 +232,15 @@ class NodeCache:
         self.own.mkdir(parents=True)
 
     def kept(self, digest: str, name: str) -> Path:
-        """Where a file belongs that several orders read: by its content, and under its name."""
+        """The place of a file that several payloads read: by its content, and under its name."""
         return self.root / "files" / digest / name
 
     def held(self, path: Path) -> Path:
-        """Where a file belongs that one worker makes for the others."""
+        """The place of a file that one worker makes for the others."""
         return self.root / "held" / _key(path) / path.name
 
     def made(self, part: str, path: Path) -> Path:
-        """Where something belongs that this worker alone knows, in a part of its folder."""
+        """The place of a file of this worker alone, in a part of its folder."""
         return self.own / part / _key(path) / path.name
 
     def leave(self) -> None:
@@ -271,7 +271,7 @@ def _enter(root: Path) -> TextIO:
 
 
 def _remove_if_left(lock: Path) -> None:
-    """Remove a folder that nobody works in any more."""
+    """Remove a folder that no worker uses any more."""
     with contextlib.suppress(FileNotFoundError, PermissionError), lock.open("r") as opened:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)

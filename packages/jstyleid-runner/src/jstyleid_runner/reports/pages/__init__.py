@@ -1,1 +1,1 @@
-"""Web pages that need nothing but themselves: the pictures of a run, and who made them when."""
+"""Web pages that load nothing: the gallery and the timeline of a run."""

@@ -1,4 +1,4 @@
-"""The gallery of a run: each style's references, and what was made for each prompt, on one page."""
+"""The gallery of a run: each style's references and the pictures of each prompt, on one page."""
 
 import base64
 import io
@@ -66,7 +66,7 @@ def thumbnail(path: Path, most_bytes: int) -> Thumbnail:
 
     Args:
         path: a picture, which need not be there.
-        most_bytes: it gets the best quality that stays below. Grain compresses badly: at a fixed
+        most_bytes: limit; the best quality below it is taken. Grain compresses badly: at a fixed
             quality, its pages would be many times as large as those of flat drawings.
     """
     if not os.path.isfile(path):
@@ -97,19 +97,19 @@ def _webp(picture: Image.Image, most_bytes: int) -> tuple[int, int, bytes]:
 
 
 _PAGE_BYTES = 24_000_000
-"""What a page may take; tens of thousands of pictures get the worst quality and take more."""
+"""Size of a page; tens of thousands of pictures get the worst quality and take more."""
 _TEXT_BYTES_EACH = 600
-"""Of that, what the markup of one picture takes."""
+"""Part of the size for the markup of one picture."""
 _PICTURE_BYTES = (1_500, 40_000)
 """A thumbnail is allowed at least and at most this."""
 
 
 @dataclass(frozen=True)
 class GalleryPrompt:
-    """What was made for a prompt.
+    """The pictures of a prompt.
 
     Attributes:
-        prompt: as the split has it.
+        prompt: prompt as in the split.
         result: the picture asked for; it may not be there yet.
         content: the picture that was stylised; None where what was drawn is the result.
     """
@@ -121,11 +121,11 @@ class GalleryPrompt:
 
 @dataclass(frozen=True)
 class GalleryStyle:
-    """A style and what was made in it.
+    """The pictures of a style.
 
     Attributes:
-        name: as the split has it.
-        references: its sample images.
+        name: name as in the split.
+        references: sample images of the style.
         chosen: the one among them whose look the results take; None where all are learnt from.
     """
 
@@ -193,10 +193,10 @@ def write_gallery(
     """Write the page: one file with small pictures inside, and links to the whole ones.
 
     Args:
-        path: of the page.
-        styles: what to show; pictures that are not there are shown as missing.
+        path: path of the page.
+        styles: pictures to show; those that do not exist are shown as missing.
         title: the heading.
-        facts: what stands below it, by name: the method, the model and the like.
+        facts: values below the heading, by name: method, seed, size.
         on_progress: called after each picture with how many are done, and of how many.
 
     Raises:

@@ -1,7 +1,7 @@
-"""Writing a page that loads nothing: its style, script and pictures lie inside it.
+"""A writer of pages that load nothing: style, script and pictures are inside the page.
 
-What is shown is foreign text: Jinja2 escapes it, and a content security policy keeps the page from
-loading anything and from applying any style and running any script but its own.
+The shown text is foreign: Jinja2 escapes it, and a content security policy keeps the page from
+loading anything, from other styles, and from running other scripts than its own.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def write_page(path: Path, name: str, **values: Any) -> None:
 
     Args:
         path: the file; missing folders are made.
-        name: one of those in `templates`.
-        values: what the template shows.
+        name: name of a template in `templates`.
+        values: values that the template shows.
 
     Raises:
         OutputError: the page cannot be written.

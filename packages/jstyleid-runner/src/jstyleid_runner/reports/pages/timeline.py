@@ -64,8 +64,9 @@ class _Line:
     """A task's line of the table, from which the page's script takes what its bar means.
 
     Attributes:
-        row: of the chart; None where the task is not drawn.
-        start, end: in seconds after the first start.
+        row: row of the chart; None where the task has no bar.
+        start: seconds from the first start of all tasks.
+        end: seconds from the first start of all tasks.
     """
 
     entry: Entry
@@ -84,8 +85,8 @@ def write_timeline(
     """Write the page: one row a worker, one bar a task's last attempt, sums and failures.
 
     Args:
-        path: of the page.
-        entries: what the ledger holds, in the plan's order.
+        path: path of the page.
+        entries: entries of the ledger, in the plan's order.
         title: the heading.
         now: the time of day, in seconds since 1970; tasks that are running last until then.
 
