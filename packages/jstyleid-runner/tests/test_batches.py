@@ -1,4 +1,4 @@
-"""Pictures that are computed together: a run that was stopped keeps every picture's company."""
+"""Pictures that are computed together: a run that was stopped keeps every picture's group."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

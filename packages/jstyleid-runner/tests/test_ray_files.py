@@ -137,7 +137,7 @@ def test_the_last_worker_to_leave_clears_the_depot(temporary: Path) -> None:
     one, two = NodeCache("run", "node", "cpu0"), NodeCache("run", "node", "cpu1")
     assert one.kept("abc", "a.png") == two.kept("abc", "a.png")
     assert one.held(Path("/x/style")) == two.held(Path("/x/style"))
-    assert one.made("payload", Path("/x")) != two.made("order", Path("/x"))
+    assert one.made("payload", Path("/x")) != two.made("payload", Path("/x"))
     one.leave()
     assert two.own.is_dir()
     two.leave()

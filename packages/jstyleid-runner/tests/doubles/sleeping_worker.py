@@ -13,7 +13,7 @@ from jstyleid_runner.scheduling.executor import Progress
 
 @dataclass(frozen=True)
 class Sleep:
-    """An order: a task's name, how long it takes, and the error it ends with, if it does."""
+    """A payload: a task's name, how long it takes, and the error it ends with, if it does."""
 
     id: str
     seconds: float
@@ -21,7 +21,7 @@ class Sleep:
 
 
 class SleepingWorker:
-    """Gives each order's digest as its product, after its time.
+    """Gives each payload's digest as its product, after its time.
 
     Args:
         start: seconds until it is ready.
@@ -39,11 +39,11 @@ class SleepingWorker:
         time.sleep(self._start)
 
     def perform(self, payloads: Sequence[Sleep], progress: Progress) -> Iterator[bytes]:
-        """Sleep for each order in turn.
+        """Sleep for each payload in turn.
 
         Raises:
             MemoryError: these are too many.
-            RuntimeError: an order says so.
+            RuntimeError: a payload says so.
         """
         if self._room is not None and len(payloads) > self._room:
             raise MemoryError

@@ -166,12 +166,6 @@ class Ledger:
                                 (State.WAITING.value,))
         return {id: State(state) for id, state in rows}
 
-    def outputs(self) -> dict[str, Output]:
-        """What the finished tasks have written."""
-        rows = self._db.execute("SELECT id, output FROM task WHERE state = ? AND output NOT NULL",
-                                (State.DONE.value,))
-        return {id: Output(**json.loads(output)) for id, output in rows}
-
     def began(self, id: str, worker: str) -> None:
         """A worker has begun a task."""
         self._change(

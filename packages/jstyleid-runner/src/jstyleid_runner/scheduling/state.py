@@ -4,7 +4,7 @@ It says which tasks may begin; the policy says which one is best.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jstyleid_runner.scheduling.task import Stage, State, Task
@@ -151,11 +151,3 @@ class SchedulerState:
         self.counts[self.states[id]] -= 1
         self.counts[state] += 1
         self.states[id] = state
-
-    def blocked(self) -> Iterable[Task]:
-        """Tasks that wait for one that is quarantined, in the plan's order."""
-        lost = {id for id, state in self.states.items() if state is State.QUARANTINED}
-        for task in self.tasks.values():
-            if self.states[task.id] is State.WAITING and not lost.isdisjoint(task.needs):
-                lost.add(task.id)
-                yield task
