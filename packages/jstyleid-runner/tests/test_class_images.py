@@ -223,7 +223,7 @@ def test_two_workers_and_a_training_alone_get_the_same_to_the_bit(
     folder.prepare()
     assert one.settings.training
     jobs = training_jobs(read_split(data, "S"), one.settings.training, folder, packed=False,
-                         objects=("apple", "ball"), checkpoint_every=9, looks=None)
+                         objects=("apple", "ball"), checkpoint_every=9, shown=None)
     train_loras(TrainRequest(jobs, folder, "float32"), inline_model, display, RunCounts())
     [alone] = folder.class_images.iterdir()
     assert {path.name: path.read_bytes() for path in alone.iterdir()} == {

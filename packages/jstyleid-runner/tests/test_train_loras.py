@@ -38,7 +38,7 @@ def make_training(data: Path, tmp_path: Path) -> MakeTraining:
     def make(
         packed: bool = False,
         force: bool = False,
-        looks: ValidationPlan | None = None,
+        shown: ValidationPlan | None = None,
         **changes: object,
     ) -> TrainRequest:
         settings = TrainingSettings.create({"steps": 5, "size": (64, 64), **changes})
@@ -51,7 +51,7 @@ def make_training(data: Path, tmp_path: Path) -> MakeTraining:
             packed=packed,
             objects=(),
             checkpoint_every=2,
-            looks=looks,
+            shown=shown,
         )
         return TrainRequest(jobs, folder, "float32", force)
 
@@ -124,7 +124,7 @@ def test_a_stop_says_how_far_it_came(
 def test_a_pack_is_one_lora(
     make_training: MakeTraining, fake_model: FakeModelClass, display: LineDisplay, tmp_path: Path
 ) -> None:
-    request = make_training(packed=True, looks=ValidationPlan(2, 1))
+    request = make_training(packed=True, shown=ValidationPlan(2, 1))
     [job] = request.jobs
     assert [image.parent.parent.name for image, _ in job.examples()] == ["00", "00", "04", "04"]
     assert job.validation
@@ -137,7 +137,7 @@ def test_a_pack_is_one_lora(
 
 
 def test_the_first_prompts_are_drawn_to_look_at(make_training: MakeTraining) -> None:
-    request = make_training(looks=ValidationPlan(every=2, prompts=2))
+    request = make_training(shown=ValidationPlan(every=2, prompts=2))
     assert request.jobs[1].validation
     assert request.jobs[1].validation.prompts == (
         ("Ring", "Ring in style_04"),

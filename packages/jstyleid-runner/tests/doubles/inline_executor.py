@@ -20,7 +20,7 @@ from jstyleid_runner.scheduling.task import Task
 
 
 class InlineExecutor:
-    """A `Executor` of one that works while it is waited for.
+    """An `Executor` of one that works while it is waited for.
 
     Args:
         worker: its name.

@@ -97,7 +97,7 @@ def train(context: typer.Context, options: TrainOptions) -> None:
         packed=packed is not None,
         objects=class_objects(options.data, options.split, settings),
         checkpoint_every=options.checkpoint_every,
-        looks=ValidationPlan(every, options.validation_prompts) if every else None,
+        shown=ValidationPlan(every, options.validation_prompts) if every else None,
     )
     folder.prepare()
     counts = RunCounts(len(jobs))

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class LocalExecutor:
-    """A `Executor` of processes.
+    """An `Executor` of processes.
 
     The first one starts alone until it has compiled what is missing; the others then find it done.
 

@@ -35,6 +35,7 @@ from jstyleid_runner.storage.layout import OutFolder
 
 log = logging.getLogger(__name__)
 
+
 @dataclass(frozen=True)
 class ClassImagesPending:
     """The pending work on class images; none where no training is pending.
@@ -203,8 +204,7 @@ def find_pending(
 
 def _find_pending_of_style(
     style: StylePlan, folder: OutFolder, settings: RunSettings, model: str,
-    training: TrainingJob | None,
-    conflicts: list[Conflict],
+    training: TrainingJob | None, conflicts: list[Conflict],
 ) -> StylePending:
     parts = style_inputs(style, settings, training, model)
     pending: list[PendingImage] = []
@@ -212,8 +212,8 @@ def _find_pending_of_style(
     for group in style.groups:
         items = [_item(generate, transfer, settings, parts, model) for generate, transfer in group]
         there = [
-            _is_done(folder.picture(
-                item.generate.style, item.generate.prompt), item.picture_provenance, conflicts)
+            _is_done(folder.picture(style.style, item.generate.prompt),
+                     item.picture_provenance, conflicts)
             for item in items
         ]
         if all(there):

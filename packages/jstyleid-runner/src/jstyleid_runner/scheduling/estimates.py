@@ -55,7 +55,7 @@ def measured(entries: Iterable[Entry]) -> CostModel | None:
 
 
 class SimulatedExecutor:
-    """A `Executor` on virtual time.
+    """An `Executor` on virtual time.
 
     Args:
         workers: their names.

@@ -58,7 +58,6 @@ class Progress:
         return self._done / self._steps if self._steps else 0.0
 
 
-
 class Worker(Protocol):
     """A worker: loads the model and runs tasks. It is created inside the worker process."""
 
@@ -220,7 +219,6 @@ class Executor(Protocol):
 
 Message = tuple[Any, ...]
 """A message of a worker, with its kind as the first word."""
-
 
 
 COMPILED = ("compiled",)

@@ -40,6 +40,7 @@ from jstyleid_runner.workflows.workers import Workers, dtype_of, open_workers
 
 log = logging.getLogger(__name__)
 
+
 def plan_run(options: RunOptions) -> tuple[Plan, RunSettings]:
     """The jobs that make the pictures, and the settings that are recorded of them.
 

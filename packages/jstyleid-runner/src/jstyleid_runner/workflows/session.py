@@ -19,6 +19,7 @@ from jstyleid_runner.storage.lock import folder_lock
 
 log = logging.getLogger(__name__)
 
+
 @dataclass
 class RunCounts:
     """Readable at any moment: also after a stop.

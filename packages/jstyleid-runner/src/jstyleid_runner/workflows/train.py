@@ -24,9 +24,10 @@ from jstyleid_runner.workflows.session import RunCounts, logged
 
 log = logging.getLogger(__name__)
 
+
 @dataclass(frozen=True)
 class ValidationPlan:
-    """Pictures to look at while training: every so many steps, the first prompts of each style."""
+    """Validation pictures: the steps between them, and the number of prompts of each style."""
 
     every: int
     prompts: int
@@ -40,7 +41,7 @@ def training_jobs(
     packed: bool,
     objects: tuple[str, ...],
     checkpoint_every: int,
-    looks: ValidationPlan | None,
+    shown: ValidationPlan | None,
 ) -> tuple[TrainingJob, ...]:
     """The trainings of the chosen styles.
 
@@ -51,13 +52,13 @@ def training_jobs(
         packed: whether all styles together get one LoRA.
         objects: objects that class images show.
         checkpoint_every: steps between two checkpoints.
-        looks: pictures drawn on the way, if any.
+        shown: validation pictures, if any.
     """
     groups = [split.styles] if packed else [(style,) for style in split.styles]
     jobs = []
     for group in groups:
         styles = tuple(StyleImages(style.id, style.references) for style in group)
-        validation = Validation(looks.every, _prompts(group, looks.prompts)) if looks else None
+        validation = Validation(shown.every, _prompts(group, shown.prompts)) if shown else None
         job = TrainingJob(
             styles=styles,
             settings=settings,

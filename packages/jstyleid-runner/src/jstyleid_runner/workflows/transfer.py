@@ -30,8 +30,8 @@ _STYLE_SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True)
-class Look:
-    """A style's picture and where the result goes."""
+class StyleInput:
+    """A style image, and the path of its result."""
 
     path: Path
     image: Image.Image
@@ -40,11 +40,11 @@ class Look:
 
 @dataclass(frozen=True)
 class TransferJob:
-    """Everything that could be found wrong before Jittor starts has been checked."""
+    """A transfer whose input is checked, before Jittor starts."""
 
     content_path: Path
     content: Image.Image
-    looks: tuple[Look, ...]
+    styles: tuple[StyleInput, ...]
     sheet: Path | None
     size: tuple[int, int]
     settings: StyleIDSettings
@@ -89,15 +89,16 @@ class TransferJob:
             else [picture_target(out, f"{content.stem}-{styles[0].stem}")]
         )
         picture = fit(open_image(content), size)
-        looks = tuple(
-            Look(style, fit(open_image(style), size), target)
+        inputs = tuple(
+            StyleInput(style, fit(open_image(style), size), target)
             for style, target in zip(styles, targets, strict=True)
         )
         require_writable(targets[0].parent)
         if save_style:
             require_writable(save_style.parent)
         sheet = picture_target(out, CONTACT_SHEET) if several and is_folder(out) else None
-        return cls(content, picture, looks, sheet, size, settings, save_style, load_style, recorded)
+        return cls(
+            content, picture, inputs, sheet, size, settings, save_style, load_style, recorded)
 
 
 def run_transfer(job: TransferJob, model: "StableDiffusion", display: Display) -> list[Path]:
@@ -106,26 +107,26 @@ def run_transfer(job: TransferJob, model: "StableDiffusion", display: Display) -
 
     styleid = StyleID(model, job.settings)
     steps = job.settings.steps
-    inversions = 0 if job.load_style else len(job.looks)
-    display.begin(len(job.looks), 0, steps * (inversions + 2 * len(job.looks)))
+    inversions = 0 if job.load_style else len(job.styles)
+    display.begin(len(job.styles), 0, steps * (inversions + 2 * len(job.styles)))
     written: list[Path] = []
     columns: list[list[Cell]] = []
-    for look in job.looks:
-        style = _take_style(job, look, styleid, model, display)
-        display.stage(f"{job.content_path.name} as {look.path.name}", 2 * steps, 2 * steps)
+    for given in job.styles:
+        style = _take_style(job, given, styleid, model, display)
+        display.stage(f"{job.content_path.name} as {given.path.name}", 2 * steps, 2 * steps)
         [picture] = styleid.transfer([job.content], style, on_step=display.step)
         provenance = {
             "kind": "transfer",
             "content": job.content_path.name,
-            "style": look.path.name,
+            "style": given.path.name,
             "size": list(job.size),
             "styleid": job.settings.model_dump(mode="json"),
             **job.recorded,
         }
-        save_png(picture, look.target, text=to_png_text(provenance))
-        display.finished(look.target)
-        written.append(look.target)
-        columns.append([Cell(look.path.name, look.image), Cell(look.target.name, picture)])
+        save_png(picture, given.target, text=to_png_text(provenance))
+        display.finished(given.target)
+        written.append(given.target)
+        columns.append([Cell(given.path.name, given.image), Cell(given.target.name, picture)])
     if job.sheet:
         save_png(contact_sheet([Cell(job.content_path.name, job.content)], columns), job.sheet)
         written.append(job.sheet)
@@ -133,16 +134,17 @@ def run_transfer(job: TransferJob, model: "StableDiffusion", display: Display) -
 
 
 def _take_style(
-    job: TransferJob, look: Look, styleid: "StyleID", model: "StableDiffusion", display: Display
+    job: TransferJob, given: StyleInput, styleid: "StyleID", model: "StableDiffusion",
+    display: Display,
 ) -> "Style":
     """The inverted style: loaded, or computed and perhaps kept."""
     from jstyleid_core import Style
 
     if job.load_style:
-        return Style.load(job.load_style, model=model, settings=job.settings, image=look.image)
+        return Style.load(job.load_style, model=model, settings=job.settings, image=given.image)
     steps = job.settings.steps
-    display.stage(f"inverting {look.path.name}", steps, steps)
-    style = styleid.invert_style(look.image, on_step=display.step)
+    display.stage(f"inverting {given.path.name}", steps, steps)
+    style = styleid.invert_style(given.image, on_step=display.step)
     if job.save_style:
         style.save(job.save_style)
     return style

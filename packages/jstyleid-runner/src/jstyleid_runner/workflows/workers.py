@@ -83,7 +83,6 @@ def choose_slots(device: Device, gpus: int | None, workers: int | None) -> list[
     return gpu_slots(gpus or 1)
 
 
-
 @dataclass(frozen=True)
 class LocalWorkers:
     """Processes of this machine, one for each slot."""

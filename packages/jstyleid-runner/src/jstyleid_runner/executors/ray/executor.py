@@ -78,7 +78,7 @@ class _Actor:
 
 
 class RayExecutor:
-    """A `Executor` of actors.
+    """An `Executor` of actors.
 
     A worker without a place waits for one, as long as others work: for a node to come back, or a
     GPU to become free. On each node one worker compiles first.
