@@ -36,8 +36,9 @@ from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.split import read_split
 from jstyleid_runner.worker import engine
-from jstyleid_runner.worker.engine import Engine, OnPicture, OnStep, PreparedEngine
+from jstyleid_runner.worker.engine import Engine, OnPicture, OnStep
 from jstyleid_runner.worker.payloads import Payload, run_payloads
+from jstyleid_runner.worker.prepared import PreparedEngine
 from jstyleid_runner.worker.worker import ImageWorker, WorkerSpec
 from jstyleid_runner.workflows import model as core_model
 from jstyleid_runner.workflows.execution import RunRequest

@@ -17,7 +17,7 @@ from jstyleid_runner.planning.pending import ClassImagesPending, PendingWork, St
 from jstyleid_runner.planning.provenance import Provenance, to_png_text
 from jstyleid_runner.scheduling.executor import ErrorKind, Progress, TaskFiles, classify_error
 from jstyleid_runner.storage.layout import OutFolder
-from jstyleid_runner.worker.engine import PreparedEngine
+from jstyleid_runner.worker.prepared import PreparedEngine
 
 
 class Payload(ABC):
@@ -276,21 +276,21 @@ def _style_payloads(
     group_of = {image.id: [mate for mate, _ in group]
                 for group in plan.groups for image, _ in group}
     for item in (*work.pending, *work.batch_mates):
-        image = item.generate
+        job = item.generate
         if item.to_generate:
             provenance = item.content_provenance if item.transfer else item.picture_provenance
-            mates = tuple((mate.text, mate.seed) for mate in group_of[image.id])
-            payloads[image.id] = GeneratePayload(
-                image.id, image.steps, image.text, image.seed, work.lora_file, image.start,
+            mates = tuple((mate.text, mate.seed) for mate in group_of[job.id])
+            payloads[job.id] = GeneratePayload(
+                job.id, job.steps, job.text, job.seed, work.lora_file, job.start,
                 provenance, mates,
             )
     for item in work.pending:
         if item.transfer and invert:
-            image, transfer = item.generate, item.transfer
+            job, transfer = item.generate, item.transfer
             contents = tuple(folder.content(mate.style, mate.prompt)
-                             for mate in group_of[image.id])
+                             for mate in group_of[job.id])
             payloads[transfer.id] = TransferPayload(
-                transfer.id, transfer.evaluations, folder.content(image.style, image.prompt),
+                transfer.id, transfer.evaluations, folder.content(job.style, job.prompt),
                 invert, item.picture_provenance, contents,
             )
     return payloads

@@ -9,13 +9,9 @@ from jstyleid_core.errors import CheckpointError
 from jstyleid_core.runtime import Device
 from jstyleid_runner.scheduling.executor import Progress, TaskFiles
 from jstyleid_runner.settings import RunSettings
-from jstyleid_runner.worker.engine import (
-    Engine,
-    PreparedEngine,
-    compile_training,
-    start_compiled,
-)
+from jstyleid_runner.worker.engine import Engine, compile_training, start_compiled
 from jstyleid_runner.worker.payloads import Payload, run_payloads
+from jstyleid_runner.worker.prepared import PreparedEngine
 
 
 @dataclass(frozen=True)
