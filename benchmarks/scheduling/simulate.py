@@ -1,6 +1,6 @@
 """The scheduler at the size of B and beyond, on simulated cards; run in the Jittor environment.
 
-``python simulate.py`` runs the real plan, board, ledger, policy and loop with workers that only
+``python simulate.py`` runs the real plan, state, ledger, policy and loop with workers that only
 tell the time by a cost model, and prints
 
 - how busy 1, 4 and 64 cards are with B (28 styles, 25 prompts, LoRAs of 500 steps), and how far the
@@ -22,21 +22,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from jstyleid_runner.jobs import (
-    Draw,
-    DrawClassImage,
+from jstyleid_runner.planning.jobs import (
     EncodeClassImages,
+    GenerateClassImage,
+    GenerateImage,
     InvertStyle,
-    Stylise,
     TrainLoRA,
+    TransferStyle,
 )
-from jstyleid_runner.plan import ClassPlan, Plan, StylePlan
-from jstyleid_runner.run_tasks import tasks_of
-from jstyleid_runner.scheduling.board import Board
-from jstyleid_runner.scheduling.cost_model import CostModel
+from jstyleid_runner.planning.plan import ClassPlan, Plan, StylePlan
+from jstyleid_runner.scheduling.estimates import CostModel, SimulatedExecutor
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import Scheduler
-from jstyleid_runner.scheduling.simulated import SimulatedCrew
+from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import Stage, Task
 
 STYLES, PROMPTS = 28, 25
@@ -69,8 +67,8 @@ def plan(styles: int, prompts: int, class_images: tuple[int, ...] = ()) -> Plan:
     shared: ClassPlan | None = None
     needs: tuple[str, ...] = ()
     if class_images:
-        draws = tuple(DrawClassImage(n, "", cost) for n, cost in enumerate(class_images))
-        shared = ClassPlan(draws, EncodeClassImages(tuple(draw.id for draw in draws)))
+        images = tuple(GenerateClassImage(n, "", cost) for n, cost in enumerate(class_images))
+        shared = ClassPlan(images, EncodeClassImages(tuple(draw.id for draw in images)))
         needs = (shared.encode.id,)
     found = []
     for number in range(styles):
@@ -78,25 +76,27 @@ def plan(styles: int, prompts: int, class_images: tuple[int, ...] = ()) -> Plan:
         train = TrainLoRA(style, (), (), TRAIN, needs)
         invert = InvertStyle(style, Path(), INVERT)
         contents = tuple(
-            Draw("content", style, f"{n}", f"{n}", n, 25, DRAW, needs=(train.id,))
+            GenerateImage("content", style, f"{n}", f"{n}", n, 25, DRAW, needs=(train.id,),
+                          group=n)
             for n in range(prompts))
-        stylised = tuple(Stylise(style, draw.prompt, STYLISE, (draw.id, invert.id))
+        transfers = tuple(
+            TransferStyle(style, draw.prompt, STYLISE, (draw.id, invert.id), draw.group)
                          for draw in contents)
-        found.append(StylePlan(style, (), train, invert, contents, stylised))
+        found.append(StylePlan(style, (), train, invert, contents, transfers))
     return Plan(tuple(found), shared)
 
 
-def simulate(tasks: list[Task], cards: int, folder: Path) -> tuple[SimulatedCrew, float]:
+def simulate(tasks: list[Task], cards: int, folder: Path) -> tuple[SimulatedExecutor, float]:
     """Return the crew after all tasks, and the seconds of real time that took."""
     names = [f"gpu{number}" for number in range(cards)]
     costs = CostModel(dict.fromkeys(Stage, EVALUATION), start=LOAD, change=CHANGE)
-    crew, silent = SimulatedCrew(names, costs), Silent()
+    executor, silent = SimulatedExecutor(names, costs), Silent()
     with Ledger(folder / f"{len(tasks)}-{cards}.sqlite") as ledger:
         ledger.plan(tasks)
-        board = Board(tasks, ledger.states())
+        scheduler_state = SchedulerState(tasks, ledger.states())
         start = time.perf_counter()
-        Scheduler(board, ledger, crew, silent, silent, names).run()
-        return crew, time.perf_counter() - start
+        Scheduler(scheduler_state, ledger, executor, silent, silent, names).run()
+        return executor, time.perf_counter() - start
 
 
 def quickest(cards: int) -> float:
@@ -128,31 +128,31 @@ def reference_arrangement() -> float:
 
 def main() -> None:
     """Print the figures."""
-    tasks = tasks_of(plan(STYLES, PROMPTS), 1)
+    tasks = plan(STYLES, PROMPTS).tasks
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         print(f"B, {len(tasks)} jobs, {sum(task.cost for task in tasks)} evaluations:")
         for cards in (1, 4, 64):
-            crew, _ = simulate(tasks, cards, folder)
-            busy = sum(crew.busy.values()) / (cards * crew.now)
-            print(f"  {cards:2} cards: {crew.now:7.0f} s, {busy:6.1%} busy, "
-                  f"{quickest(cards) / crew.now:6.1%} of the quickest possible")
+            executor, _ = simulate(tasks, cards, folder)
+            busy = sum(executor.busy.values()) / (cards * executor.now)
+            print(f"  {cards:2} cards: {executor.now:7.0f} s, {busy:6.1%} busy, "
+                  f"{quickest(cards) / executor.now:6.1%} of the quickest possible")
             if cards == 4:
                 print(f"  reference arrangement on 4 cards: {reference_arrangement():.0f} s, "
-                      f"{reference_arrangement() / crew.now:.1f} x as long")
+                      f"{reference_arrangement() / executor.now:.1f} x as long")
         for cards in (4, 64):
             together, alone = (
-                simulate(tasks_of(plan(STYLES, PROMPTS, costs), 1), cards, folder)[0].now
+                simulate(plan(STYLES, PROMPTS, costs).tasks, cards, folder)[0].now
                 for costs in ((DRAW,) * CLASS_IMAGES, (DRAW * CLASS_IMAGES,)))
             print(f"  {cards:2} cards, {CLASS_IMAGES} class images: {together:.0f} s; "
                   f"drawn by one card: {alone:.0f} s")
-        many = tasks_of(plan(1923, PROMPTS), 1)
+        many = plan(1923, PROMPTS).tasks
         _, seconds = simulate(many, 64, folder)
         print(f"{len(many)} jobs: {1000 * seconds / len(many):.2f} ms of scheduling each")
         start = time.perf_counter()
         with Ledger(folder / f"{len(many)}-64.sqlite") as ledger:
             ledger.plan(many)
-            Board(many, ledger.states())
+            SchedulerState(many, ledger.states())
             print(f"  their ledger opened and resumed in {time.perf_counter() - start:.2f} s")
 
 

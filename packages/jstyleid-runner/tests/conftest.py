@@ -8,11 +8,13 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from inline_executor import InlineExecutor
 from PIL import Image
 from safetensors.numpy import save
 from typer.testing import CliRunner
@@ -22,23 +24,22 @@ from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL, find_checkpoint
 from jstyleid_dreambooth import LoRAWeights, LowRank, read_lora, write_lora
 from jstyleid_dreambooth.training.job import TrainingJob, Watcher, recipe_digest
 from jstyleid_dreambooth.training.prior import ClassImage, read_latents
-from jstyleid_runner import core_model
-from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app
-from jstyleid_runner.core_bench import CoreBench, OpenCoreBench
-from jstyleid_runner.core_model import CoreModel
-from jstyleid_runner.engine import CoreEngine, OnPicture, OnStep
-from jstyleid_runner.orders import Order
-from jstyleid_runner.out_folder import OutFolder
-from jstyleid_runner.plan import build_plan
-from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.run_bench import RunBench
-from jstyleid_runner.scheduling.bench import Say
-from jstyleid_runner.scheduling.inline import InlineCrew
+from jstyleid_runner.planning.plan import build_plan
+from jstyleid_runner.reports.progress import LineDisplay
+from jstyleid_runner.scheduling.executor import Progress
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
-from jstyleid_runner.split import read_split
-from jstyleid_runner.train_loras import OpenedTrainer
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.split import read_split
+from jstyleid_runner.worker import engine
+from jstyleid_runner.worker.engine import Engine, OnPicture, OnStep
+from jstyleid_runner.worker.payloads import Payload, run_payloads
+from jstyleid_runner.worker.prepared import PreparedEngine
+from jstyleid_runner.worker.worker import ImageWorker, WorkerSpec
+from jstyleid_runner.workflows import model as core_model
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.model import ModelSource
 from reference_sets import LORA_CHECKPOINT
 from small_checkpoint import build
 
@@ -176,7 +177,7 @@ def train(job: TrainingJob, fingerprint: str, watch: Watcher, count: Callable[[i
     return write_lora(job.folder, weights, {"recipe": recipe_digest(job.recipe(fingerprint))})
 
 
-class FakeBench:
+class FakeWorker:
     """The real work on the fake engine."""
 
     def __init__(
@@ -184,14 +185,14 @@ class FakeBench:
     ) -> None:
         self.engine, self.settings, self.loras = engine, settings, loras
 
-    def compile(self, say: Say) -> None:
+    def compile(self, progress: Progress) -> None:
         pass
 
-    def prepare(self, say: Say) -> None:
-        self.work = RunBench(self.engine, self.settings.size, self.loras)
+    def prepare(self, progress: Progress) -> None:
+        self.prepared = PreparedEngine(self.engine, self.settings.size, self.loras)
 
-    def perform(self, orders: Sequence[Order], say: Say) -> Iterator[bytes | None]:
-        return self.work.perform(orders, say)
+    def perform(self, payloads: Sequence[Payload], progress: Progress) -> Iterator[bytes | None]:
+        return run_payloads(self.prepared, payloads, progress)
 
 
 class FakeModel:
@@ -212,28 +213,31 @@ class FakeModel:
     def fingerprint(self, dtype: str) -> str:
         return self._fingerprint
 
+    identify = ModelSource.identify
+
     @property
     def workers(self) -> tuple[str, ...]:
         return ("here",)
 
-    def crew(
+    def executor(
         self,
         settings: RunSettings,
         folder: OutFolder,
         loras: tuple[Path, ...],
-        order_of: Callable[[Task], Order],
-    ) -> InlineCrew:
-        def open_bench() -> FakeBench:
+        fingerprint: str,
+        payload_of: Callable[[Task], Payload],
+    ) -> InlineExecutor:
+        def make_worker() -> FakeWorker:
             self.opened += 1
             self.engine = FakeEngine(settings, self._fingerprint)
             self.engine.before_call = self.before_call
-            return FakeBench(self.engine, settings, loras)
+            return FakeWorker(self.engine, settings, loras)
 
-        return InlineCrew("here", open_bench, order_of)
+        return InlineExecutor("here", make_worker, payload_of)
 
-    def open_trainer(self, dtype: str, size: tuple[int, int]) -> OpenedTrainer:
+    def open_trainer(self, dtype: str, size: tuple[int, int]) -> Any:
         self.opened += 1
-        return OpenedTrainer(self, self._fingerprint)
+        return SimpleNamespace(train=self.train, fingerprint=self._fingerprint)
 
     def train(self, job: TrainingJob, watch: Watcher) -> Path:
         self.before_call("train")
@@ -245,42 +249,41 @@ class FakeModel:
         return self.engine.evaluations if self.engine else 0
 
 
-class InlineModel(CoreModel):
+class InlineModel(ModelSource):
     """The real one in this process, which can be asked afterwards what it did."""
 
-    bench: CoreBench
+    worker: ImageWorker
 
     @property
     def workers(self) -> tuple[str, ...]:
         return ("here",)
 
-    def crew(
+    def executor(
         self,
         settings: RunSettings,
         folder: OutFolder,
         loras: tuple[Path, ...],
-        order_of: Callable[[Task], Order],
-    ) -> InlineCrew:
-        def open_bench() -> CoreBench:
-            self.bench = OpenCoreBench(self.source, "cpu", settings, loras, folder.native_log)()
-            return self.bench
+        fingerprint: str,
+        payload_of: Callable[[Task], Payload],
+    ) -> InlineExecutor:
+        def make_worker() -> ImageWorker:
+            self.worker = WorkerSpec(self.source, "cpu", settings, loras, folder.native_log)()
+            return self.worker
 
-        return InlineCrew("here", open_bench, order_of)
+        return InlineExecutor("here", make_worker, payload_of)
 
     @property
-    def engine(self) -> CoreEngine:
-        engine = self.bench.work.engine
-        assert isinstance(engine, CoreEngine)
-        return engine
+    def engine(self) -> Engine:
+        return self.worker.engine.engine
 
 
 @pytest.fixture
 def inline_model(
-    checkpoint: Path, reporter: LineReporter, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path, display: LineDisplay, monkeypatch: pytest.MonkeyPatch
 ) -> InlineModel:
     """The checkpoint's."""
     monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
-    return InlineModel(str(checkpoint), "cpu", reporter)
+    return InlineModel(str(checkpoint), "cpu", display)
 
 
 @pytest.fixture
@@ -317,18 +320,18 @@ def make_request(data: Path, tmp_path: Path) -> MakeRequest:
         settings = RunSettings.create(**(values | changes))
         objects = ("apple", "ball")
         plan = build_plan(read_split(data, "S", styles), settings, prompts, loras=loras,
-                          objects=objects)  # fmt: skip
+                          objects=objects, batch=batch)  # fmt: skip
         folder = OutFolder(tmp_path / out)
         folder.prepare()
-        return RunRequest(plan, settings, folder, batch, force)
+        return RunRequest(plan, settings, folder, force)
 
     return make
 
 
 @pytest.fixture
-def reporter() -> LineReporter:
+def display() -> LineDisplay:
     """Progress that goes nowhere."""
-    return LineReporter(io.StringIO())
+    return LineDisplay(io.StringIO())
 
 
 @pytest.fixture
@@ -341,7 +344,8 @@ def no_jittor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "start", refuse)
     monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
     # Nor is a model looked for: the default one is on the hub.
-    monkeypatch.setattr(core_model, "find_checkpoint", lambda *_, **__: Mock())
+    for module in (core_model, engine):
+        monkeypatch.setattr(module, "find_checkpoint", lambda *_, **__: Mock())
 
 
 @pytest.fixture

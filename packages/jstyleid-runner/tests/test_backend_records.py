@@ -15,28 +15,29 @@ from jstyleid_core import runtime
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.prior import class_images
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_runner import core_bench
-from jstyleid_runner.carry_out import RunRequest
-from jstyleid_runner.core_bench import OpenCoreBench
-from jstyleid_runner.facts import KEY, read_facts
-from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.run_split import run_split
+from jstyleid_runner.planning.provenance import KEY, read_provenance
+from jstyleid_runner.reports.progress import LineDisplay
+from jstyleid_runner.scheduling.executor import Progress
 from jstyleid_runner.settings import RunSettings
-from jstyleid_runner.tally import Tally
+from jstyleid_runner.worker import worker as worker_module
+from jstyleid_runner.worker.worker import WorkerSpec
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.run import run_split
+from jstyleid_runner.workflows.session import RunCounts
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]
 Invoke = Callable[..., tuple[int, str]]
 
 
-def run(request: RunRequest, model: Any, reporter: LineReporter) -> Any:
-    run_split(request, model, reporter, Tally())
+def run(request: RunRequest, model: Any, display: LineDisplay) -> Any:
+    run_split(request, model, display, RunCounts())
     return model
 
 
 def age(path: Path) -> None:
     """Make a picture what an older version wrote, which named no backend."""
-    facts = json.loads(json.dumps(read_facts(path)))
+    facts = json.loads(json.dumps(read_provenance(path)))
     facts.pop("backend", None)
     facts.get("content", {}).pop("backend", None)
     text = PngInfo()
@@ -48,30 +49,30 @@ def age(path: Path) -> None:
 
 @pytest.mark.parametrize("backend", ["native", "jdiffusion"])
 def test_it_is_recorded(
-    backend: str, make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    backend: str, make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     request = make_request(backend=backend)
-    run(request, fake_model(), reporter)
+    run(request, fake_model(), display)
     assert json.loads(request.folder.record.read_text())["settings"]["backend"] == backend
-    assert read_facts(request.folder.picture("00", "Ring"))["content"]["backend"] == backend
-    assert read_facts(request.folder.content("00", "Ring"))["backend"] == backend
+    assert read_provenance(request.folder.picture("00", "Ring"))["content"]["backend"] == backend
+    assert read_provenance(request.folder.content("00", "Ring"))["backend"] == backend
 
 
 def test_another_one_is_another_setting(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
-    run(make_request(), fake_model(), reporter)
+    run(make_request(), fake_model(), display)
     with pytest.raises(InputError, match='backend: "native" there, "jdiffusion" now'):
-        run(make_request(backend="jdiffusion"), fake_model(), reporter)
+        run(make_request(backend="jdiffusion"), fake_model(), display)
     forced = make_request(backend="jdiffusion", force=True)
-    assert run(forced, fake_model(), reporter).evaluations == forced.plan.evaluations
+    assert run(forced, fake_model(), display).evaluations == forced.plan.evaluations
 
 
 def test_a_folder_that_names_none_is_the_native_ones(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     request = make_request()
-    run(request, fake_model(), reporter)
+    run(request, fake_model(), display)
     record = json.loads(request.folder.record.read_text())
     del record["settings"]["backend"]
     request.folder.record.write_text(json.dumps(record))
@@ -81,25 +82,25 @@ def test_a_folder_that_names_none_is_the_native_ones(
         if ours:
             age(path)
     assert "backend" not in request.folder.picture("00", "Ring").read_bytes().decode("latin-1")
-    assert run(request, fake_model(), reporter).evaluations == 0
+    assert run(request, fake_model(), display).evaluations == 0
     # Its contents are still good for pictures that are gone.
     request.folder.picture("00", "Ring").unlink()
     steps = request.settings.styleid.steps if request.settings.styleid else 0
-    assert run(request, fake_model(), reporter).evaluations == steps + 2 * steps
+    assert run(request, fake_model(), display).evaluations == steps + 2 * steps
     with pytest.raises(InputError, match='backend: "native" there, "jdiffusion" now'):
         run(replace(request, settings=make_request(backend="jdiffusion").settings), fake_model(),
-            reporter)  # fmt: skip
+            display)  # fmt: skip
 
 
 def test_workers_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Those of this machine and those of a Ray cluster are sent the same bench."""
+    """Those of this machine and those of a Ray cluster are sent the same worker."""
     settings = RunSettings.create(split="S", method="dreambooth", backend="jdiffusion", training={})
-    bench = OpenCoreBench("some/model", "cpu", settings, (), tmp_path / "log")
+    worker = WorkerSpec("some/model", "cpu", settings, (), tmp_path / "log")
     told = []
     monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
-    monkeypatch.setattr(core_bench, "start_compiled", lambda *given: told.append(given[-1]))
-    monkeypatch.setattr(core_bench, "compile_training", lambda *given: told.append(given[-1]))
-    pickle.loads(pickle.dumps(bench))().compile(lambda text, share: None)
+    monkeypatch.setattr(worker_module, "start_compiled", lambda *given: told.append(given[-1]))
+    monkeypatch.setattr(worker_module, "compile_training", lambda *given: told.append(given[-1]))
+    pickle.loads(pickle.dumps(worker))().compile(Progress(print))
     assert told == ["jdiffusion", "jdiffusion"]
 
 

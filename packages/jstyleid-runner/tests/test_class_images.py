@@ -8,25 +8,22 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app
-from jstyleid_runner.core_model import CoreModel
-from jstyleid_runner.lora_folder import LoRAFolder
-from jstyleid_runner.plan import Plan
-from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.run_split import run_split
-from jstyleid_runner.run_tasks import tasks_of
-from jstyleid_runner.scheduling.cost_model import CostModel
-from jstyleid_runner.scheduling.crew import Crew, Event, Ready
-from jstyleid_runner.scheduling.devices import places_on_cpu
-from jstyleid_runner.scheduling.forecast import forecast
+from jstyleid_runner.executors.process import cpu_slots
+from jstyleid_runner.planning.plan import Plan
+from jstyleid_runner.reports.progress import LineDisplay
+from jstyleid_runner.scheduling.estimates import CostModel, forecast
+from jstyleid_runner.scheduling.executor import Event, Executor, Ready
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.scheduling.task import Stage, State
-from jstyleid_runner.split import read_split
-from jstyleid_runner.staff import LocalStaff
-from jstyleid_runner.tally import Tally
-from jstyleid_runner.train_loras import TrainRequest, train_loras
-from jstyleid_runner.training_jobs import training_jobs
+from jstyleid_runner.storage.layout import LoRAFolder
+from jstyleid_runner.storage.split import read_split
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.model import ModelSource
+from jstyleid_runner.workflows.run import run_split
+from jstyleid_runner.workflows.session import RunCounts
+from jstyleid_runner.workflows.train import TrainRequest, train_loras, training_jobs
+from jstyleid_runner.workflows.workers import LocalWorkers
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]
@@ -44,7 +41,7 @@ def prior() -> dict[str, object]:
     }  # fmt: skip
 
 
-def run(request: RunRequest, model: Any, reporter: LineReporter) -> list[str]:
+def run(request: RunRequest, model: Any, display: LineDisplay) -> list[str]:
     """The calls of the model's engine."""
     calls: list[str] = []
     before = getattr(model, "before_call", None)
@@ -55,7 +52,7 @@ def run(request: RunRequest, model: Any, reporter: LineReporter) -> list[str]:
             before(name)
 
     model.before_call = called
-    run_split(request, model, reporter, Tally())
+    run_split(request, model, display, RunCounts())
     return calls
 
 
@@ -86,7 +83,7 @@ def test_the_plan_draws_them_before_any_training(make_request: MakeRequest, prio
 
 def test_workers_share_them(make_request: MakeRequest, prior: Any) -> None:
     training = {**prior["training"], "prior": {"images": 200, "steps": CLASS_STEPS}}
-    tasks = tasks_of(make_request(**{**prior, "training": training}).plan, 4)
+    tasks = make_request(**{**prior, "training": training}).plan.tasks
     costs = CostModel(dict.fromkeys(Stage, 1.0))
     drawing = sum(task.cost for task in tasks if task.stage is Stage.CLASS)
     rest = sum(task.cost for task in tasks if task.stage is not Stage.CLASS)
@@ -95,10 +92,10 @@ def test_workers_share_them(make_request: MakeRequest, prior: Any) -> None:
 
 
 def test_a_run_draws_each_once_and_resumes(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, prior: Any
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay, prior: Any
 ) -> None:
     whole, model = make_request(out="whole", **prior), fake_model()
-    calls = run(whole, model, reporter)
+    calls = run(whole, model, display)
     assert model.evaluations == whole.plan.evaluations
     assert calls[: IMAGES + 2] == [*["draw_class_image"] * IMAGES, "encode_class_images", "train"]
     assert len(class_files(whole)) == IMAGES + 1
@@ -111,8 +108,8 @@ def test_a_run_draws_each_once_and_resumes(
 
     stopped.before_call = stop
     with pytest.raises(KeyboardInterrupt):
-        run(request, stopped, reporter)
-    calls = run(request, fake_model(), reporter)
+        run(request, stopped, display)
+    calls = run(request, fake_model(), display)
     assert calls.count("draw_class_image") == 1
     assert class_files(request) == class_files(whole)
     assert files(request, "*/*.png") == files(whole, "*/*.png")
@@ -123,17 +120,17 @@ def test_a_run_draws_each_once_and_resumes(
 
 
 def test_what_is_damaged_or_gone_is_drawn_again(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, prior: Any
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay, prior: Any
 ) -> None:
     request = make_request(**prior)
-    run(request, fake_model(), reporter)
+    run(request, fake_model(), display)
     before = class_files(request)
     [folder] = request.folder.class_images.iterdir()
 
     def train_again() -> list[str]:
         (request.folder.lora("04") / "pytorch_lora_weights.safetensors").unlink()
         request.folder.picture("04", "Ring").unlink()
-        return run(request, fake_model(), reporter)
+        return run(request, fake_model(), display)
 
     # With their latents there, nothing of them is needed.
     assert train_again() == ["train", "generate"]
@@ -147,23 +144,23 @@ def test_what_is_damaged_or_gone_is_drawn_again(
 
 
 def test_without_a_training_left_they_are_not_missed(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, prior: Any
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay, prior: Any
 ) -> None:
     request = make_request(**prior)
-    run(request, fake_model(), reporter)
+    run(request, fake_model(), display)
     for path in request.folder.class_images.rglob("*.*"):
         path.unlink()
     request.folder.picture("04", "Ring").unlink()
-    assert "draw_class_image" not in run(request, fake_model(), reporter)
+    assert "draw_class_image" not in run(request, fake_model(), display)
 
 
 def test_changed_settings_draw_others(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, prior: Any
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay, prior: Any
 ) -> None:
-    run(make_request(**prior), fake_model(), reporter)
+    run(make_request(**prior), fake_model(), display)
     training = {**prior["training"], "seed": 7}
     forced = make_request(force=True, **{**prior, "training": training})
-    assert run(forced, fake_model(), reporter).count("draw_class_image") == IMAGES
+    assert run(forced, fake_model(), display).count("draw_class_image") == IMAGES
     assert len(list(forced.folder.class_images.iterdir())) == 2
 
 
@@ -180,18 +177,18 @@ def test_plan_shows_them(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 class BothReady:
-    """A crew of two that says nothing until both can be given work: neither draws all alone."""
+    """An executor that says nothing until both of its workers can be given work."""
 
-    def __init__(self, crew: Crew) -> None:
-        self._crew = crew
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
         self._held: list[Event] = []
         self._ready = 0
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._crew, name)
+        return getattr(self._executor, name)
 
     def wait(self, seconds: float) -> list[Event]:
-        self._held += (events := self._crew.wait(seconds))
+        self._held += (events := self._executor.wait(seconds))
         self._ready += sum(isinstance(event, Ready) for event in events)
         if self._ready < 2:
             return []
@@ -199,22 +196,22 @@ class BothReady:
         return events
 
 
-class TwoWorkers(CoreModel):
+class TwoWorkers(ModelSource):
     """The real model, by two processes."""
 
-    def crew(self, *told: Any) -> Any:
-        return BothReady(super().crew(*told))
+    def executor(self, *told: Any) -> Any:
+        return BothReady(super().executor(*told))
 
 
 def test_two_workers_and_a_training_alone_get_the_same_to_the_bit(
-    make_request: MakeRequest, inline_model: Any, checkpoint: Path, reporter: LineReporter,
+    make_request: MakeRequest, inline_model: Any, checkpoint: Path, display: LineDisplay,
     prior: Any, data: Path, tmp_path: Path,
 ) -> None:  # fmt: skip
     one = make_request(out="one", prompts=1, dtype="float32", **prior)
-    run_split(one, inline_model, reporter, Tally())
+    run_split(one, inline_model, display, RunCounts())
     two = make_request(out="two", prompts=1, batch=2, dtype="float32", **prior)
-    workers = TwoWorkers(str(checkpoint), "cpu", reporter, LocalStaff(places_on_cpu(2)))
-    run_split(two, workers, reporter, Tally())
+    workers = TwoWorkers(str(checkpoint), "cpu", display, LocalWorkers(cpu_slots(2)))
+    run_split(two, workers, display, RunCounts())
     drawn = [entry for entry in read_entries(two.folder.ledger) if entry.stage == Stage.CLASS]
     assert {entry.worker for entry in drawn} == {"cpu0", "cpu1"}
     assert class_files(two) == class_files(one)
@@ -226,8 +223,8 @@ def test_two_workers_and_a_training_alone_get_the_same_to_the_bit(
     folder.prepare()
     assert one.settings.training
     jobs = training_jobs(read_split(data, "S"), one.settings.training, folder, packed=False,
-                         objects=("apple", "ball"), checkpoint_every=9, looks=None)
-    train_loras(TrainRequest(jobs, folder, "float32"), inline_model, reporter, Tally())
+                         objects=("apple", "ball"), checkpoint_every=9, shown=None)
+    train_loras(TrainRequest(jobs, folder, "float32"), inline_model, display, RunCounts())
     [alone] = folder.class_images.iterdir()
     assert {path.name: path.read_bytes() for path in alone.iterdir()} == {
         Path(name).name: content for name, content in class_files(one).items()}

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from jstyleid_runner.cli import app
-from jstyleid_runner.folder_lock import folder_lock
-from jstyleid_runner.out_folder import OutFolder
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.lock import folder_lock
 
 Invoke = Callable[..., tuple[int, str]]
 

@@ -15,12 +15,13 @@ from typer.testing import CliRunner
 from jstyleid_core import StyleIDSettings, runtime
 from jstyleid_core.errors import JStyleIDError
 from jstyleid_core.styleid.settings import parse_layers
-from jstyleid_runner import __version__, core_model
+from jstyleid_runner import __version__
 from jstyleid_runner.cli import app
 from jstyleid_runner.commands.run import run
 from jstyleid_runner.commands.transfer import transfer
-from jstyleid_runner.folder_lock import folder_lock
-from jstyleid_runner.out_folder import OutFolder
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.lock import folder_lock
+from jstyleid_runner.workflows import model as core_model
 
 Invoke = Callable[..., tuple[int, str]]
 
@@ -145,9 +146,10 @@ def test_version_and_help(invoke: Invoke) -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
+    heavy = {"jinja2", "jittor", "numpy", "PIL", "pydantic", "ray", "safetensors", "sqlite3"}
     code = (
         "import sys, jstyleid_runner.cli; "
-        "sys.exit(', '.join({'jittor', 'numpy', 'PIL', 'pydantic'} & set(sys.modules)) or 0)"
+        f"sys.exit(', '.join({heavy} & set(sys.modules)) or 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -187,7 +189,7 @@ def test_a_crash_of_a_run_is_in_its_log(
     def crash(*_: object) -> None:
         raise AssertionError("nobody foresaw this")
 
-    monkeypatch.setattr(core_model.CoreModel, "fingerprint", crash)
+    monkeypatch.setattr(core_model.ModelSource, "fingerprint", crash)
     code, stderr = invoke("run", "--split", "S")
     assert code == 1
     assert stderr.endswith("out/.jstyleid/run.log")
@@ -228,7 +230,7 @@ def test_ctrl_c(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runtime, "start", stop)
-    monkeypatch.setattr(core_model.CoreModel, "fingerprint", stop)
+    monkeypatch.setattr(core_model.ModelSource, "fingerprint", stop)
     assert invoke(*arguments.split()) == (130, message)
 
 

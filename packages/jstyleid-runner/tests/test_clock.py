@@ -8,27 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sleeping_worker import Sleep, SleepingWorker
 from typer.testing import CliRunner
 
-from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app
-from jstyleid_runner.folder_lock import folder_lock
-from jstyleid_runner.out_folder import OutFolder
-from jstyleid_runner.pages.attempts import attempt_of, by_worker
-from jstyleid_runner.pages.utilisation import utilisation
-from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.run_pages import write_pages
-from jstyleid_runner.run_split import run_split
-from jstyleid_runner.run_status import RunStatus, run_status
-from jstyleid_runner.run_summary import run_summary
-from jstyleid_runner.scheduling.board import Board
-from jstyleid_runner.scheduling.devices import places_on_cpu
+from jstyleid_runner.executors.local import LocalExecutor
+from jstyleid_runner.executors.process import cpu_slots
+from jstyleid_runner.reports.figures import attempt_of, by_worker, utilisation
+from jstyleid_runner.reports.progress import LineDisplay
+from jstyleid_runner.reports.status import RunStatus, run_status
+from jstyleid_runner.reports.summary import run_summary
 from jstyleid_runner.scheduling.ledger import Ledger, Output, read_entries, read_time
-from jstyleid_runner.scheduling.local import LocalCrew
 from jstyleid_runner.scheduling.scheduler import Scheduler
-from jstyleid_runner.scheduling.sleeping import Sleep, SleepingBench
+from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import Stage, State, Task
-from jstyleid_runner.tally import Tally
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.lock import folder_lock
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.run import run_split, write_pages
+from jstyleid_runner.workflows.session import RunCounts
 
 HOUR = 3600.0
 
@@ -74,13 +72,14 @@ def test_several_hundred_jobs_while_the_clock_jumps(tmp_path: Path, wall: Any) -
     folder = OutFolder(tmp_path)
     folder.prepare()
     tasks = [Task(f"content/{n % 3:02}/{n}", f"{n % 3:02}", Stage.DRAW, (), 10) for n in range(300)]
-    places, watching = places_on_cpu(2), Watching(folder)
-    names = [place.name for place in places]
-    crew = LocalCrew(places, SleepingBench, lambda task: Sleep(task.id, 0.002), silence=60.0)
+    slots, watching = cpu_slots(2), Watching(folder)
+    names = [slot.name for slot in slots]
+    executor = LocalExecutor(
+        slots, SleepingWorker, lambda task: Sleep(task.id, 0.002), silence=60.0)
     start = time.monotonic()
     with folder_lock(folder.lock), Ledger(folder.ledger) as ledger:
         ledger.plan(tasks)
-        Scheduler(Board(tasks, {}), ledger, crew, watching, watching, names).run()
+        Scheduler(SchedulerState(tasks, {}), ledger, executor, watching, watching, names).run()
     took = time.monotonic() - start
     # Nobody was taken for hung, and nobody was held.
     assert watching.troubles == []
@@ -92,7 +91,7 @@ def test_several_hundred_jobs_while_the_clock_jumps(tmp_path: Path, wall: Any) -
     assert all(entry.seconds is not None and 0 <= entry.seconds < took for entry in entries)
     for status, now in watching.seen:
         assert status.seconds_left is None or 0 <= status.seconds_left < HOUR
-        assert all(0 <= now - worker.since < took for worker in status.workers)
+        assert all(0 <= now - (worker.since or 0) < took for worker in status.workers)
     spans = by_worker(one for entry in entries if (one := attempt_of(entry, wall())) is not None)
     used = utilisation({name: [one.span for one in done] for name, done in spans.items()})
     assert used.span is not None
@@ -100,7 +99,7 @@ def test_several_hundred_jobs_while_the_clock_jumps(tmp_path: Path, wall: Any) -
     assert all(0 < load.share <= 1 for load in used.loads)
     summary = run_summary(entries, {task.id for task in tasks}, took)
     assert [stage.done for stage in summary.stages] == [300]
-    assert all(0 < worker.share <= 1 for worker in summary.workers)
+    assert all(0 < summary.share(worker) <= 1 for worker in summary.workers)
 
 
 def test_status_goes_by_the_clock_of_the_run(tmp_path: Path, wall: Any) -> None:
@@ -128,12 +127,12 @@ def test_a_ledger_of_another_machine_is_read_by_this_ones_clock(tmp_path: Path) 
 
 
 def test_pages_are_written_after_every_run_that_did_something(
-    make_request: Callable[..., RunRequest], fake_model: Callable[..., Any], reporter: LineReporter
+    make_request: Callable[..., RunRequest], fake_model: Callable[..., Any], display: LineDisplay
 ) -> None:
     def written() -> int:
-        request, tally = make_request(styles=["00"]), Tally()
-        run_split(request, fake_model(), reporter, tally)
-        write_pages(request.plan, request.settings, request.folder, reporter, tally)
+        request, counts = make_request(styles=["00"]), RunCounts()
+        run_split(request, fake_model(), display, counts)
+        write_pages(request.plan, request.settings, request.folder, display, counts)
         return request.folder.gallery.stat().st_mtime_ns
 
     folder = make_request().folder

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from jstyleid_runner import split_pictures
 from jstyleid_runner.cli import app
+from jstyleid_runner.options.to_settings import run_styleid
+from jstyleid_runner.workflows import run as workflow
 
 Invoke = Callable[..., tuple[int, str]]
 pytestmark = pytest.mark.usefixtures("no_jittor", "data", "here")
@@ -56,23 +57,19 @@ def test_what_is_shown_is_what_is_done(
 ) -> None:
     told: list[Any] = []
 
-    def note(*what: Any) -> None:
-        told.append(what)
-
-    monkeypatch.setattr(split_pictures, "make_pictures", note)
+    monkeypatch.setattr(workflow, "run", told.append)
     Path("a.toml").write_text(
         '[run]\nsplit = "S"\nmethod = "styleid"\ntemplates = "t.json"\ngamma = 1\nadain = false\n'
         'injection = true\n[generate]\nsplit = "S"\nout = "drawn"\nlora = ["loras"]\n'
     )
     monkeypatch.setenv("JSTYLEID_RUN_INJECTION", "0")
     assert invoke("run", "--config", "a.toml", "--steps", "3") == (0, "")
-    chosen, _ = told[0]
+    chosen = told[0]
     assert (chosen.split, chosen.templates) == ("S", Path("t.json"))
-    styleid = chosen.styleid
+    styleid = run_styleid(chosen)
     assert (styleid.gamma, styleid.adain, styleid.injection, styleid.steps) == (1, False, False, 3)
     assert invoke("generate", "--config", "a.toml") == (0, "")
-    chosen, how = told[1]
-    assert (how.out, chosen.lora) == (Path("drawn"), Path("loras"))
+    assert (told[1].out, told[1].lora) == (Path("drawn"), Path("loras"))
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from jstyleid_runner.carry_out import RunRequest
-from jstyleid_runner.core_bench import CoreBench
-from jstyleid_runner.out_folder import OutFolder
-from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.run_split import run_split
+from jstyleid_runner.reports.progress import LineDisplay
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.scheduling.task import State
-from jstyleid_runner.tally import Tally
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.worker.worker import ImageWorker
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.run import run_split
+from jstyleid_runner.workflows.session import RunCounts
 
 CONTENT, STEPS = 1, 2
 SECONDS = 600
@@ -307,13 +307,13 @@ class CountedEngine:
 def costs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
     """What each call of the engine costs: its name, pictures, UNet evaluations."""
     noted: list[tuple[str, int, int]] = []
-    prepare = CoreBench.prepare
+    prepare = ImageWorker.prepare
 
-    def prepare_counted(bench: CoreBench, say: Any) -> None:
-        prepare(bench, say)
-        bench.work.engine = CountedEngine(bench.work.engine, noted)
+    def prepare_counted(worker: ImageWorker, progress: Any) -> None:
+        prepare(worker, progress)
+        worker.engine.engine = CountedEngine(worker.engine.engine, noted)
 
-    monkeypatch.setattr(CoreBench, "prepare", prepare_counted)
+    monkeypatch.setattr(ImageWorker, "prepare", prepare_counted)
     return noted
 
 
@@ -321,7 +321,7 @@ def costs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
 def test_unet_evaluations(
     inline_model: Any,
     make_request: Callable[..., RunRequest],
-    reporter: LineReporter,
+    display: LineDisplay,
     costs: list[tuple[str, int, int]],
     batch: int,
 ) -> None:
@@ -329,7 +329,7 @@ def test_unet_evaluations(
     request = make_request(
         prompts=2, batch=batch, content_steps=content, styleid={"steps": n}, size=(64, 64)
     )
-    run_split(request, inline_model, reporter, Tally())
+    run_split(request, inline_model, display, RunCounts())
     draw = ("generate", batch, 2 * content * batch)
     paint = ("transfer", batch, (n + n) * batch)
     assert costs == [("invert_style", 1, n), *[draw, paint] * (2 // batch)] * 2
@@ -339,11 +339,11 @@ def test_unet_evaluations(
 def test_guidance_1_draws_with_one_evaluation_a_step(
     inline_model: Any,
     make_request: Callable[..., RunRequest],
-    reporter: LineReporter,
+    display: LineDisplay,
     costs: list[tuple[str, int, int]],
 ) -> None:
     request = make_request(styles=["00"], prompts=1, guidance=1.0, size=(64, 64))
-    run_split(request, inline_model, reporter, Tally())
+    run_split(request, inline_model, display, RunCounts())
     assert sum(cost for _, _, cost in costs) == request.plan.evaluations
 
 

@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from jstyleid_runner.folder_lock import folder_lock
+from jstyleid_runner.storage.lock import folder_lock
 
 
 def test_a_child_that_was_forked_meanwhile_does_not_keep_it(tmp_path: Path) -> None:

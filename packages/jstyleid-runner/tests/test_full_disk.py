@@ -11,12 +11,11 @@ import pytest
 from PIL import Image
 
 from jstyleid_core.errors import OutputError
-from jstyleid_runner.carry_out import RunRequest
-from jstyleid_runner.out_folder import OutFolder
-from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.run_split import run_split
-from jstyleid_runner.runlog import log_to
-from jstyleid_runner.tally import Tally
+from jstyleid_runner.reports.progress import LineDisplay
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.run import run_split
+from jstyleid_runner.workflows.session import RunCounts, log_to
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]
@@ -42,31 +41,31 @@ def test_a_disk_that_fills_up(
     small_disk: Path,
     make_request: MakeRequest,
     fake_model: FakeModelClass,
-    reporter: LineReporter,
+    display: LineDisplay,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     whole = make_request(out="whole")
-    run_split(whole, fake_model(), reporter, Tally())
+    run_split(whole, fake_model(), display, RunCounts())
 
     request: RunRequest = make_request(out="disk/out")
-    tally = Tally()
+    counts = RunCounts()
     with log_to(request.folder.log), pytest.raises(OutputError) as caught:
-        run_split(request, fake_model(), reporter, tally)
+        run_split(request, fake_model(), display, counts)
     assert "No space left on device" in str(caught.value)
     kept = made(request.folder)
-    assert 0 < len(kept) == tally.done < 6
+    assert 0 < len(kept) == counts.done < 6
     assert kept.items() <= made(whole.folder).items()
     assert not list(small_disk.rglob("*.part*"))
     # The log may have met the full disk too: then it says so, once, without a traceback.
     assert "Traceback" not in capsys.readouterr().err
 
     subprocess.run(["mount", "-o", "remount,size=2m", str(small_disk)], check=True)
-    run_split(request, fake_model(), reporter, tally)
+    run_split(request, fake_model(), display, counts)
     assert made(request.folder) == made(whole.folder)
 
 
 def test_files_that_may_not_be_as_long(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     request = make_request(size=(256, 256))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -74,20 +73,20 @@ def test_files_that_may_not_be_as_long(
     resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, before[1]))
     try:
         with pytest.raises(OutputError, match=r"Ring\.png: File too large"):
-            run_split(request, fake_model(), reporter, Tally())
+            run_split(request, fake_model(), display, RunCounts())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(request.folder.root.rglob("*.p*ng"))
-    tally = Tally()
-    run_split(request, fake_model(), reporter, tally)
-    assert tally.done == 6
+    counts = RunCounts()
+    run_split(request, fake_model(), display, counts)
+    assert counts.done == 6
 
 
 @pytest.mark.parametrize("at", range(1, 8))
 def test_full_at_any_file(
     make_request: MakeRequest,
     fake_model: FakeModelClass,
-    reporter: LineReporter,
+    display: LineDisplay,
     monkeypatch: pytest.MonkeyPatch,
     at: int,
 ) -> None:
@@ -113,13 +112,13 @@ def test_full_at_any_file(
     encode: Callable[..., None] = Image.Image.save
     monkeypatch.setattr(Path, "open", opened)
     monkeypatch.setattr(Image.Image, "save", save)
-    tally = Tally()
+    counts = RunCounts()
     with pytest.raises(OutputError, match="No space left on device"):
-        run_split(request, fake_model(), reporter, tally)
+        run_split(request, fake_model(), display, counts)
     # Content and picture take turns; the contact sheet is the seventh file.
-    assert tally.done == len(made(request.folder)) == (at - 1) // 2
+    assert counts.done == len(made(request.folder)) == (at - 1) // 2
     assert not list(request.folder.root.rglob("*.part*"))
     monkeypatch.undo()
-    run_split(request, fake_model(), reporter, tally)
-    assert tally.done == 3
+    run_split(request, fake_model(), display, counts)
+    assert counts.done == 3
     assert request.folder.sheet("00").is_file()

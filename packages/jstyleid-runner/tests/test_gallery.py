@@ -14,14 +14,18 @@ import pytest
 from PIL import Image
 
 from jstyleid_core.errors import OutputError
-from jstyleid_runner.out_folder import OutFolder
-from jstyleid_runner.pages.ahead import in_order
-from jstyleid_runner.pages.gallery import GalleryPrompt, GalleryStyle, write_gallery
-from jstyleid_runner.pages.run_gallery import gallery_of
-from jstyleid_runner.pages.thumbnail import thumbnail
-from jstyleid_runner.plan import build_plan
+from jstyleid_runner.planning.plan import build_plan
+from jstyleid_runner.reports.pages.gallery import (
+    GalleryPrompt,
+    GalleryStyle,
+    gallery_of,
+    in_order,
+    thumbnail,
+    write_gallery,
+)
 from jstyleid_runner.settings import RunSettings
-from jstyleid_runner.split import read_split
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.split import read_split
 
 HOSTILE = "a \"quoted\" 'cat' <b>&amp; 100% #1 👩‍🚀"
 PROMPTS = ("Ring", "Hotel Ring", HOSTILE)

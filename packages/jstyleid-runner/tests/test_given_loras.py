@@ -11,11 +11,11 @@ import pytest
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import fit, mean_image, open_image
 from jstyleid_dreambooth import LoRAWeights, LowRank, write_lora
-from jstyleid_runner.carry_out import RunRequest
-from jstyleid_runner.facts import read_facts
-from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.run_split import run_split
-from jstyleid_runner.tally import Tally
+from jstyleid_runner.planning.provenance import read_provenance
+from jstyleid_runner.reports.progress import LineDisplay
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.run import run_split
+from jstyleid_runner.workflows.session import RunCounts
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]
@@ -32,10 +32,10 @@ def lora(tmp_path: Path) -> Path:
     return write_lora(tmp_path / "some.safetensors", LoRAWeights({"unet": {"conv_in": LAYER}}))
 
 
-def run(request: RunRequest, model: Any, reporter: LineReporter) -> Tally:
-    tally = Tally()
-    run_split(request, model, reporter, tally)
-    return tally
+def run(request: RunRequest, model: Any, display: LineDisplay) -> RunCounts:
+    counts = RunCounts()
+    run_split(request, model, display, counts)
+    return counts
 
 
 def pixels(path: Path) -> bytes:
@@ -45,26 +45,26 @@ def pixels(path: Path) -> bytes:
 def test_a_given_lora_is_used_and_nothing_trained(
     make_request: MakeRequest,
     fake_model: FakeModelClass,
-    reporter: LineReporter,
+    display: LineDisplay,
     lora: Path,
 ) -> None:
     request = make_request(styles=["00"], loras={"00": lora}, **DRAWING)
     model = fake_model()
-    run(request, model, reporter)
+    run(request, model, display)
     assert model.evaluations == 3 * 2 * CONTENT
-    facts = read_facts(request.folder.picture("00", "Ring"))
+    facts = read_provenance(request.folder.picture("00", "Ring"))
     digest = hashlib.sha256(lora.read_bytes()).hexdigest()
     assert facts["content"]["lora"] == {"name": "some.safetensors", "sha256": digest}
     # Another file under the same name is another LoRA.
     write_lora(lora, LoRAWeights({"unet": {"conv_out": LAYER}}))
     with pytest.raises(InputError, match=r"content\.lora\.sha256: "):
-        run(request, fake_model(), reporter)
+        run(request, fake_model(), display)
 
 
 def test_a_lora_that_does_not_fit_is_found_before_the_first_picture(
     make_request: MakeRequest,
     fake_model: FakeModelClass,
-    reporter: LineReporter,
+    display: LineDisplay,
     lora: Path,
 ) -> None:
     other = lora.with_name("other.safetensors")
@@ -72,23 +72,23 @@ def test_a_lora_that_does_not_fit_is_found_before_the_first_picture(
     request = make_request(loras={"00": lora, "04": other}, **DRAWING)
     model, calls = fake_model(), []
     model.before_call = calls.append
-    run(request, model, reporter)
+    run(request, model, display)
     assert calls[:3] == ["check_lora", "check_lora", "generate"]
 
 
 def test_a_start_from_the_mean_of_the_samples(
-    data: Path, make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    data: Path, make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     plain, request = make_request(out="plain"), make_request(start="mean", strength=0.7)
-    run(plain, fake_model(), reporter)
+    run(plain, fake_model(), display)
     model = fake_model()
-    run(request, model, reporter)
+    run(request, model, display)
     # 0.7 of three steps are two.
     assert model.evaluations == request.plan.evaluations == 2 * STEPS + 6 * (2 * 2 + 2 * STEPS)
     content = request.folder.content("00", "Ring")
     assert pixels(content) != pixels(plain.folder.content("00", "Ring"))
     samples = sorted((data / "S" / "00" / "images").iterdir())
-    facts = read_facts(request.folder.content("00", "Ring"))
+    facts = read_provenance(request.folder.content("00", "Ring"))
     assert facts["start"] == {
         "mean_of": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in samples},
         "strength": 0.7,

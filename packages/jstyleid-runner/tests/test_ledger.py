@@ -11,11 +11,16 @@ from pathlib import Path
 import pytest
 
 from jstyleid_core.errors import InputError, OutputError
-from jstyleid_runner.scheduling.board import Board
 from jstyleid_runner.scheduling.ledger import Ledger, Output, read_entries
+from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import Stage, State, Task
 
 OUTPUT = Output("00/Ring.png", "ab" * 32, 1234, 5)
+
+
+def outputs(ledger: Ledger) -> dict[str, Output]:
+    return {entry.id: entry.output for entry in ledger.entries()
+            if entry.output and entry.state is State.DONE}
 
 
 def tasks(styles: int = 1, prompts: int = 3) -> list[Task]:
@@ -42,7 +47,7 @@ def test_what_happened_is_there_again(ledger: Ledger) -> None:
     assert again.states()["content/00/2"] is State.RUNNING
     again.plan(tasks())
     assert again.states() == {"content/00/0": State.DONE, "content/00/1": State.QUARANTINED}
-    assert again.outputs() == {"content/00/0": OUTPUT}
+    assert outputs(again) == {"content/00/0": OUTPUT}
     assert again.recall("settings") == {"gamma": 0.75}
     assert again.recall("nothing") is None
     first, second, third = again.entries()
@@ -54,7 +59,7 @@ def test_what_happened_is_there_again(ledger: Ledger) -> None:
     again.lost(["content/00/0"])
     assert again.states() == {}
     again.found({"content/00/2": OUTPUT})
-    assert again.outputs() == {"content/00/2": OUTPUT}
+    assert outputs(again) == {"content/00/2": OUTPUT}
 
 
 def test_a_larger_and_a_smaller_plan(ledger: Ledger) -> None:
@@ -126,9 +131,9 @@ def test_a_hundred_thousand_tasks_are_taken_up_in_two_seconds(tmp_path: Path) ->
     start = time.process_time()
     again = Ledger(path)
     again.plan(many)
-    board = Board(many, again.states())
-    again.outputs()
+    scheduler_state = SchedulerState(many, again.states())
+    outputs(again)
     seconds = time.process_time() - start
     print(f"{seconds:.2f} s of processor time")
-    assert board.counts[State.WAITING] == 50000
+    assert scheduler_state.counts[State.WAITING] == 50000
     assert seconds < 2

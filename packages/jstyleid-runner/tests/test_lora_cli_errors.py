@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from jstyleid_core import runtime
-from jstyleid_runner.folder_lock import folder_lock
-from jstyleid_runner.lora_folder import LoRAFolder
+from jstyleid_runner.storage.layout import LoRAFolder
+from jstyleid_runner.storage.lock import folder_lock
 
 Invoke = Callable[..., tuple[int, str]]
 pytestmark = pytest.mark.usefixtures("no_jittor", "data")

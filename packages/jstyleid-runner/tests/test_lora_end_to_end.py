@@ -15,13 +15,13 @@ from jstyleid_core import StableDiffusion, StyleID, runtime
 from jstyleid_core.images import fit, mean_image, open_image
 from jstyleid_core.pipeline import InitialLatents
 from jstyleid_dreambooth import LoRAs, read_lora
-from jstyleid_runner.carry_out import RunRequest
 from jstyleid_runner.cli import app
-from jstyleid_runner.facts import read_facts
-from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.run_split import run_split
+from jstyleid_runner.planning.provenance import read_provenance
+from jstyleid_runner.reports.progress import LineDisplay
 from jstyleid_runner.settings import RunSettings
-from jstyleid_runner.tally import Tally
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.run import run_split
+from jstyleid_runner.workflows.session import RunCounts
 from reference_sets import GOLDEN_LORA
 
 LORA = GOLDEN_LORA / "jittor.safetensors"
@@ -46,8 +46,8 @@ def test_contents_are_drawn_with_the_lora_and_stylised_without(
     tmp_path: Path, checkpoint: Path, split_data: Path, call: Callable[..., Any]
 ) -> None:
     options = ["--styles", "04", "--content-steps", 2]
-    stylised = ["--steps", 2, "--out"]
-    assert call("run", *options, "--lora", LORA, *stylised, "with").exit_code == 0
+    transfers = ["--steps", 2, "--out"]
+    assert call("run", *options, "--lora", LORA, *transfers, "with").exit_code == 0
     plain = call(
         "run",
         *options,
@@ -55,7 +55,7 @@ def test_contents_are_drawn_with_the_lora_and_stylised_without(
         "styleid",
         "--template",
         "{prompt} in style_{style}",
-        *stylised,
+        *transfers,
         "without",
     )
     assert plain.exit_code == 0, plain.output
@@ -65,7 +65,7 @@ def test_contents_are_drawn_with_the_lora_and_stylised_without(
     with_lora, without = (Path(n, ".jstyleid/contents/04/Ring.png") for n in ("with", "without"))
     assert pixels(with_lora) != pixels(without)
     assert pixels(Path("drawn/04/Ring.png")) == pixels(with_lora)
-    facts, others = read_facts(with_lora), read_facts(without)
+    facts, others = read_provenance(with_lora), read_provenance(without)
     assert facts["lora"]["name"] == LORA.name
     assert {**facts, "lora": None} == others
 
@@ -107,7 +107,7 @@ def test_generate_a_split_is_the_method_dreambooth(
     assert pictures(Path("drawn")) == pictures(Path("same"))
     assert "4 there already" in call(*run, "drawn").stderr
 
-    facts = read_facts(Path("drawn/00/Ring.png"))
+    facts = read_provenance(Path("drawn/00/Ring.png"))
     model = StableDiffusion.load(checkpoint)
     LoRAs.of(model).add("style", read_lora(LORA))
     samples = sorted((split_data / "S" / "00" / "images").iterdir())
@@ -128,11 +128,11 @@ def test_generate_a_split_is_the_method_dreambooth(
 def test_unet_evaluations(
     inline_model: Any,
     make_request: Callable[..., RunRequest],
-    reporter: LineReporter,
+    display: LineDisplay,
     method: str,
     strength: float,
 ) -> None:
-    stylised = {"styleid": None, "reference": None} if method == "dreambooth" else {}
+    transfers = {"styleid": None, "reference": None} if method == "dreambooth" else {}
     request = make_request(
         prompts=2,
         method=method,
@@ -140,9 +140,9 @@ def test_unet_evaluations(
         start="mean",
         strength=strength,
         content_steps=2,
-        **stylised,
+        **transfers,
     )
-    run_split(request, inline_model, reporter, Tally())
+    run_split(request, inline_model, display, RunCounts())
     assert inline_model.engine.model.evaluations == request.plan.evaluations
 
 

@@ -9,8 +9,7 @@ import pytest
 
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth import LoRAWeights, LowRank, write_lora
-from jstyleid_runner.lora_lookup import find_loras
-from jstyleid_runner.split import Split, StyleFolder
+from jstyleid_runner.storage.split import Split, StyleFolder, find_loras
 
 LAYER = LowRank(np.ones((1, 2), np.float32), np.ones((2, 1), np.float32), 1)
 SPLIT = Split("B", tuple(StyleFolder(id, (Path("a.png"),), ("Ring",)) for id in ("00", "04")))

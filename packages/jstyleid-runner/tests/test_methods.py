@@ -12,13 +12,11 @@ from PIL import Image
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import open_image
 from jstyleid_dreambooth.training.checkpoints import TrainingState
-from jstyleid_runner.carry_out import RunRequest
-from jstyleid_runner.facts import read_facts
-from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.run_split import run_split
-from jstyleid_runner.runlog import log_to
-from jstyleid_runner.style_training import training_job
-from jstyleid_runner.tally import Tally
+from jstyleid_runner.planning.provenance import read_provenance, training_job
+from jstyleid_runner.reports.progress import LineDisplay
+from jstyleid_runner.workflows.execution import RunRequest
+from jstyleid_runner.workflows.run import run_split
+from jstyleid_runner.workflows.session import RunCounts, log_to
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]
@@ -39,10 +37,10 @@ def drawing(training: dict[str, object]) -> dict[str, object]:
     return {**training, "method": "dreambooth", "styleid": None, "reference": None}
 
 
-def run(request: RunRequest, model: Any, reporter: LineReporter) -> Tally:
-    tally = Tally()
-    run_split(request, model, reporter, tally)
-    return tally
+def run(request: RunRequest, model: Any, display: LineDisplay) -> RunCounts:
+    counts = RunCounts()
+    run_split(request, model, display, counts)
+    return counts
 
 
 def pictures(request: RunRequest) -> dict[str, bytes]:
@@ -57,13 +55,13 @@ def pixels(path: Path) -> bytes:
 def test_each_style_is_trained_and_then_drawn_and_stylised(
     make_request: MakeRequest,
     fake_model: FakeModelClass,
-    reporter: LineReporter,
+    display: LineDisplay,
     training: Any,
 ) -> None:
     request, model = make_request(prompts=1, **training), fake_model()
     with log_to(request.folder.log):
-        tally = run(request, model, reporter)
-    assert (tally.done, tally.total) == (2, 2)
+        counts = run(request, model, display)
+    assert (counts.done, counts.total) == (2, 2)
     assert model.evaluations == 2 * (3 * TRAINING + STEPS + 2 * CONTENT + 2 * STEPS)
     assert model.evaluations == request.plan.evaluations
     lines = request.folder.log.read_text().splitlines()
@@ -82,18 +80,18 @@ def test_each_style_is_trained_and_then_drawn_and_stylised(
 def test_drawn_pictures_are_the_result_of_dreambooth(
     make_request: MakeRequest,
     fake_model: FakeModelClass,
-    reporter: LineReporter,
+    display: LineDisplay,
     training: Any,
     drawing: Any,
 ) -> None:
     drawn, model = make_request(**drawing), fake_model()
-    tally = run(drawn, model, reporter)
-    assert tally.done == len(pictures(drawn)) == 6
+    counts = run(drawn, model, display)
+    assert counts.done == len(pictures(drawn)) == 6
     assert model.evaluations == drawn.plan.evaluations == 2 * 3 * TRAINING + 6 * 2 * CONTENT
     assert not drawn.folder.content("00", "Ring").parent.exists()
     # They are what the other method stylises.
     both = make_request(out="both", **training)
-    run(both, fake_model(), reporter)
+    run(both, fake_model(), display)
     for style in ("00", "04"):
         content = pixels(both.folder.content(style, "Ring"))
         assert content == pixels(drawn.folder.picture(style, "Ring"))
@@ -101,21 +99,21 @@ def test_drawn_pictures_are_the_result_of_dreambooth(
 
 
 def test_the_sheet_of_dreambooth_shows_samples_and_results(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, drawing: Any
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay, drawing: Any
 ) -> None:
     request = make_request(styles=["00"], **drawing)
-    run(request, fake_model(), reporter)
+    run(request, fake_model(), display)
     sheet = open_image(request.folder.sheet("00"))
     # Two samples below each other, three results beside them.
     assert (sheet.width, sheet.height) == (8 + 4 * 200, 8 + 2 * 221)
 
 
 def test_every_batch_size_gives_the_same(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, drawing: Any
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay, drawing: Any
 ) -> None:
     one, two = make_request(out="one", **drawing), make_request(out="two", batch=2, **drawing)
-    run(one, fake_model(), reporter)
-    run(two, fake_model(), reporter)
+    run(one, fake_model(), display)
+    run(two, fake_model(), display)
     assert pictures(one) == pictures(two)
 
 
@@ -124,7 +122,7 @@ def test_every_batch_size_gives_the_same(
 def test_stopped_anywhere_and_run_again(
     make_request: MakeRequest,
     fake_model: FakeModelClass,
-    reporter: LineReporter,
+    display: LineDisplay,
     training: Any,
     drawing: Any,
     method: str,
@@ -132,7 +130,7 @@ def test_stopped_anywhere_and_run_again(
 ) -> None:
     settings = drawing if method == "dreambooth" else training
     whole = make_request(out="whole", prompts=2, **settings)
-    run(whole, fake_model(), reporter)
+    run(whole, fake_model(), display)
     request, model, calls = make_request(prompts=2, **settings), fake_model(), []
 
     def stop_at(name: str) -> None:
@@ -142,32 +140,32 @@ def test_stopped_anywhere_and_run_again(
 
     model.before_call = stop_at
     try:
-        run(request, model, reporter)
+        run(request, model, display)
     except KeyboardInterrupt:
         again, trained = fake_model(), []
         again.before_call = trained.append
-        run(request, again, reporter)
+        run(request, again, display)
         # What was trained is not trained again, and not needed where all is drawn.
         assert trained.count("train") == 2 - calls[:-1].count("train")
     else:
         assert len(calls) < at
     assert pictures(request) == pictures(whole)
-    assert run(request, unused := fake_model(), reporter).done == 4
+    assert run(request, unused := fake_model(), display).done == 4
     assert unused.opened == 0
 
 
 def test_a_lora_is_not_missed_when_everything_is_drawn(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, training: Any
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay, training: Any
 ) -> None:
     request = make_request(styles=["00"], **training)
-    run(request, fake_model(), reporter)
+    run(request, fake_model(), display)
     before = pictures(request)
     (request.folder.lora("00") / "pytorch_lora_weights.safetensors").unlink()
-    assert run(request, unused := fake_model(), reporter).done == 3
+    assert run(request, unused := fake_model(), display).done == 3
     assert unused.opened == 0
     request.folder.picture("00", "Ring").unlink()
     model = fake_model()
-    run(request, model, reporter)
+    run(request, model, display)
     assert model.evaluations == STEPS + 2 * STEPS
     assert pictures(request) == before
 
@@ -175,7 +173,7 @@ def test_a_lora_is_not_missed_when_everything_is_drawn(
 def test_what_is_recorded(
     make_request: MakeRequest,
     fake_model: FakeModelClass,
-    reporter: LineReporter,
+    display: LineDisplay,
     training: Any,
     drawing: Any,
 ) -> None:
@@ -185,21 +183,21 @@ def test_what_is_recorded(
         "templates": {"04": "{style} {prompt}"},
     }
     both, drawn = make_request(out="both", **training), make_request(**drawing, **words)
-    run(both, fake_model(), reporter)
-    run(drawn, fake_model(), reporter)
-    facts = read_facts(both.folder.picture("04", "Ring"))
+    run(both, fake_model(), display)
+    run(drawn, fake_model(), display)
+    facts = read_provenance(both.folder.picture("04", "Ring"))
     assert (facts["kind"], facts["method"]) == ("stylised", "styleid-dreambooth")
     assert facts["content"]["text"] == "Ring"
     assert facts["content"]["start"] == "noise"
     job = training_job(both.plan.styles[1], both.settings, both.folder)
     assert job
     assert facts["content"]["lora"] == job.recipe("abc")
-    facts = read_facts(drawn.folder.picture("04", "Ring"))
+    facts = read_provenance(drawn.folder.picture("04", "Ring"))
     assert (facts["kind"], facts["method"]) == ("drawn", "dreambooth")
     assert "styleid" not in facts
     content = facts["content"]
     assert (content["text"], content["negative"]) == ("04 Ring", "blurry")
-    assert read_facts(drawn.folder.picture("00", "Ring"))["content"]["text"] == "a Ring"
+    assert read_provenance(drawn.folder.picture("00", "Ring"))["content"]["text"] == "a Ring"
     record = json.loads(drawn.folder.record.read_text())
     assert record["settings"]["training"]["steps"] == TRAINING
     assert record["references"] == {}
@@ -209,20 +207,20 @@ def test_a_changed_sample_makes_another_lora(
     data: Path,
     make_request: MakeRequest,
     fake_model: FakeModelClass,
-    reporter: LineReporter,
+    display: LineDisplay,
     training: Any,
 ) -> None:
-    run(make_request(**training), fake_model(), reporter)
+    run(make_request(**training), fake_model(), display)
     Image.new("RGB", (70, 70), "red").save(data / "S" / "04" / "images" / "ball.png")
     with pytest.raises(InputError, match=r"content\.lora\.samples\.04\.ball\.png: "):
-        run(make_request(**training), fake_model(), reporter)
+        run(make_request(**training), fake_model(), display)
     forced, model = make_request(force=True, **training), fake_model()
-    run(forced, model, reporter)
+    run(forced, model, display)
     assert model.evaluations == 3 * TRAINING + STEPS + 3 * (2 * CONTENT + 2 * STEPS)
 
 
 def test_what_is_left_of_another_training_makes_room(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, training: Any
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay, training: Any
 ) -> None:
     request = make_request(styles=["00"], **training)
     job = training_job(request.plan.styles[0], request.settings, request.folder)
@@ -232,7 +230,7 @@ def test_what_is_left_of_another_training_makes_room(
     state = TrainingState(recipe, 3, {}, None, np.zeros((3, 3)))
     kept = state.save(job.folder / "checkpoints")
     with log_to(request.folder.log):
-        run(request, fake_model(), reporter)
+        run(request, fake_model(), display)
     assert not kept.exists()
     assert "trained anew: settings.rank: 9 there, 4 now" in request.folder.log.read_text()
 
@@ -241,25 +239,25 @@ def test_a_damaged_sample_is_found_before_any_work(
     data: Path,
     make_request: MakeRequest,
     fake_model: FakeModelClass,
-    reporter: LineReporter,
+    display: LineDisplay,
     drawing: Any,
 ) -> None:
     path = data / "S" / "04" / "images" / "ball.png"
     path.write_bytes(path.read_bytes()[:100])
     model = fake_model()
     with pytest.raises(InputError, match=r"ball\.png: the picture is damaged"):
-        run(make_request(**drawing), model, reporter)
+        run(make_request(**drawing), model, display)
     with pytest.raises(InputError, match=r"ball\.png: the picture is damaged"):
-        run(make_request(start="mean"), model, reporter)
+        run(make_request(start="mean"), model, display)
     assert model.opened == 0
 
 
 def test_another_method_in_the_same_folder_is_refused(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, drawing: Any
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay, drawing: Any
 ) -> None:
-    run(make_request(), fake_model(), reporter)
+    run(make_request(), fake_model(), display)
     with pytest.raises(InputError) as caught:
-        run(make_request(**drawing), fake_model(), reporter)
+        run(make_request(**drawing), fake_model(), display)
     lines = str(caught.value).splitlines()
     assert lines[1] == '  method: "styleid" there, "dreambooth" now'
     # The settings of a training are many.

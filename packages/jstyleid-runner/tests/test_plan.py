@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner.draws import content_seed
-from jstyleid_runner.jobs import Draw, InvertStyle, Stylise
-from jstyleid_runner.plan import build_plan
+from jstyleid_runner.planning.jobs import GenerateImage, InvertStyle, TransferStyle
+from jstyleid_runner.planning.plan import build_plan, content_seed
 from jstyleid_runner.settings import RunSettings
-from jstyleid_runner.split import Split, StyleFolder
+from jstyleid_runner.storage.split import Split, StyleFolder
 
 
 def split(*styles: str, references: int = 3) -> Split:
@@ -38,13 +37,13 @@ def test_a_style_is_planned_alike_whatever_else_is_in_the_run() -> None:
     alone = build_plan(split("04"), settings(reference="random"))
     fewer = build_plan(split("04"), settings(reference="random"), prompts=1)
     assert both.styles[1] == alone.styles[0]
-    assert fewer.styles[0].draws == alone.styles[0].draws[:1]
+    assert fewer.styles[0].images == alone.styles[0].images[:1]
 
 
 def test_evaluations() -> None:
     plan = build_plan(split("00", "04"), settings())
     for job in plan.jobs:
-        if isinstance(job, Draw):
+        if isinstance(job, GenerateImage):
             assert job.evaluations == 2 * 25
         elif isinstance(job, InvertStyle):
             assert job.evaluations == 20
@@ -56,7 +55,7 @@ def test_evaluations() -> None:
 
 def test_without_guidance_the_unet_is_evaluated_once_a_step() -> None:
     plan = build_plan(split("00"), settings(guidance=1))
-    assert [content.evaluations for content in plan.styles[0].draws] == [25, 25]
+    assert [content.evaluations for content in plan.styles[0].images] == [25, 25]
 
 
 def test_no_job_comes_before_what_it_needs() -> None:
@@ -66,7 +65,7 @@ def test_no_job_comes_before_what_it_needs() -> None:
         assert set(job.needs) <= done
         done.add(job.id)
     assert len(done) == len(jobs)
-    pictures = [job for job in jobs if isinstance(job, Stylise)]
+    pictures = [job for job in jobs if isinstance(job, TransferStyle)]
     assert pictures[0].needs == ("content/00/Ring", "style/00")
 
 
@@ -131,7 +130,7 @@ def test_a_lora_is_trained_before_its_style_is_drawn() -> None:
     assert train.samples == plan.styles[1].samples
     # Two pictures a step, each forward, back, and forward once more.
     assert train.evaluations == 10 * 2 * 4
-    assert [draw.needs for draw in plan.styles[1].draws] == [("lora/04",)] * 2
+    assert [draw.needs for draw in plan.styles[1].images] == [("lora/04",)] * 2
     assert plan.evaluations == 2 * 80 + 2 * 20 + 4 * (50 + 40)
     assert plan == build_plan(split("00", "04"), both, objects=("ball", "ring"))
 
@@ -148,23 +147,23 @@ def test_a_given_lora_is_not_trained() -> None:
     given = {"00": Path("a.bin"), "04": Path("b.bin")}
     plan = build_plan(split("00", "04"), settings(method="styleid-dreambooth"), loras=given)
     assert plan.styles[1].train is None
-    assert [draw.lora for draw in plan.styles[1].draws] == [Path("b.bin")] * 2
-    assert [draw.needs for draw in plan.styles[1].draws] == [()] * 2
+    assert [draw.lora for draw in plan.styles[1].images] == [Path("b.bin")] * 2
+    assert [draw.needs for draw in plan.styles[1].images] == [()] * 2
 
 
 def test_contents_start_from_noise_or_from_the_samples() -> None:
     [style] = build_plan(split("00"), settings()).styles
-    assert (style.draws[0].start, style.draws[0].steps) == ((), 25)
+    assert (style.images[0].start, style.images[0].steps) == ((), 25)
     [style] = build_plan(split("00"), settings(start="mean", strength=0.9)).styles
-    assert style.draws[0].start == style.samples
-    assert (style.draws[0].steps, style.draws[0].evaluations) == (22, 44)
+    assert style.images[0].start == style.samples
+    assert (style.images[0].steps, style.images[0].evaluations) == (22, 44)
 
 
 def test_texts_come_from_the_templates() -> None:
     words = settings(template="{prompt} in {style}", templates={"04": "a {prompt}"})
     plan = build_plan(split("00", "04"), words)
-    assert [style.draws[0].text for style in plan.styles] == ["Ring in 00", "a Ring"]
-    assert [style.draws[0].prompt for style in plan.styles] == ["Ring", "Ring"]
+    assert [style.images[0].text for style in plan.styles] == ["Ring in 00", "a Ring"]
+    assert [style.images[0].prompt for style in plan.styles] == ["Ring", "Ring"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,13 @@ from typer.testing import CliRunner
 
 from jstyleid_runner.cli import app
 from jstyleid_runner.commands.plan import plan
-from jstyleid_runner.out_folder import OutFolder
-from jstyleid_runner.record import ModelRecord, RunRecord
-from jstyleid_runner.run_choices import RunOptions
-from jstyleid_runner.scheduling.cost_model import CostModel
-from jstyleid_runner.scheduling.forecast import forecast
+from jstyleid_runner.options.run import RunOptions
+from jstyleid_runner.options.sources import parameters_of
+from jstyleid_runner.scheduling.estimates import CostModel, forecast, mark_satisfied
 from jstyleid_runner.scheduling.ledger import Ledger
 from jstyleid_runner.scheduling.task import Stage, State, Task
-from jstyleid_runner.scheduling.unneeded import with_unneeded
-from jstyleid_runner.signatures import parameters_of
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.records import ModelRecord, RunRecord
 
 Invoke = Callable[..., tuple[int, str]]
 pytestmark = pytest.mark.usefixtures("no_jittor", "data", "here")
@@ -157,10 +156,9 @@ def test_a_plan_is_told_what_a_run_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("JSTYLEID_RUN_METHOD", "styleid")
     assert [stage["evaluations"] for stage in facts("--config", "a.toml")["stages"]] == [
         4, 300, 24, 328]
-    taken = set(parameters_of(plan)) - {
-        "context", "out", "batch", "gpus", "workers", "jobs", "as_json",
-        "seconds_per_evaluation"}
-    assert taken == set(RunOptions.__annotations__)
+    taken = set(parameters_of(plan)) - {"context", "jobs", "as_json", "seconds_per_evaluation"}
+    assert taken == {field.name for field in fields(RunOptions)} - {
+        "force", "model", "dtype", "device", "engine", "address"}
 
 
 def test_a_forecast_of_what_can_be_done() -> None:
@@ -179,6 +177,6 @@ def test_what_nobody_waits_for_is_not_left() -> None:
              Task("b", "00", Stage.DRAW, ("lora",), 1), Task("A", "00", Stage.STYLISE, ("a",), 1),
              Task("B", "00", Stage.STYLISE, ("b",), 1)]
     one = {"A": State.DONE}
-    assert with_unneeded(tasks, one) == {"A": State.DONE, "a": State.DONE}
-    assert set(with_unneeded(tasks, one | {"B": State.DONE})) == {"A", "B", "a", "b", "lora"}
-    assert with_unneeded(tasks, {}) == {}
+    assert mark_satisfied(tasks, one) == {"A": State.DONE, "a": State.DONE}
+    assert set(mark_satisfied(tasks, one | {"B": State.DONE})) == {"A", "B", "a", "b", "lora"}
+    assert mark_satisfied(tasks, {}) == {}

@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from jstyleid_runner.progress import Meter, clock_text
-from jstyleid_runner.progress_bars import BarReporter
-from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.runlog import log_to
+from jstyleid_runner.reports.progress import BarDisplay, LineDisplay, Meter, clock_text
+from jstyleid_runner.workflows.session import log_to
 
 
 def test_the_time_left_follows_the_evaluations() -> None:
@@ -66,15 +64,15 @@ def test_clock(seconds: float, text: str) -> None:
 
 def test_lines_name_each_picture_and_what_is_left() -> None:
     stream = io.StringIO()
-    reporter = LineReporter(stream)
-    reporter.preparing("compiling Jittor", 1, 160)
-    reporter.preparing("compiling Jittor", 2, 160)
-    reporter.preparing("compiling Jittor", 160, 160)
-    reporter.begin(3, 1, 20)
-    reporter.stage("picture/00/Ring", 2, 10)
-    reporter.step()
-    reporter.step()
-    reporter.finished(Path("out/00/Ring.png"))
+    display = LineDisplay(stream)
+    display.preparing("compiling Jittor", 1, 160)
+    display.preparing("compiling Jittor", 2, 160)
+    display.preparing("compiling Jittor", 160, 160)
+    display.begin(3, 1, 20)
+    display.stage("picture/00/Ring", 2, 10)
+    display.step()
+    display.step()
+    display.finished(Path("out/00/Ring.png"))
     lines = stream.getvalue().splitlines()
     assert lines[:4] == [
         "compiling Jittor 1/160",
@@ -87,14 +85,14 @@ def test_lines_name_each_picture_and_what_is_left() -> None:
 
 def test_lines_say_now_and_then_how_a_training_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("jstyleid_runner.progress_lines.time.monotonic", lambda: now)
+    monkeypatch.setattr("jstyleid_runner.reports.progress.time.monotonic", lambda: now)
     stream = io.StringIO()
-    reporter = LineReporter(stream)
-    reporter.begin(2, 0, 18, "LoRAs")
-    reporter.stage("training 00", 3, 9)
+    display = LineDisplay(stream)
+    display.begin(2, 0, 18, "LoRAs")
+    display.stage("training 00", 3, 9)
     for loss in (0.3, 0.2, 0.1):
         now += 6.0
-        reporter.step(f"loss {loss}")
+        display.step(f"loss {loss}")
     assert stream.getvalue().splitlines() == [
         "2 LoRAs; 18 UNet evaluations to do",
         "training 00: 3 steps",
@@ -104,15 +102,15 @@ def test_lines_say_now_and_then_how_a_training_goes(monkeypatch: pytest.MonkeyPa
 
 def test_bars_show_the_stage_again_after_something_in_between() -> None:
     stream = io.StringIO()
-    reporter = BarReporter(Console(file=stream, force_terminal=True, width=120))
-    reporter.begin(2, 0, 18, "LoRAs")
-    reporter.stage("training 00", 3, 9)
-    reporter.step("loss 0.3")
-    reporter.preparing("drawing after step 1", 0, 2)
+    display = BarDisplay(Console(file=stream, force_terminal=True, width=120))
+    display.begin(2, 0, 18, "LoRAs")
+    display.stage("training 00", 3, 9)
+    display.step("loss 0.3")
+    display.preparing("drawing after step 1", 0, 2)
     stream.truncate(0)
-    reporter.step("loss [0.2]")
-    reporter.revise(-9)
-    reporter.close()
+    display.step("loss [0.2]")
+    display.revise(-9)
+    display.close()
     shown = stream.getvalue()
     assert "training 00" in shown
     assert "2/3, loss [0.2]" in shown
@@ -121,13 +119,13 @@ def test_bars_show_the_stage_again_after_something_in_between() -> None:
 
 def test_bars_show_names_with_brackets_as_they_are() -> None:
     stream = io.StringIO()
-    reporter = BarReporter(Console(file=stream, force_terminal=True, width=120))
-    reporter.preparing("compiling Jittor", 1, 160)
-    reporter.begin(2, 0, 20)
-    reporter.stage("picture/00/[red]Ring", 2, 10)
-    reporter.step()
-    reporter.finished(Path("out/00/[red]Ring.png"))
-    reporter.close()
+    display = BarDisplay(Console(file=stream, force_terminal=True, width=120))
+    display.preparing("compiling Jittor", 1, 160)
+    display.begin(2, 0, 20)
+    display.stage("picture/00/[red]Ring", 2, 10)
+    display.step()
+    display.finished(Path("out/00/[red]Ring.png"))
+    display.close()
     shown = stream.getvalue()
     assert "out/00/[red]Ring.png" in shown
     assert "picture/00/[red]Ring" in shown

@@ -4,7 +4,6 @@ import fcntl
 import socket
 import sys
 import tempfile
-import typing
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -16,34 +15,38 @@ from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
 from jstyleid_dreambooth.training.prior import ClassImage
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_runner import ray_cluster
-from jstyleid_runner.core_bench import OpenCoreBench
-from jstyleid_runner.order_files import freight_of
-from jstyleid_runner.orders import (
-    ClassImageOrder,
-    ClassLatentsOrder,
-    DrawOrder,
-    InvertOrder,
-    Order,
-    StyliseOrder,
-    TrainOrder,
+from jstyleid_runner.executors.process import CompileGate
+from jstyleid_runner.executors.ray import cluster as ray_cluster
+from jstyleid_runner.executors.ray.cluster import Cluster
+from jstyleid_runner.executors.ray.files import (
+    NodeCache,
+    SyncedFolder,
+    bring_back,
+    relocated,
+    together,
 )
-from jstyleid_runner.out_folder import OutFolder
-from jstyleid_runner.ray_cluster import Cluster
-from jstyleid_runner.scheduling.compiling import Compiling
-from jstyleid_runner.scheduling.depot import Depot
-from jstyleid_runner.scheduling.freight import relocated, together
-from jstyleid_runner.scheduling.mirror import Mirrored, bring_back
+from jstyleid_runner.options.common import WorkerOptions
 from jstyleid_runner.settings import RunSettings
-from jstyleid_runner.staff import StaffOptions, ray_staff
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.worker.payloads import (
+    ClassImagePayload,
+    ClassLatentsPayload,
+    GeneratePayload,
+    InvertPayload,
+    Payload,
+    TrainPayload,
+    TransferPayload,
+)
+from jstyleid_runner.worker.worker import WorkerSpec
+from jstyleid_runner.workflows.workers import ray_workers
 
 OUT = OutFolder(Path("/scheduler/out"))
 DATA = Path("/scheduler/data")
 
 
-def orders() -> list[Order]:
+def payloads() -> list[Payload]:
     """One of each kind, with every path it can have."""
-    invert = InvertOrder("style/00", "00", 2, DATA / "ball.png", OUT.inverted("00"))
+    invert = InvertPayload("style/00", "00", 2, DATA / "ball.png", OUT.inverted("00"))
     contents = (OUT.content("00", "Ring"), OUT.content("00", "Hotel"))
     training = TrainingJob(
         (StyleImages("00", (DATA / "ball.png", DATA / "apple.png")),),
@@ -53,12 +56,12 @@ def orders() -> list[Order]:
     lora = OUT.lora("00") / "pytorch_lora_weights.safetensors"
     facts: Any = {}
     return [
-        ClassImageOrder("class/0", 2, image),
-        ClassLatentsOrder("class/latents", (OUT.class_images / "0000.png",)),
-        TrainOrder(training),
+        ClassImagePayload("class/0", 2, image),
+        ClassLatentsPayload("class/latents", (OUT.class_images / "0000.png",)),
+        TrainPayload(training),
         invert,
-        DrawOrder("content/00/Ring", 2, "Ring", 1, lora, (DATA / "ball.png",), facts, ()),
-        StyliseOrder("picture/00/Ring", 2, contents[0], invert, facts, contents),
+        GeneratePayload("content/00/Ring", 2, "Ring", 1, lora, (DATA / "ball.png",), facts, ()),
+        TransferPayload("picture/00/Ring", 2, contents[0], invert, facts, contents),
     ]
 
 
@@ -72,52 +75,52 @@ def paths_in(value: Any) -> list[Path]:
     return []
 
 
-def test_there_is_an_order_of_each_kind() -> None:
-    assert {type(order) for order in orders()} == set(typing.get_args(Order))
+def test_there_is_a_payload_of_each_kind() -> None:
+    assert {type(payload) for payload in payloads()} == set(Payload.__subclasses__())
 
 
-@pytest.mark.parametrize("order", orders(), ids=lambda order: type(order).__name__)
-def test_every_file_of_an_order_goes_along_and_no_path_stays(order: Order) -> None:
-    freight = freight_of(order)
-    known = {*freight.read, *freight.once, *freight.folders, *freight.held}
+@pytest.mark.parametrize("payload", payloads(), ids=lambda payload: type(payload).__name__)
+def test_every_file_of_a_payload_goes_along_and_no_path_stays(payload: Payload) -> None:
+    files = payload.files()
+    known = {*files.read, *files.once, *files.folders, *files.held}
     # A run draws its class images itself, so that a training needs no folder of them.
-    assert set(paths_in(order)) - known <= {OUT.class_images}
-    moved = relocated(order, lambda path: Path("/node") / path.name)
-    assert type(moved) is type(order)
-    assert len(paths_in(moved)) == len(paths_in(order))
+    assert set(paths_in(payload)) - known <= {OUT.class_images}
+    moved = relocated(payload, lambda path: Path("/node") / path.name)
+    assert type(moved) is type(payload)
+    assert len(paths_in(moved)) == len(paths_in(payload))
     assert all(path.parent == Path("/node") for path in paths_in(moved))
 
 
-def test_nor_a_path_of_the_bench() -> None:
+def test_nor_a_path_of_the_worker() -> None:
     lora = OUT.lora("00") / "pytorch_lora_weights.safetensors"
     settings = RunSettings.create(split="S", method="styleid", reference="first",
                                   styleid={"steps": 2})
-    bench = OpenCoreBench("/models/sd", "cpu", settings, (lora,), OUT.native_log)
-    assert freight_of(bench).read == (lora,)
-    moved = relocated(bench, lambda path: Path("/node") / path.name)
+    worker = WorkerSpec("/models/sd", "cpu", settings, (lora,), OUT.native_log)
+    assert worker.files().read == (lora,)
+    moved = relocated(worker, lambda path: Path("/node") / path.name)
     assert moved.loras == (Path("/node") / lora.name,)
     assert moved.native_log == Path("/node") / OUT.native_log.name
     assert moved.source == "/models/sd"
 
 
-def test_files_of_orders_that_are_done_together_go_once() -> None:
-    stylise = orders()[-1]
-    assert together([freight_of(stylise), freight_of(stylise)]) == together([freight_of(stylise)])
+def test_files_of_payloads_that_are_done_together_go_once() -> None:
+    transfer = payloads()[-1]
+    assert together([transfer.files(), transfer.files()]) == together([transfer.files()])
 
 
 def test_a_folder_is_brought_back_as_it_changes(tmp_path: Path) -> None:
     there, here = tmp_path / "there", tmp_path / "here"
     (there / "checkpoints").mkdir(parents=True)
     (there / "checkpoints" / "step-1").write_text("1")
-    mirrored = Mirrored(here, there)
-    assert mirrored.changes() == ({}, ())
+    synced = SyncedFolder(here, there)
+    assert synced.changes() == ({}, ())
     (there / "checkpoints" / "step-2").write_text("2")
     (there / "checkpoints" / ".step-3.part").write_text("half")
-    changed, gone = mirrored.changes()
+    changed, gone = synced.changes()
     assert (changed, gone) == ({Path("checkpoints/step-2"): b"2"}, ())
     bring_back(here, {Path("checkpoints/step-1"): b"1", **changed}, gone)
     (there / "checkpoints" / "step-1").unlink()
-    changed, gone = mirrored.changes()
+    changed, gone = synced.changes()
     assert (changed, gone) == ({}, (Path("checkpoints/step-1"),))
     bring_back(here, changed, gone)
     assert [path.name for path in here.rglob("*.*")] == []
@@ -131,10 +134,10 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_last_worker_to_leave_clears_the_depot(temporary: Path) -> None:
-    one, two = Depot("run", "node", "cpu0"), Depot("run", "node", "cpu1")
+    one, two = NodeCache("run", "node", "cpu0"), NodeCache("run", "node", "cpu1")
     assert one.kept("abc", "a.png") == two.kept("abc", "a.png")
     assert one.held(Path("/x/style")) == two.held(Path("/x/style"))
-    assert one.made("order", Path("/x")) != two.made("order", Path("/x"))
+    assert one.made("payload", Path("/x")) != two.made("payload", Path("/x"))
     one.leave()
     assert two.own.is_dir()
     two.leave()
@@ -142,15 +145,15 @@ def test_the_last_worker_to_leave_clears_the_depot(temporary: Path) -> None:
 
 
 def test_what_killed_workers_left_is_cleared_by_the_next(temporary: Path) -> None:
-    killed, at_work = Depot("old", "node", "cpu0"), Depot("other", "node", "cpu0")
+    killed, at_work = NodeCache("old", "node", "cpu0"), NodeCache("other", "node", "cpu0")
     fcntl.flock(killed._lock, fcntl.LOCK_UN)  # as the kernel does at its end
-    Depot("new", "node", "cpu0")
+    NodeCache("new", "node", "cpu0")
     assert not killed.root.exists()
     assert at_work.own.is_dir()
 
 
 def test_one_worker_compiles_and_another_takes_over_where_it_is_lost() -> None:
-    machine = Compiling()
+    machine = CompileGate()
     assert [machine.may_start(name) for name in ("a", "b", "c")] == [True, False, False]
     assert machine.lost("c") == []
     assert machine.lost("a") == ["b"]
@@ -160,18 +163,18 @@ def test_one_worker_compiles_and_another_takes_over_where_it_is_lost() -> None:
     assert machine.lost("b") == []
 
 
-def staff_options(**given: Any) -> StaffOptions:
+def worker_options(**given: Any) -> WorkerOptions:
     values = {"engine": "ray", "address": None, "device": "auto", "gpus": None, "workers": None}
-    return StaffOptions(**{**values, **given})
+    return WorkerOptions(**{**values, **given})
 
 
 def test_a_worker_on_each_card_of_a_cluster_unless_told_otherwise() -> None:
     cards = Cluster(gpus=3, cpus=8)
-    assert ray_staff(staff_options(), cards).workers == ("gpu0", "gpu1", "gpu2")
-    assert ray_staff(staff_options(gpus=2), cards).workers == ("gpu0", "gpu1")
-    assert ray_staff(staff_options(gpus=0, workers=2), cards).workers == ("cpu0", "cpu1")
-    assert ray_staff(staff_options(device="cpu"), cards).workers == ("cpu0",)
-    assert not ray_staff(staff_options(workers=4), Cluster(gpus=0, cpus=4)).on_cards
+    assert ray_workers(worker_options(), cards).workers == ("gpu0", "gpu1", "gpu2")
+    assert ray_workers(worker_options(gpus=2), cards).workers == ("gpu0", "gpu1")
+    assert ray_workers(worker_options(gpus=0, workers=2), cards).workers == ("cpu0", "cpu1")
+    assert ray_workers(worker_options(device="cpu"), cards).workers == ("cpu0",)
+    assert not ray_workers(worker_options(workers=4), Cluster(gpus=0, cpus=4)).on_gpus
 
 
 @pytest.mark.parametrize(("given", "cluster", "said"), [
@@ -183,7 +186,7 @@ def test_a_worker_on_each_card_of_a_cluster_unless_told_otherwise() -> None:
 ])
 def test_more_than_the_cluster_has(given: Any, cluster: Cluster, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        ray_staff(staff_options(**given), cluster)
+        ray_workers(worker_options(**given), cluster)
 
 
 Invoke = Callable[..., tuple[int, str]]

@@ -8,16 +8,14 @@ from typing import Any
 
 import pytest
 
-from jstyleid_runner.carry_out import IncompleteError, RunRequest
-from jstyleid_runner.facts import read_facts
-from jstyleid_runner.picture_store import describe_output
-from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.run_split import run_split
-from jstyleid_runner.runlog import log_to
+from jstyleid_runner.planning.provenance import read_provenance
+from jstyleid_runner.reports.progress import LineDisplay
 from jstyleid_runner.scheduling.ledger import Ledger, read_entries
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS
 from jstyleid_runner.scheduling.task import State
-from jstyleid_runner.tally import Tally
+from jstyleid_runner.workflows.execution import IncompleteError, RunRequest, describe_output
+from jstyleid_runner.workflows.run import run_split
+from jstyleid_runner.workflows.session import RunCounts, log_to
 
 MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]
@@ -26,10 +24,10 @@ CONTENT, STEPS = 3, 4
 """Steps of `make_request`."""
 
 
-def run(request: RunRequest, model: Any, reporter: LineReporter) -> Tally:
-    tally = Tally()
-    run_split(request, model, reporter, tally)
-    return tally
+def run(request: RunRequest, model: Any, display: LineDisplay) -> RunCounts:
+    counts = RunCounts()
+    run_split(request, model, display, counts)
+    return counts
 
 
 def pictures(request: RunRequest) -> dict[str, bytes]:
@@ -42,51 +40,51 @@ def times(request: RunRequest) -> dict[Path, int]:
 
 
 def test_a_run_makes_each_picture_with_the_evaluations_the_plan_says(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     request, model = make_request(), fake_model()
-    tally = run(request, model, reporter)
+    counts = run(request, model, display)
     assert list(pictures(request)) == [
         f"{style}/{prompt}.png"
         for style in ("00", "04")
         for prompt in ("Hotel", "Ring", "Two Words")
     ]
-    assert (tally.done, tally.total) == (6, 6)
+    assert (counts.done, counts.total) == (6, 6)
     assert model.evaluations == 2 * STEPS + 6 * (2 * CONTENT + 2 * STEPS)
     assert model.evaluations == request.plan.evaluations
 
 
 def test_a_second_run_does_not_even_load_the_model(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     request = make_request()
-    run(request, fake_model(), reporter)
+    run(request, fake_model(), display)
     before, model = times(request), fake_model()
-    tally = run(request, model, reporter)
-    assert (model.opened, tally.done) == (0, 6)
+    counts = run(request, model, display)
+    assert (model.opened, counts.done) == (0, 6)
     assert times(request) == before
 
 
 def test_batches_give_the_same_pictures(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     one, three = make_request(out="one"), make_request(out="three", batch=2)
-    run(one, fake_model(), reporter)
+    run(one, fake_model(), display)
     model = fake_model()
-    run(three, model, reporter)
+    run(three, model, display)
     assert pictures(one) == pictures(three)
     assert model.evaluations == one.plan.evaluations
 
 
 def test_only_what_is_missing_is_made(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     request = make_request()
-    run(request, fake_model(), reporter)
+    run(request, fake_model(), display)
     before = pictures(request)
     request.folder.picture("04", "Ring").unlink()
     model = fake_model()
-    run(request, model, reporter)
+    run(request, model, display)
     # Its content is there still, and style 00 is not inverted.
     assert model.evaluations == STEPS + 2 * STEPS
     assert pictures(request) == before
@@ -94,22 +92,22 @@ def test_only_what_is_missing_is_made(
 
 @pytest.mark.parametrize("keep", [0, 30, 200])
 def test_a_truncated_picture_is_made_again(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, keep: int
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay, keep: int
 ) -> None:
     request = make_request()
-    run(request, fake_model(), reporter)
+    run(request, fake_model(), display)
     before = pictures(request)
     path = request.folder.picture("00", "Hotel")
     path.write_bytes(path.read_bytes()[:keep])
-    run(request, fake_model(), reporter)
+    run(request, fake_model(), display)
     assert pictures(request) == before
 
 
 def test_a_damaged_content_is_drawn_again(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     request = make_request()
-    run(request, fake_model(), reporter)
+    run(request, fake_model(), display)
     before = pictures(request)
     content = request.folder.content("00", "Hotel")
     spoilt = bytearray(content.read_bytes())
@@ -117,17 +115,17 @@ def test_a_damaged_content_is_drawn_again(
     content.write_bytes(spoilt)
     request.folder.picture("00", "Hotel").unlink()
     model = fake_model()
-    run(request, model, reporter)
+    run(request, model, display)
     assert model.evaluations == STEPS + 2 * CONTENT + 2 * STEPS
     assert pictures(request) == before
 
 
 @pytest.mark.parametrize("at", range(1, 15))
 def test_stopped_anywhere_and_run_again(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter, at: int
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay, at: int
 ) -> None:
     whole = make_request(out="whole")
-    run(whole, fake_model(), reporter)
+    run(whole, fake_model(), display)
 
     request, model, calls = make_request(), fake_model(), []
 
@@ -137,17 +135,17 @@ def test_stopped_anywhere_and_run_again(
             raise KeyboardInterrupt
 
     model.before_call = stop_at
-    tally = Tally()
+    counts = RunCounts()
     with pytest.raises(KeyboardInterrupt):
-        run_split(request, model, reporter, tally)
-    assert tally.done == len(pictures(request)) == calls[:-1].count("transfer")
+        run_split(request, model, display, counts)
+    assert counts.done == len(pictures(request)) == calls[:-1].count("transfer")
     again = fake_model()
-    run(request, again, reporter)
+    run(request, again, display)
     assert pictures(request) == pictures(whole)
     contents_kept = calls[:-1].count("generate")
-    styles_left = 2 - (tally.done >= 3)
+    styles_left = 2 - (counts.done >= 3)
     assert again.evaluations == (
-        styles_left * STEPS + (6 - contents_kept) * 2 * CONTENT + (6 - tally.done) * 2 * STEPS
+        styles_left * STEPS + (6 - contents_kept) * 2 * CONTENT + (6 - counts.done) * 2 * STEPS
     )
 
 
@@ -156,12 +154,12 @@ def test_stopped_anywhere_and_run_again(
 def test_a_job_that_fails_once_is_done_again(
     make_request: MakeRequest,
     fake_model: FakeModelClass,
-    reporter: LineReporter,
+    display: LineDisplay,
     at: int,
     failure: type[Exception],
 ) -> None:
     whole = make_request(out="whole")
-    run(whole, fake_model(), reporter)
+    run(whole, fake_model(), display)
     request, model, calls = make_request(), fake_model(), []
 
     def fail_at(name: str) -> None:
@@ -170,15 +168,15 @@ def test_a_job_that_fails_once_is_done_again(
             raise failure("not this time")
 
     model.before_call = fail_at
-    assert run(request, model, reporter).done == 6
+    assert run(request, model, display).done == 6
     assert pictures(request) == pictures(whole)
 
 
 def test_a_job_that_fails_for_good_is_set_aside_and_the_rest_is_done(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     whole = make_request(out="whole")
-    run(whole, fake_model(), reporter)
+    run(whole, fake_model(), display)
     request, model, calls = make_request(), fake_model(), []
 
     def fail(name: str) -> None:
@@ -187,9 +185,9 @@ def test_a_job_that_fails_for_good_is_set_aside_and_the_rest_is_done(
             raise RuntimeError("broken")
 
     model.before_call = fail
-    tally = Tally()
+    counts = RunCounts()
     with pytest.raises(IncompleteError) as caught:
-        run_split(request, model, reporter, tally)
+        run_split(request, model, display, counts)
     assert str(caught.value) == (
         "5 of 6 pictures are there; 1 jobs were set aside:\n"
         f"  content/00/Ring: RuntimeError: broken\nSee {request.folder.log}. jstyleid retry "
@@ -199,19 +197,19 @@ def test_a_job_that_fails_for_good_is_set_aside_and_the_rest_is_done(
     again, called = fake_model(), []
     again.before_call = called.append
     with pytest.raises(IncompleteError):
-        run(request, again, reporter)
+        run(request, again, display)
     assert "generate" not in called
     with Ledger(request.folder.ledger) as ledger:
         assert ledger.retry() == ["content/00/Ring"]
-    run(request, fake_model(), reporter)
+    run(request, fake_model(), display)
     assert pictures(request) == pictures(whole)
 
 
 def test_what_the_ledger_says(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     request = make_request(styles=["00"], prompts=1)
-    run(request, fake_model(), reporter)
+    run(request, fake_model(), display)
     entries = read_entries(request.folder.ledger)
     assert [(entry.id, entry.state, entry.attempts, entry.worker) for entry in entries] == [
         (id, State.DONE, 1, "here") for id in ("style/00", "content/00/Ring", "picture/00/Ring")
@@ -224,7 +222,7 @@ def test_what_the_ledger_says(
     # Pictures that are there though the ledger is not are found again.
     request.folder.ledger.unlink()
     model = fake_model()
-    run(request, model, reporter)
+    run(request, model, display)
     assert model.opened == 0
     assert [(e.state, e.output) for e in read_entries(request.folder.ledger)] == [
         (State.DONE, entry.output) for entry in entries
@@ -232,7 +230,7 @@ def test_what_the_ledger_says(
 
 
 def test_leftovers_of_a_killed_run_are_removed(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     request = make_request()
     leftovers = [
@@ -245,26 +243,26 @@ def test_leftovers_of_a_killed_run_are_removed(
     for path in (*leftovers, mine):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"half")
-    run(request, fake_model(), reporter)
+    run(request, fake_model(), display)
     assert not any(path.exists() for path in leftovers)
     assert mine.exists()
 
 
 def test_more_styles_can_be_added_later(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
-    run(make_request(styles=["00"], prompts=1), fake_model(), reporter)
+    run(make_request(styles=["00"], prompts=1), fake_model(), display)
     model = fake_model()
-    tally = run(make_request(), model, reporter)
-    assert tally.done == 6
+    counts = run(make_request(), model, display)
+    assert counts.done == 6
     assert model.evaluations == 2 * STEPS + 5 * (2 * CONTENT + 2 * STEPS)
 
 
 def test_what_is_recorded(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     request = make_request(reference="ball")
-    run(request, fake_model(), reporter)
+    run(request, fake_model(), display)
     record = json.loads(request.folder.record.read_text())
     assert record["settings"] == request.settings.model_dump(mode="json")
     assert record["model"] == {
@@ -278,38 +276,38 @@ def test_what_is_recorded(
     }
     names = {"jstyleid-runner", "jstyleid-dreambooth", "jstyleid-core", "jittor"}
     assert set(record["versions"]) == names
-    facts = read_facts(request.folder.picture("00", "Ring"))
+    facts = read_provenance(request.folder.picture("00", "Ring"))
     assert facts["reference"]["name"] == "ball.png"
     assert facts["content"]["prompt"] == "Ring"
 
 
 def test_the_record_keeps_the_references_of_styles_run_before(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
-    run(make_request(styles=["00"], prompts=1), fake_model(), reporter)
+    run(make_request(styles=["00"], prompts=1), fake_model(), display)
     request = make_request(styles=["04"], prompts=1)
-    run(request, fake_model(), reporter)
+    run(request, fake_model(), display)
     assert set(json.loads(request.folder.record.read_text())["references"]) == {"00", "04"}
 
 
 def test_each_style_gets_a_sheet_again_when_it_is_missing(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     request = make_request()
-    run(request, fake_model(), reporter)
+    run(request, fake_model(), display)
     sheet = request.folder.sheet("04")
     drawn = sheet.read_bytes()
     sheet.unlink()
     model = fake_model()
-    run(request, model, reporter)
+    run(request, model, display)
     assert model.opened == 0
     assert sheet.read_bytes() == drawn
 
 
 def test_a_stopped_run_leaves_no_sheet_that_shows_less_than_there_is(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
-    run(make_request(prompts=1), fake_model(), reporter)
+    run(make_request(prompts=1), fake_model(), display)
     request, model, calls = make_request(), fake_model(), []
 
     def stop(name: str) -> None:
@@ -319,13 +317,13 @@ def test_a_stopped_run_leaves_no_sheet_that_shows_less_than_there_is(
 
     model.before_call = stop
     with pytest.raises(KeyboardInterrupt):
-        run(request, model, reporter)
+        run(request, model, display)
     assert not request.folder.sheet("00").exists()
     assert request.folder.sheet("04").exists()
 
 
 def test_the_log_has_a_line_a_job_and_says_what_was_stopped(
-    make_request: MakeRequest, fake_model: FakeModelClass, reporter: LineReporter
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     request, model = make_request(styles=["00"], prompts=1), fake_model()
 
@@ -335,7 +333,7 @@ def test_the_log_has_a_line_a_job_and_says_what_was_stopped(
 
     model.before_call = stop
     with log_to(request.folder.log), pytest.raises(KeyboardInterrupt):
-        run(request, model, reporter)
+        run(request, model, display)
     lines = request.folder.log.read_text().splitlines()
     assert [line.split(" ", 3)[3].split(" in ")[0] for line in lines[1:]] == [
         "style/00: done",

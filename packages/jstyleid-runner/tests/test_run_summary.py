@@ -7,10 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from jstyleid_runner.run_summary import run_summary
+from jstyleid_runner.reports.summary import run_summary, summary_table
 from jstyleid_runner.scheduling.ledger import Ledger, read_entries
 from jstyleid_runner.scheduling.task import Stage, State, Task
-from jstyleid_runner.summary_table import summary_table
 
 
 def ledger(path: Path) -> Path:
@@ -37,7 +36,8 @@ def test_only_what_the_run_did_is_summed_up(tmp_path: Path) -> None:
         "train", 1, 0, 200, 2)
     assert (draw.stage, draw.done, draw.set_aside, draw.seconds, draw.rate) == (
         "draw", 2, 1, 65, 3)
-    assert [(one.worker, one.jobs, one.seconds, one.share) for one in found.workers] == [
+    assert [(
+        one.worker, len(one.jobs), one.seconds, found.share(one)) for one in found.workers] == [
         ("gpu2", 2, 35, 35 / 250), ("gpu10", 2, 230, 230 / 250)]
     nothing = run_summary([], set(), 0.0)
     assert (nothing.stages, nothing.workers) == ((), ())

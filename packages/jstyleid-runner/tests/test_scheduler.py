@@ -11,18 +11,25 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sleeping_worker import Sleep, SleepingWorker
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner.scheduling.bench import Fault, fault_of
-from jstyleid_runner.scheduling.board import Board
-from jstyleid_runner.scheduling.cost_model import CostModel, measured
-from jstyleid_runner.scheduling.crew import Event, Failed, Finished, Lost, Ready
-from jstyleid_runner.scheduling.devices import places_on_cards, places_on_cpu
+from jstyleid_runner.executors.local import LocalExecutor
+from jstyleid_runner.executors.process import cpu_slots, gpu_slots
+from jstyleid_runner.scheduling.estimates import CostModel, SimulatedExecutor, measured
+from jstyleid_runner.scheduling.executor import (
+    ErrorKind,
+    Event,
+    Failed,
+    Finished,
+    Lost,
+    Progress,
+    Ready,
+    classify_error,
+)
 from jstyleid_runner.scheduling.ledger import Ledger, Output
-from jstyleid_runner.scheduling.local import LocalCrew
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS, NoWorkersError, Scheduler
-from jstyleid_runner.scheduling.simulated import SimulatedCrew
-from jstyleid_runner.scheduling.sleeping import Sleep, SleepingBench
+from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import Stage, State, Task
 
 EVEN = CostModel(dict.fromkeys(Stage, 1.0))
@@ -35,11 +42,11 @@ def split(styles: int, prompts: int, train: int = 1500) -> list[Task]:
         name = f"{number:02}"
         found.append(Task(f"lora/{name}", name, Stage.TRAIN, (), train))
         found.append(Task(f"style/{name}", name, Stage.INVERT, (), 20))
-        draws = [Task(f"content/{name}/{n}", name, Stage.DRAW, (f"lora/{name}",), 50, n // 4)
+        images = [Task(f"content/{name}/{n}", name, Stage.DRAW, (f"lora/{name}",), 50, n // 4)
                  for n in range(prompts)]
-        found += draws
+        found += images
         found += [Task(f"picture/{name}/{n}", name, Stage.STYLISE, (draw.id, f"style/{name}"), 40,
-                       draw.group) for n, draw in enumerate(draws)]
+                       draw.group) for n, draw in enumerate(images)]
     return found
 
 
@@ -48,7 +55,7 @@ class Notes:
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
-        self.order: list[str] = []
+        self.payload: list[str] = []
         self.troubles: list[str] = []
         self.together: list[int] = []
 
@@ -64,7 +71,7 @@ class Notes:
         pass
 
     def finished(self, worker: str, task: Task, output: Output | None) -> None:
-        self.order.append(task.id)
+        self.payload.append(task.id)
 
     def trouble(self, text: str) -> None:
         self.troubles.append(text)
@@ -76,36 +83,36 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def simulate(ledger: Ledger, tasks: list[Task], workers: int, costs: CostModel = EVEN
-             ) -> tuple[SimulatedCrew, Notes]:
+             ) -> tuple[SimulatedExecutor, Notes]:
     ledger.plan(tasks)
     names = [f"gpu{n}" for n in range(workers)]
-    crew, notes = SimulatedCrew(names, costs), Notes()
-    Scheduler(Board(tasks, ledger.states()), ledger, crew, notes, notes, names).run()
-    return crew, notes
+    executor, notes = SimulatedExecutor(names, costs), Notes()
+    Scheduler(SchedulerState(tasks, ledger.states()), ledger, executor, notes, notes, names).run()
+    return executor, notes
 
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_cards_are_busy_though_starting_and_changing_take_time(
     ledger: Ledger, workers: int
 ) -> None:
-    crew, notes = simulate(ledger, split(28, 25), workers,
+    executor, notes = simulate(ledger, split(28, 25), workers,
                            CostModel(dict.fromkeys(Stage, 0.1), start=20.0, change=3.0))
-    assert sum(crew.busy.values()) / (workers * crew.now) > 0.95
-    assert len(notes.order) == 28 * 52
+    assert sum(executor.busy.values()) / (workers * executor.now) > 0.95
+    assert len(notes.payload) == 28 * 52
     assert {entry.state for entry in ledger.entries()} == {State.DONE}
 
 
 def test_with_more_cards_than_styles_nothing_could_be_quicker(ledger: Ledger) -> None:
     tasks = split(28, 25)
-    crew, _ = simulate(ledger, tasks, 64)
+    executor, _ = simulate(ledger, tasks, 64)
     # Until the LoRAs are there, 28 cards train and the others have the styles to invert only.
     after_training = sum(task.cost for task in tasks if task.stage in (Stage.DRAW, Stage.STYLISE))
-    assert crew.now < 1.01 * (1500 + after_training / 64)
+    assert executor.now < 1.01 * (1500 + after_training / 64)
 
 
 def test_nothing_is_begun_before_what_it_needs(ledger: Ledger) -> None:
     _, notes = simulate(ledger, split(3, 5), 4)
-    place = {id: number for number, id in enumerate(notes.order)}
+    place = {id: number for number, id in enumerate(notes.payload)}
     for task in split(3, 5):
         assert all(place[need] < place[task.id] for need in task.needs)
 
@@ -122,7 +129,7 @@ def test_the_rates_of_a_ledger(ledger: Ledger) -> None:
     assert found.evaluation == pytest.approx({**costs.evaluation, Stage.CLASS: mean})
 
 
-class Scripted(SimulatedCrew):
+class Scripted(SimulatedExecutor):
     """Workers of which some assignments go wrong."""
 
     def __init__(self, workers: Sequence[str], wrong: Callable[[int, str, list[str]], Event | None]
@@ -144,15 +151,15 @@ def run_scripted(
 ) -> Notes:
     ledger.plan(tasks)
     names, notes = [f"gpu{n}" for n in range(workers)], Notes()
-    board = Board(tasks, ledger.states())
-    Scheduler(board, ledger, Scripted(names, wrong), notes, notes, names, batch).run()
+    scheduler_state = SchedulerState(tasks, ledger.states())
+    Scheduler(scheduler_state, ledger, Scripted(names, wrong), notes, notes, names, batch).run()
     return notes
 
 
 def test_a_task_that_keeps_failing_is_set_aside_and_the_rest_goes_on(ledger: Ledger) -> None:
     def wrong(count: int, worker: str, ids: list[str]) -> Event | None:
         bad = ids == ["content/00/1"]
-        return Failed(worker, tuple(ids), "broken", Fault.OTHER, 1.0) if bad else None
+        return Failed(worker, tuple(ids), "broken", ErrorKind.OTHER, 1.0) if bad else None
 
     notes = run_scripted(ledger, split(2, 3), wrong)
     entries = {entry.id: entry for entry in ledger.entries()}
@@ -160,16 +167,16 @@ def test_a_task_that_keeps_failing_is_set_aside_and_the_rest_goes_on(ledger: Led
     assert entries["content/00/1"].attempts == ATTEMPTS
     assert entries["content/00/1"].error == "broken"
     assert entries["picture/00/1"].state is State.WAITING
-    assert len(notes.order) == 16 - 2
+    assert len(notes.payload) == 16 - 2
     assert len(notes.troubles) == ATTEMPTS
     assert ledger.retry() == ["content/00/1"]
-    assert len(run_scripted(ledger, split(2, 3), lambda *what: None).order) == 2
+    assert len(run_scripted(ledger, split(2, 3), lambda *what: None).payload) == 2
 
 
 def test_what_cannot_succeed_is_not_tried_again(ledger: Ledger) -> None:
     def wrong(count: int, worker: str, ids: list[str]) -> Event | None:
         bad = ids == ["lora/00"]
-        return Failed(worker, tuple(ids), "no picture", Fault.INPUT, 1.0) if bad else None
+        return Failed(worker, tuple(ids), "no picture", ErrorKind.INPUT, 1.0) if bad else None
 
     run_scripted(ledger, split(2, 3), wrong)
     entries = {entry.id: entry for entry in ledger.entries()}
@@ -179,7 +186,7 @@ def test_what_cannot_succeed_is_not_tried_again(ledger: Ledger) -> None:
 
 def test_out_of_memory_halves_the_batch_and_costs_no_attempt(ledger: Ledger) -> None:
     def wrong(count: int, worker: str, ids: list[str]) -> Event | None:
-        return Failed(worker, tuple(ids), "out of memory", Fault.MEMORY, 1.0) \
+        return Failed(worker, tuple(ids), "out of memory", ErrorKind.MEMORY, 1.0) \
             if len(ids) > 2 else None
 
     notes = run_scripted(ledger, split(1, 8), wrong, workers=1, batch=4)
@@ -187,7 +194,7 @@ def test_out_of_memory_halves_the_batch_and_costs_no_attempt(ledger: Ledger) -> 
     assert max(notes.together[2:]) == 4
     assert notes.together.count(4) == 1
     assert {entry.attempts for entry in ledger.entries()} == {1}
-    assert len(notes.order) == 18
+    assert len(notes.payload) == 18
 
 
 def test_lost_workers_are_replaced_and_their_work_returned(ledger: Ledger) -> None:
@@ -195,51 +202,52 @@ def test_lost_workers_are_replaced_and_their_work_returned(ledger: Ledger) -> No
                          lambda count, worker, ids: Lost(worker, "hung") if count % 7 == 3
                          else None)
     assert {entry.state for entry in ledger.entries()} == {State.DONE}
-    assert sorted(notes.order) == sorted(task.id for task in split(2, 4))
+    assert sorted(notes.payload) == sorted(task.id for task in split(2, 4))
 
 
 def test_when_no_worker_can_be_started_it_ends(ledger: Ledger) -> None:
-    class Dead(SimulatedCrew):
+    class Dead(SimulatedExecutor):
         def replace(self, worker: str) -> None:
             self._push(self.now, Lost(worker, "no driver"))
 
     ledger.plan(split(1, 1))
     with pytest.raises(NoWorkersError, match="no worker could be started; the last one: no driver"):
-        Scheduler(Board(split(1, 1), {}), ledger, Dead(["gpu0", "gpu1"], EVEN), Notes(), Notes(),
+        Scheduler(
+            SchedulerState(split(1, 1), {}), ledger, Dead(["gpu0", "gpu1"], EVEN), Notes(), Notes(),
                   ["gpu0", "gpu1"]).run()
 
 
 def test_which_errors_mean_what() -> None:
-    assert fault_of(InputError("no picture")) is Fault.INPUT
-    assert fault_of(MemoryError()) is Fault.MEMORY
-    assert fault_of(RuntimeError("CUDA error: cudaErrorMemoryAllocation out of memory")) \
-        is Fault.MEMORY
-    assert fault_of(RuntimeError("else")) is Fault.OTHER
+    assert classify_error(InputError("no picture")) is ErrorKind.INPUT
+    assert classify_error(MemoryError()) is ErrorKind.MEMORY
+    assert classify_error(RuntimeError("CUDA error: cudaErrorMemoryAllocation out of memory")) \
+        is ErrorKind.MEMORY
+    assert classify_error(RuntimeError("else")) is ErrorKind.OTHER
 
 
-def test_places(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert [(place.name, place.card) for place in places_on_cards(2)] == [
+    assert [(slot.name, slot.gpu) for slot in gpu_slots(2)] == [
         ("gpu0", "0"), ("gpu1", "1")]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, 5,7")
-    assert [place.card for place in places_on_cards(2)] == ["3", "5"]
-    [alone] = places_on_cpu(1)
-    assert (alone.card, alone.threads) == (None, None)
-    assert [place.threads for place in places_on_cpu(1000)] == [1] * 1000
+    assert [slot.gpu for slot in gpu_slots(2)] == ["3", "5"]
+    [alone] = cpu_slots(1)
+    assert (alone.gpu, alone.threads) == (None, None)
+    assert [slot.threads for slot in cpu_slots(1000)] == [1] * 1000
 
 
 def test_processes_killed_at_random(ledger: Ledger) -> None:
     tasks = split(6, 20, train=200)
     ledger.plan(tasks)
-    places, notes = places_on_cpu(4), Notes()
-    names = [place.name for place in places]
-    crew = LocalCrew(places, SleepingBench, lambda task: Sleep(task.id, task.cost / 4000))
+    slots, notes = cpu_slots(4), Notes()
+    names = [slot.name for slot in slots]
+    executor = LocalExecutor(slots, SleepingWorker, lambda task: Sleep(task.id, task.cost / 4000))
     over, killed = threading.Event(), []
 
     def kill() -> None:
         rng = random.Random(0)
         while not over.wait(rng.uniform(0.1, 0.3)):
-            processes = [p.process for p in list(crew._processes.values()) if p.ready]
+            processes = [p.process for p in list(executor._processes.values()) if p.ready]
             if processes and (pid := rng.choice(processes).pid):
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
@@ -248,31 +256,32 @@ def test_processes_killed_at_random(ledger: Ledger) -> None:
     killer.start()
     # A task may be unlucky three times; what is set aside then is taken up again, as `retry` does.
     while ledger.retry() or len(notes.kept) < len(tasks):
-        Scheduler(Board(tasks, ledger.states()), ledger, crew, notes, notes, names).run()
+        Scheduler(
+            SchedulerState(tasks, ledger.states()), ledger, executor, notes, notes, names).run()
     over.set()
     killer.join()
-    undisturbed = SleepingBench()
+    undisturbed = SleepingWorker()
     assert len(killed) >= 3
     assert notes.kept == {
-        task.id: next(undisturbed.perform([Sleep(task.id, 0)], lambda said, share: None))
+        task.id: next(undisturbed.perform([Sleep(task.id, 0)], Progress(print)))
         for task in tasks}
 
 
 def test_a_process_that_gives_no_sign_of_life(ledger: Ledger) -> None:
     tasks = split(1, 3, train=100)
     ledger.plan(tasks)
-    places, notes = places_on_cpu(1), Notes()
-    crew = LocalCrew(places, SleepingBench, lambda task: Sleep(task.id, 0.01), silence=4.0)
+    slots, notes = cpu_slots(1), Notes()
+    executor = LocalExecutor(slots, SleepingWorker, lambda task: Sleep(task.id, 0.01), silence=4.0)
 
     def freeze() -> None:
-        while not (processes := [p.process for p in list(crew._processes.values()) if p.ready]):
+        while not (processes := [p.process for p in list(executor._processes.values()) if p.ready]):
             time.sleep(0.01)
         if pid := processes[0].pid:
             os.kill(pid, signal.SIGSTOP)
 
     thread = threading.Thread(target=freeze)
     thread.start()
-    Scheduler(Board(tasks, {}), ledger, crew, notes, notes, [places[0].name]).run()
+    Scheduler(SchedulerState(tasks, {}), ledger, executor, notes, notes, [slots[0].name]).run()
     thread.join()
     assert len(notes.kept) == len(tasks)
     assert any("no sign of life for 4 s (signal 9)" in said for said in notes.troubles)
@@ -281,11 +290,11 @@ def test_a_process_that_gives_no_sign_of_life(ledger: Ledger) -> None:
 def test_workers_that_cannot_get_ready(ledger: Ledger) -> None:
     tasks = split(1, 1)
     ledger.plan(tasks)
-    places, notes = places_on_cpu(1), Notes()
-    unfit = partial(SleepingBench, "not a number")  # which raises when it gets ready
-    crew = LocalCrew(places, unfit, lambda task: None)
+    slots, notes = cpu_slots(1), Notes()
+    unfit = partial(SleepingWorker, "not a number")  # which raises when it gets ready
+    executor = LocalExecutor(slots, unfit, lambda task: None)
     with pytest.raises(NoWorkersError, match="the last one: TypeError: .*exit code|signal"):
-        Scheduler(Board(tasks, {}), ledger, crew, notes, notes, [places[0].name]).run()
+        Scheduler(SchedulerState(tasks, {}), ledger, executor, notes, notes, [slots[0].name]).run()
     assert len(notes.troubles) == 3
     assert {entry.attempts for entry in ledger.entries()} == {0}
 
@@ -293,8 +302,8 @@ def test_workers_that_cannot_get_ready(ledger: Ledger) -> None:
 def test_a_finished_run_starts_nobody(ledger: Ledger) -> None:
     tasks = split(1, 1)
     states = {task.id: State.DONE for task in tasks}
-    crew = LocalCrew([], SleepingBench, lambda task: None)
-    Scheduler(Board(tasks, states), ledger, crew, Notes(), Notes(), []).run()
+    executor = LocalExecutor([], SleepingWorker, lambda task: None)
+    Scheduler(SchedulerState(tasks, states), ledger, executor, Notes(), Notes(), []).run()
 
 
 def test_events_are_plain_data() -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner.split import read_split
+from jstyleid_runner.storage.split import read_split
 
 WriteStyle = Callable[[Path, str, list[str]], Path]
 

@@ -2,21 +2,20 @@
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from typer.testing import CliRunner
 
 from jstyleid_runner.cli import app
-from jstyleid_runner.folder_lock import folder_lock
-from jstyleid_runner.lock_holder import lock_holder
-from jstyleid_runner.out_folder import OutFolder
-from jstyleid_runner.run_status import run_status
+from jstyleid_runner.reports.status import run_status
 from jstyleid_runner.scheduling.ledger import Ledger, read_entries
 from jstyleid_runner.scheduling.task import Stage, State, Task
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.lock import folder_lock, lock_holder
 
 Invoke = Callable[..., tuple[int, str]]
 NOW = 1_000_000.0
@@ -122,7 +121,7 @@ def test_watching_until_the_run_ends(
         if len(slept) == 2:
             lock.__exit__(None, None, None)
 
-    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr("jstyleid_runner.commands.status.time", Mock(sleep=sleep))
     lock.__enter__()
     text = told("status", "out", "--watch")
     assert slept == [1.0, 1.0]
@@ -135,7 +134,7 @@ def test_watching_until_ctrl_c(
     def stop(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(time, "sleep", stop)
+    monkeypatch.setattr("jstyleid_runner.commands.status.time", Mock(sleep=stop))
     with folder_lock(folder.lock):
         text = told("status", "out", "--watch")
     assert f"a run is at work, process {os.getpid()}" in text

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner.templates import Templates, read_templates, usual_template
+from jstyleid_runner.storage.prompts import Templates, read_templates, usual_template
 
 STYLES = ["00", "04"]
 

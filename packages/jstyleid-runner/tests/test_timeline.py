@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from jstyleid_core.errors import OutputError
-from jstyleid_runner.pages.timeline import write_timeline
-from jstyleid_runner.pages.utilisation import Span, busy_seconds, span_of, utilisation
+from jstyleid_runner.reports.figures import Span, busy_seconds, span_of, utilisation
+from jstyleid_runner.reports.pages.timeline import write_timeline
 from jstyleid_runner.scheduling.ledger import Entry
 from jstyleid_runner.scheduling.task import State
 
@@ -85,8 +85,8 @@ def test_the_page_holds_every_task_and_sum(tmp_path: Path) -> None:
     # 60, 50 and 20 of 100 seconds.
     assert '<b id="utilisation">43.3%</b>' in text
     assert "6, 1 waiting, 1 running, 3 done, 1 quarantined" in text
-    stylise = text.partition('<th scope="row" class="text">stylise</th>')[2].partition("</tr>")[0]
-    assert re.findall(r"<td>(.*?)</td>", stylise) == [
+    transfer = text.partition('<th scope="row" class="text">stylise</th>')[2].partition("</tr>")[0]
+    assert re.findall(r"<td>(.*?)</td>", transfer) == [
         "4", "1", "1", "1", "1", "5", "1:00", "50"]
     failed = text.partition('id="failed"')[2].partition("</section>")[0]
     assert f"RuntimeError: {HOSTILE}\n  second line" in unescape(failed)

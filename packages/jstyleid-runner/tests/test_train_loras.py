@@ -15,13 +15,17 @@ from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.checkpoints import TrainingState
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_runner.lora_folder import LoRAFolder
-from jstyleid_runner.progress_lines import LineReporter
-from jstyleid_runner.split import read_split
-from jstyleid_runner.tally import Tally
-from jstyleid_runner.train_loras import TrainRequest, train_loras
-from jstyleid_runner.training_jobs import Looks, training_jobs
-from jstyleid_runner.training_watch import TrainingWatch
+from jstyleid_runner.reports.progress import LineDisplay
+from jstyleid_runner.storage.layout import LoRAFolder
+from jstyleid_runner.storage.split import read_split
+from jstyleid_runner.workflows.session import RunCounts
+from jstyleid_runner.workflows.train import (
+    TrainingWatch,
+    TrainRequest,
+    ValidationPlan,
+    train_loras,
+    training_jobs,
+)
 
 MakeTraining = Callable[..., TrainRequest]
 FakeModelClass = Callable[..., Any]
@@ -34,7 +38,7 @@ def make_training(data: Path, tmp_path: Path) -> MakeTraining:
     def make(
         packed: bool = False,
         force: bool = False,
-        looks: Looks | None = None,
+        shown: ValidationPlan | None = None,
         **changes: object,
     ) -> TrainRequest:
         settings = TrainingSettings.create({"steps": 5, "size": (64, 64), **changes})
@@ -47,20 +51,20 @@ def make_training(data: Path, tmp_path: Path) -> MakeTraining:
             packed=packed,
             objects=(),
             checkpoint_every=2,
-            looks=looks,
+            shown=shown,
         )
         return TrainRequest(jobs, folder, "float32", force)
 
     return make
 
 
-def train(request: TrainRequest, model: Any, reporter: LineReporter) -> list[Path]:
-    return train_loras(request, model, reporter, Tally())
+def train(request: TrainRequest, model: Any, display: LineDisplay) -> list[Path]:
+    return train_loras(request, model, display, RunCounts())
 
 
-def refused(request: TrainRequest, model: Any, reporter: LineReporter) -> str:
+def refused(request: TrainRequest, model: Any, display: LineDisplay) -> str:
     with pytest.raises(InputError) as caught:
-        train(request, model, reporter)
+        train(request, model, display)
     return str(caught.value)
 
 
@@ -75,11 +79,11 @@ def begun(job: TrainingJob, model: str, step: int, **changes: object) -> Path:
 def test_a_lora_a_style(
     make_training: MakeTraining, fake_model: FakeModelClass, tmp_path: Path
 ) -> None:
-    request, model, stream, tally = make_training(), fake_model(), io.StringIO(), Tally()
-    files = train_loras(request, model, LineReporter(stream), tally)
+    request, model, stream, counts = make_training(), fake_model(), io.StringIO(), RunCounts()
+    files = train_loras(request, model, LineDisplay(stream), counts)
     folder = tmp_path / "loras"
     assert files == [folder / id / "pytorch_lora_weights.safetensors" for id in ("00", "04")]
-    assert (tally.done, tally.total, model.opened) == (2, 2, 1)
+    assert (counts.done, counts.total, model.opened) == (2, 2, 1)
     assert "2 LoRAs; 30 UNet evaluations to do" in stream.getvalue()
     assert f"[2/2] {files[1]}" in stream.getvalue()
     record = json.loads(request.folder.record.read_text())
@@ -87,40 +91,40 @@ def test_a_lora_a_style(
 
 
 def test_what_is_finished_is_kept_and_no_model_loaded(
-    make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+    make_training: MakeTraining, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
-    files = train(make_training(), fake_model(), reporter)
+    files = train(make_training(), fake_model(), display)
     before, model = [file.stat().st_mtime_ns for file in files], fake_model()
-    assert train(make_training(), model, reporter) == files
+    assert train(make_training(), model, display) == files
     assert (model.opened, model.trained) == (0, [])
     files[1].unlink()
-    assert train(make_training(), model, reporter) == files
+    assert train(make_training(), model, display) == files
     assert (model.opened, model.trained) == (1, ["04"])
     assert files[0].stat().st_mtime_ns == before[0]
 
 
 def test_a_stop_says_how_far_it_came(
-    make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+    make_training: MakeTraining, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
-    model, tally = fake_model(), Tally()
+    model, counts = fake_model(), RunCounts()
 
     def stop(name: str) -> None:
-        if tally.done:
+        if counts.done:
             raise KeyboardInterrupt
 
     model.before_call = stop
     with pytest.raises(KeyboardInterrupt):
-        train_loras(make_training(), model, reporter, tally)
-    assert (tally.done, tally.total) == (1, 2)
+        train_loras(make_training(), model, display, counts)
+    assert (counts.done, counts.total) == (1, 2)
     again = fake_model()
-    train(make_training(), again, reporter)
+    train(make_training(), again, display)
     assert again.trained == ["04"]
 
 
 def test_a_pack_is_one_lora(
-    make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter, tmp_path: Path
+    make_training: MakeTraining, fake_model: FakeModelClass, display: LineDisplay, tmp_path: Path
 ) -> None:
-    request = make_training(packed=True, looks=Looks(2, 1))
+    request = make_training(packed=True, shown=ValidationPlan(2, 1))
     [job] = request.jobs
     assert [image.parent.parent.name for image, _ in job.examples()] == ["00", "00", "04", "04"]
     assert job.validation
@@ -128,12 +132,12 @@ def test_a_pack_is_one_lora(
         ("00-Ring", "Ring in style_00"),
         ("04-Ring", "Ring in style_04"),
     )
-    [file] = train(request, fake_model(), reporter)
+    [file] = train(request, fake_model(), display)
     assert file.parent == tmp_path / "loras" / "pack-00-04"
 
 
 def test_the_first_prompts_are_drawn_to_look_at(make_training: MakeTraining) -> None:
-    request = make_training(looks=Looks(every=2, prompts=2))
+    request = make_training(shown=ValidationPlan(every=2, prompts=2))
     assert request.jobs[1].validation
     assert request.jobs[1].validation.prompts == (
         ("Ring", "Ring in style_04"),
@@ -144,13 +148,13 @@ def test_the_first_prompts_are_drawn_to_look_at(make_training: MakeTraining) -> 
 def test_other_settings_are_shown_and_refused(
     make_training: MakeTraining,
     fake_model: FakeModelClass,
-    reporter: LineReporter,
+    display: LineDisplay,
 ) -> None:
     request = make_training()
     kept = begun(request.jobs[1], "abc", 3, rank=8)
-    [file] = train(TrainRequest(request.jobs[:1], request.folder), fake_model(), reporter)
+    [file] = train(TrainRequest(request.jobs[:1], request.folder), fake_model(), display)
     model = fake_model()
-    assert refused(make_training(learning_rate=0.5), model, reporter).splitlines() == [
+    assert refused(make_training(learning_rate=0.5), model, display).splitlines() == [
         f"{request.jobs[0].folder}: its LoRA was trained with other settings:",
         "  pytorch_lora_weights.safetensors is from another training",
         f"{request.jobs[1].folder}: its LoRA was trained with other settings:",
@@ -160,66 +164,66 @@ def test_other_settings_are_shown_and_refused(
     ]
     assert model.opened == 0
     assert kept.exists()
-    train(make_training(learning_rate=0.5, force=True), model, reporter)
+    train(make_training(learning_rate=0.5, force=True), model, display)
     assert model.trained == ["00", "04"]
     assert not kept.exists()
     assert file.exists()
 
 
 def test_more_steps_go_on_and_fewer_do_not(
-    make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+    make_training: MakeTraining, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     request = make_training()
     kept = begun(request.jobs[0], "abc", 4, steps=4)
-    train(request, fake_model(), reporter)
+    train(request, fake_model(), display)
     assert kept.exists()
-    assert "steps: 4 done there, 3 now" in refused(make_training(steps=3), fake_model(), reporter)
+    assert "steps: 4 done there, 3 now" in refused(make_training(steps=3), fake_model(), display)
 
 
 def test_another_model_is_another_training(
-    make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+    make_training: MakeTraining, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     request = make_training()
     begun(request.jobs[0], "abc", 3)
-    message = refused(request, fake_model("other time", "other weights"), reporter)
+    message = refused(request, fake_model("other time", "other weights"), display)
     assert 'model: "abc" there, "other weights" now' in message
 
 
 def test_a_damaged_sample_is_found_before_the_model_is_loaded(
-    data: Path, make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+    data: Path, make_training: MakeTraining, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     path, model = data / "S" / "04" / "images" / "ball.png", fake_model()
     path.write_bytes(path.read_bytes()[:100])
-    assert str(path) in refused(make_training(), model, reporter)
+    assert str(path) in refused(make_training(), model, display)
     assert model.opened == 0
 
 
 def test_a_sample_whose_name_says_no_object(
-    data: Path, make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+    data: Path, make_training: MakeTraining, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     folder, model = data / "S" / "04" / "images", fake_model()
     (folder / "ball.png").rename(folder / "01.png")
-    message = refused(make_training(prompt="{object} in {style}"), model, reporter)
+    message = refused(make_training(prompt="{object} in {style}"), model, display)
     assert f"{folder / '01.png'}: its name says no object" in message
     assert model.opened == 0
 
 
 def test_an_unreadable_record(
-    make_training: MakeTraining, fake_model: FakeModelClass, reporter: LineReporter
+    make_training: MakeTraining, fake_model: FakeModelClass, display: LineDisplay
 ) -> None:
     request = make_training()
     request.folder.record.write_text("{}")
-    message = refused(request, fake_model(), reporter)
+    message = refused(request, fake_model(), display)
     assert message.startswith(f"{request.folder.record}: not a record this version can read")
 
 
 def test_what_a_training_costs_is_known_when_its_stages_begin() -> None:
-    reporter = Mock()
-    watch = TrainingWatch(reporter, 30, ())
+    display = Mock()
+    watch = TrainingWatch(display, 30, ())
     watch.stage("drawing 2 class images", 4, 8)
     watch.stage("training 00", 4, 24)
     # One of five steps was done before.
-    assert [call.args[0] for call in reporter.revise.call_args_list] == [8 - 30, 24]
+    assert [call.args[0] for call in display.revise.call_args_list] == [8 - 30, 24]
 
 
 def test_validation_pictures_are_laid_out_on_a_sheet(tmp_path: Path) -> None:
@@ -228,7 +232,7 @@ def test_validation_pictures_are_laid_out_on_a_sheet(tmp_path: Path) -> None:
     paths[1].parent.mkdir()
     for path in paths:
         Image.new("RGB", (8, 8), "red").save(path)
-    TrainingWatch(LineReporter(stream), 0, paths[:1]).validated(100, paths[1:])
+    TrainingWatch(LineDisplay(stream), 0, paths[:1]).validated(100, paths[1:])
     sheet = tmp_path / "step-000100.png"
     with Image.open(sheet) as image:
         assert image.size == (8 + 3 * 200, 8 + 221)

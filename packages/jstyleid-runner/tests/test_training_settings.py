@@ -11,8 +11,7 @@ from jstyleid_dreambooth.training.presets import PRESETS
 from jstyleid_dreambooth.training.settings import PriorSettings, TrainingSettings
 from jstyleid_runner.commands.run import run
 from jstyleid_runner.commands.train import train
-from jstyleid_runner.layer_names import layer_names
-from jstyleid_runner.training_settings import training_settings
+from jstyleid_runner.options.to_settings import layer_names, training_settings
 
 
 def test_without_options_a_preset_decides() -> None:

@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 import jstyleid_core
 from jstyleid_core import runtime
-from jstyleid_runner import core_model, one_picture
 from jstyleid_runner.cli import app
+from jstyleid_runner.worker import engine
+from jstyleid_runner.workflows import generate as one_picture
 
 OnStep = Callable[[], None]
 
@@ -80,7 +81,7 @@ class FakeStyle:
 @pytest.fixture(autouse=True)
 def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
-    for user in (core_model, one_picture):
+    for user in (engine, one_picture):
         monkeypatch.setattr(user, "load_model", lambda *_: FakeStableDiffusion())
     # Not by setattr, which would look up the real ones and so start Jittor.
     monkeypatch.setitem(vars(jstyleid_core), "StyleID", FakeStyleID)

@@ -1,4 +1,4 @@
-"""The `jstyleid` command line. What a command needs is imported when it runs, not for `--help`."""
+"""The `jstyleid` command line: a Typer app whose commands import heavy modules when they run."""
 
 from typing import Annotated
 
@@ -11,13 +11,12 @@ from jstyleid_runner.commands.demo import demo
 from jstyleid_runner.commands.doctor import doctor
 from jstyleid_runner.commands.generate import generate
 from jstyleid_runner.commands.plan import plan
-from jstyleid_runner.commands.retry import retry
 from jstyleid_runner.commands.run import run
-from jstyleid_runner.commands.status import status
+from jstyleid_runner.commands.status import retry, status
 from jstyleid_runner.commands.train import train
 from jstyleid_runner.commands.transfer import transfer
-from jstyleid_runner.configured import configured
-from jstyleid_runner.failures import guarded
+from jstyleid_runner.errors import guarded
+from jstyleid_runner.options.sources import with_config
 
 app = typer.Typer(
     name="jstyleid",
@@ -52,7 +51,7 @@ app.command()(guarded(transfer))
 # `plan` plans a run, and so it is told what a run is told, wherever that stands.
 for command, table in ((generate, "generate"), (train, "train"), (run, "run"), (plan, "run")):
     variables = {"auto_envvar_prefix": f"JSTYLEID_{table.upper()}"}
-    app.command(context_settings=variables)(guarded(configured(command, table)))
+    app.command(context_settings=variables)(guarded(with_config(command, table)))
 app.command()(guarded(status))
 app.command()(guarded(retry))
 app.command()(guarded(clean))

@@ -1,6 +1,6 @@
-"""The settings of a run: everything that decides how its pictures look."""
+"""The settings of a run: all values that decide the look of its pictures."""
 
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -10,13 +10,11 @@ from jstyleid_core.errors import InputError
 from jstyleid_core.runtime import Backend, DType
 from jstyleid_dreambooth.prompts import fill
 from jstyleid_dreambooth.training.settings import TrainingSettings
-
-Method = Literal["dreambooth", "styleid", "styleid-dreambooth"]
-Start = Literal["noise", "mean"]
+from jstyleid_runner.choices import Method, Start
 
 
 class RunSettings(BaseModel):
-    """What `run.json` records and a later run on the same folder must agree with.
+    """Settings that `run.json` records; a later run on the same folder must have the same.
 
     How the work is divided (batch, device, which styles and how many prompts) is not among them:
     it does not change a picture.
@@ -63,7 +61,7 @@ class RunSettings(BaseModel):
 
     @property
     def steps_taken(self) -> int:
-        """Of the steps of text to image, those that the start leaves to take.
+        """The denoising steps that are taken from the start on.
 
         Raises:
             InputError: none would be left.
@@ -71,7 +69,7 @@ class RunSettings(BaseModel):
         return taken_steps(self.content_steps, self.strength)
 
     def text(self, style: str, prompt: str) -> str:
-        """What is drawn for a prompt of a style."""
+        """The text that an image is generated from: the prompt in the style's template."""
         return fill(self.templates.get(style, self.template), prompt=prompt, style=style)
 
 

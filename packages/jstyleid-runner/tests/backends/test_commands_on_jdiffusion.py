@@ -12,7 +12,7 @@ from PIL import Image
 from backend_choice import need_jdiffusion
 from jstyleid_core.differences import differences
 from jstyleid_dreambooth import read_lora
-from jstyleid_runner.facts import read_facts
+from jstyleid_runner.planning.provenance import read_provenance
 from reference_sets import distance
 
 Call = Callable[..., Any]
@@ -45,7 +45,7 @@ def test_a_run_trains_draws_and_stylises(tmp_path: Path, call: Call) -> None:
         assert result.exit_code == 0, result.output
     native, other = (path / "00" / "Ring.png" for path in made.values())
     assert np.abs(pixels(native) - pixels(other)).max() <= PICTURES
-    assert differences(read_facts(native), read_facts(other)) == [
+    assert differences(read_provenance(native), read_provenance(other)) == [
         'content.backend: "native" there, "jdiffusion" now']
 
     again = call(*RUN, "--out", made["jdiffusion"], "--backend", "jdiffusion")

@@ -1,1 +1,1 @@
-"""One module a command: reading its options, and what it prints."""
+"""The commands, one module each: options, and printed output."""

@@ -1,15 +1,17 @@
-"""`jstyleid clean`: remove what a run does not need any more."""
+"""`jstyleid clean`: remove files that a run does not need any more, and can make again."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from jstyleid_runner import options
-
-if TYPE_CHECKING:
-    from jstyleid_runner.removable import Removable
+from jstyleid_core.errors import OutputError
+from jstyleid_core.files import is_leftover
+from jstyleid_runner.options import common as options
+from jstyleid_runner.storage.layout import OutFolder
 
 
 def clean(
@@ -34,9 +36,8 @@ def clean(
 
     Pictures and the ledger stay. What is removed is made again if a later run needs it.
     """
-    from jstyleid_runner.folder_lock import folder_lock
-    from jstyleid_runner.out_folder import OutFolder
-    from jstyleid_runner.removable import find_removable
+    from jstyleid_runner.storage.layout import OutFolder
+    from jstyleid_runner.storage.lock import folder_lock
 
     chosen = {"--contents": contents, "--loras": loras, "--class-images": class_images}
     folder = OutFolder(out)
@@ -98,3 +99,72 @@ def _size_text(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} GiB"
+
+
+@dataclass(frozen=True)
+class Removable:
+    """Files of one kind.
+
+    Attributes:
+        option: option that chooses the files; None where they are always chosen.
+        what: description shown to the user.
+    """
+
+    option: str | None
+    what: str
+    files: tuple[Path, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.lstat().st_size for file in self.files)
+
+    def remove(self) -> None:
+        """Remove the files.
+
+        Raises:
+            OutputError: one cannot be removed.
+        """
+        for file in self.files:
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                raise OutputError(
+                    f"cannot remove {file}: {error.strerror}. Check its folder's permissions."
+                ) from error
+
+
+def find_removable(folder: OutFolder) -> list[Removable]:
+    """All kinds of removable files, also those without files; never results, never the ledger.
+
+    No run may be writing to the folder.
+    """
+    hidden = folder.hidden
+    checkpoints = [path for path in _below(hidden / "loras") if path.parent.name == "checkpoints"]
+    return [
+        Removable(None, "files a stopped run was writing", tuple(_leftovers(folder))),
+        Removable(None, "inverted styles", tuple(_whole(_below(hidden / "styles")))),
+        Removable("--contents", "pictures before they were stylised",
+                  tuple(_whole(_below(hidden / "contents")))),
+        Removable("--loras", "checkpoints of trainings", tuple(_whole(checkpoints))),
+        Removable("--class-images", "class images", tuple(_whole(_below(folder.class_images)))),
+    ]
+
+
+def _leftovers(folder: OutFolder) -> Iterator[Path]:
+    styles = [path for path in sorted(folder.root.iterdir())
+              if path.is_dir() and path != folder.hidden]
+    beside_pictures = [path for place in (folder.root, *styles) for path in sorted(place.iterdir())
+                       if path.is_file()]
+    for path in (*beside_pictures, *_below(folder.hidden)):
+        if is_leftover(path):
+            yield path
+
+
+def _whole(files: list[Path]) -> Iterator[Path]:
+    return (file for file in files if not is_leftover(file))
+
+
+def _below(folder: Path) -> list[Path]:
+    """All files below a folder."""
+    return sorted(Path(place) / name for place, _, names in os.walk(folder) for name in names)

@@ -1,4 +1,4 @@
-"""`jstyleid config show`: which values the options have, and where from."""
+"""`jstyleid config show`: the values of the options and the source of each."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from jstyleid_runner import options
+from jstyleid_runner.options import common as options
 
 
 def show(
@@ -27,8 +27,7 @@ def show(
     default, the first of them that says something.
     """
     from jstyleid_core.errors import InputError
-    from jstyleid_runner.configured import TABLES
-    from jstyleid_runner.options_in_force import options_in_force
+    from jstyleid_runner.options.sources import TABLES, effective_options
 
     if command is None and context.args:
         raise InputError(
@@ -36,7 +35,7 @@ def show(
         )
     words = ["--config", str(config)] if config else []
     found = {
-        name: options_in_force(context, name, [*words, *context.args])
+        name: effective_options(context, name, [*words, *context.args])
         for name in ([command] if command else TABLES)
     }
     if as_json:

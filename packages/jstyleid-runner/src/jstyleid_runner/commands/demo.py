@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from jstyleid_runner import options
+from jstyleid_runner.options import common as options
 
 
 def demo(
@@ -24,7 +24,7 @@ def demo(
     `jstyleid run` then make their pictures in OUT/dreambooth, OUT/styleid and
     OUT/styleid-dreambooth, and OUT/demo.png shows them side by side. Run it again after a stop.
     """
-    from jstyleid_runner.demo import run_demo
-    from jstyleid_runner.staff import StaffOptions
+    from jstyleid_runner.options.common import WorkerOptions
+    from jstyleid_runner.workflows.demo import run_demo
 
-    run_demo(out, train_steps, StaffOptions("local", None, device, gpus, workers))
+    run_demo(out, train_steps, WorkerOptions(device=device, gpus=gpus, workers=workers))

@@ -1,4 +1,4 @@
-"""`jstyleid doctor`: whether everything is there that Jittor and the models need."""
+"""`jstyleid doctor`: check the machine for all that Jittor and the models need."""
 
 import json
 from dataclasses import asdict
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jstyleid_runner import options
-from jstyleid_runner.failures import EXIT_FAILED, temporary_report
+from jstyleid_runner.errors import EXIT_FAILED
+from jstyleid_runner.options import common as options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,37 +24,29 @@ def doctor(
     backend: options.BackendOption = "native",
 ) -> None:
     """Check the machine: compiler, Jittor, oneDNN, CUDA, models, disk. Exit code 1 if one fails."""
-    from jstyleid_core import runtime
     from jstyleid_core.doctor import run_checks
-    from jstyleid_runner.progress import make_reporter
+    from jstyleid_runner.worker.engine import build_report
+    from jstyleid_runner.workflows.session import command_session
 
-    with temporary_report() as report:
-        runtime.redirect_native_output(report)
-        reporter = make_reporter()
+    with command_session() as display:
+        on_build = build_report(display.preparing)
+        checks = run_checks(device, on_build, backend)
+        display.close()
+        good = all(check.ok for check in checks)
+        if as_json:
+            listed = [asdict(check) for check in checks]
+            print(json.dumps({"ok": good, "checks": listed}, indent=2))
+        else:
+            _print_table(checks)
+        if warm and good:
+            from jstyleid_core.warm import warm_kernels
+            from jstyleid_dreambooth.training.warm import warm_training
 
-        def on_build(build: runtime.BuildProgress) -> None:
-            reporter.preparing(build.message, build.done, build.total)
-
-        try:
-            checks = run_checks(device, on_build, backend)
-            reporter.close()
-            good = all(check.ok for check in checks)
-            if as_json:
-                listed = [asdict(check) for check in checks]
-                print(json.dumps({"ok": good, "checks": listed}, indent=2))
-            else:
-                _print_table(checks)
-            if warm and good:
-                from jstyleid_core.warm import warm_kernels
-                from jstyleid_dreambooth.training.warm import warm_training
-
-                warm_kernels(on_build, backend)
-                warm_training(on_build, backend)
-                reporter.note("--warm: everything is compiled")
-            elif warm:
-                reporter.note("--warm: nothing is compiled before the checks succeed")
-        finally:
-            reporter.close()
+            warm_kernels(on_build, backend)
+            warm_training(on_build, backend)
+            display.note("--warm: everything is compiled")
+        elif warm:
+            display.note("--warm: nothing is compiled before the checks succeed")
     if not good:
         raise typer.Exit(EXIT_FAILED)
 

@@ -1,12 +1,24 @@
 """`jstyleid generate`: text to image, of one text or of every prompt of a split."""
 
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner import options
+from jstyleid_runner.errors import OptionError
+from jstyleid_runner.options.common import (
+    DataOption,
+    ExecutionOptions,
+    GenerationOptions,
+    PromptsOption,
+    SizeOption,
+    StylesOption,
+    WorkerOptions,
+)
+from jstyleid_runner.options.run import RunOptions
+from jstyleid_runner.options.sources import with_options
 
 _OF_SPLITS = (
     "data",
@@ -25,24 +37,26 @@ _OF_SPLITS = (
 )
 
 
-def generate(
-    context: typer.Context,
+@dataclass(frozen=True, kw_only=True)
+class _PictureOptions:
+    """The picture to generate, or the split."""
+
     out: Annotated[
         Path,
         typer.Option(
             "--out", "-o", help="The picture to write, a .png file; a folder for --split."
         ),
-    ],
+    ]
     prompt: Annotated[
         str | None, typer.Argument(metavar="PROMPT", help="What to draw, without --split.")
-    ] = None,
+    ] = None
     split: Annotated[
         str | None,
         typer.Option("--split", help="Draw every prompt of this split, a folder in --data."),
-    ] = None,
-    data: options.DataOption = Path("data"),
-    styles: options.StylesOption = None,
-    prompts: options.PromptsOption = None,
+    ] = None
+    data: DataOption = Path("data")
+    styles: StylesOption = None
+    prompts: PromptsOption = None
     lora: Annotated[
         list[str] | None,
         typer.Option(
@@ -51,87 +65,64 @@ def generate(
             help="A LoRA file of diffusers, PEFT or kohya; weight 1 unless given. Repeatable. With "
             "--split the folder of the styles' LoRAs, or one LoRA for all.",
         ),
-    ] = None,
-    steps: Annotated[int, typer.Option("--steps", min=1, max=1000, help="DDIM steps.")] = 25,
+    ] = None
+    steps: Annotated[int, typer.Option("--steps", min=1, max=1000, help="DDIM steps.")] = 25
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="The same seed draws the same picture.")
-    ] = 0,
-    size: options.SizeOption = "512",
-    guidance: options.GuidanceOption = 7.5,
-    negative: options.NegativeOption = "",
-    template: options.TemplateOption = None,
-    templates: options.TemplatesOption = None,
-    start: options.StartOption = "noise",
-    strength: options.StrengthOption = 0.9,
-    batch: options.BatchOption = 1,
-    force: options.ForceOption = False,
-    model: options.ModelOption = None,
-    dtype: options.DtypeOption = "auto",
-    device: options.DeviceOption = "auto",
-    backend: options.BackendOption = "native",
-    gpus: options.GpusOption = None,
-    workers: options.WorkersOption = None,
-    engine: options.EngineOption = "local",
-    address: options.AddressOption = None,
-) -> None:
+    ] = 0
+    size: SizeOption = "512"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateOptions(WorkerOptions, ExecutionOptions, GenerationOptions, _PictureOptions):
+    """All options of the command."""
+
+
+@with_options
+def generate(context: typer.Context, options: GenerateOptions) -> None:
     """Draw a picture from a text; with --split, every prompt of a split with its style's LoRA.
 
     A picture's settings are recorded in it. With --split pictures go to OUT/NN/PROMPT.png; those
     that are there already are kept, and the same command goes on after a stop.
     """
-    if prompt is not None and split is not None:
-        raise InputError(
-            f"PROMPT {prompt!r} and --split {split} exclude each other. Give the one picture's "
-            "text, or the split."
+    if options.prompt is not None and options.split is not None:
+        raise OptionError(
+            f"PROMPT {options.prompt!r} and --split {options.split} exclude each other. Give the "
+            "one picture's text, or the split.",
+            fields=["split"],
         )
-    if prompt is not None:
-        from jstyleid_runner.given_options import refuse_given
-        from jstyleid_runner.one_picture import Drawing, draw_picture
-        from jstyleid_runner.sizes import parse_size
+    if options.prompt is not None:
+        from jstyleid_runner.options.sources import refuse_given
+        from jstyleid_runner.options.to_settings import parse_size
+        from jstyleid_runner.workflows.generate import Drawing, draw_picture
 
         refuse_given(context, _OF_SPLITS, "belongs to --split. Leave this out, or PROMPT.")
-        drawing = Drawing(prompt, negative, seed, steps, guidance, parse_size(size))
-        loras = lora or []
-        drawn = draw_picture(
-            drawing, out, loras=loras, model=model, dtype=dtype, device=device, backend=backend
+        drawing = Drawing(
+            options.prompt, options.negative, options.seed, options.steps, options.guidance,
+            parse_size(options.size),
         )
-        print(drawn)
-    elif split is not None:
-        from jstyleid_runner.method_options import refuse_strength
-        from jstyleid_runner.picture_choices import PictureChoices
-        from jstyleid_runner.sizes import parse_size
-        from jstyleid_runner.split_pictures import Execution, make_pictures
-        from jstyleid_runner.staff import StaffOptions
+        print(draw_picture(drawing, options.out, options.lora or [], options))
+    elif options.split is not None:
+        from jstyleid_runner.options.to_settings import refuse_strength
+        from jstyleid_runner.workflows import run as workflow
 
-        refuse_strength(context, start)
-        chosen = PictureChoices(
-            split=split,
-            data=data,
-            styles=styles,
-            prompts=prompts,
-            method="dreambooth",
-            lora=_folder_of_loras(split, lora or []),
-            seed=seed,
-            size=parse_size(size),
-            content_steps=steps,
-            guidance=guidance,
-            negative=negative,
-            template=template,
-            templates=templates,
-            start=start,
-            strength=strength,
-            backend=backend,
-        )
-        staff = StaffOptions(engine, address, device, gpus, workers)
-        make_pictures(chosen, Execution(out, batch, force, model, dtype, staff))
+        refuse_strength(context, options.start)
+        workflow.run(_as_run(options, options.split))
     else:
         raise InputError("nothing to draw. Give a PROMPT, or --split for every prompt of a split.")
 
 
-def _folder_of_loras(split: str, given: list[str]) -> Path:
-    if len(given) != 1:
-        raise InputError(
-            f"--split {split} takes one --lora, the folder of the styles' LoRAs, not {len(given)}. "
-            "`jstyleid train` makes them."
+def _as_run(options: GenerateOptions, split: str) -> RunOptions:
+    """The run that draws every prompt of a split."""
+    loras = options.lora or []
+    if len(loras) != 1:
+        raise OptionError(
+            f"--split {split} takes one --lora, the folder of the styles' LoRAs, not {len(loras)}. "
+            "`jstyleid train` makes them.",
+            fields=["split", "lora"],
         )
-    return Path(given[0])
+    # `--steps` of a run are those of style transfer.
+    same = {field.name for field in fields(RunOptions)} - {"split", "lora", "steps"}
+    values: dict[str, Any] = {name: value for name, value in vars(options).items() if name in same}
+    return RunOptions(split=split, method="dreambooth", lora=Path(loras[0]),
+                      content_steps=options.steps, **values)

@@ -1,37 +1,35 @@
-"""`jstyleid plan`: what a run would do, without doing it."""
+"""`jstyleid plan`: show the work of a run without doing it."""
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jstyleid_runner import options
-from jstyleid_runner.commands.run import run
-from jstyleid_runner.signatures import give_signature, parameters_of
+from jstyleid_runner.options.common import JsonOption
+from jstyleid_runner.options.run import RunOptions
+from jstyleid_runner.options.sources import with_options
 
 if TYPE_CHECKING:
-    from jstyleid_runner.run_plan import RunPlan
+    from jstyleid_runner.reports.plan_figures import PlanFigures
 
 _NOT_TAKEN = ("force", "model", "dtype", "device", "engine", "address")
 """Options of `jstyleid run` that decide nothing of what there is to do."""
 _SHOWN = 8
 """Jobs that a line lists of those that come before."""
-_OWN = ("jobs", "as_json", "seconds_per_evaluation")
 
 
+@partial(with_options, without=_NOT_TAKEN)
 def plan(
     context: typer.Context,
-    out: Path,
-    batch: int,
-    gpus: int | None,
-    workers: int | None,
+    options: RunOptions,
     jobs: Annotated[
         bool,
         typer.Option("--jobs", allow_from_autoenv=False, help="List every job, in order."),
     ] = False,
-    as_json: options.JsonOption = False,
+    as_json: JsonOption = False,
     seconds_per_evaluation: Annotated[
         float | None,
         typer.Option(
@@ -40,7 +38,6 @@ def plan(
             help="Estimate the time with this, not with what the ledger in --out shows.",
         ),
     ] = None,
-    **told: Any,
 ) -> None:
     """Show what `jstyleid run` would do with the same options, without starting Jittor.
 
@@ -50,24 +47,29 @@ def plan(
     the table [run] of a file, and in JSTYLEID_RUN_GAMMA and the like.
     """
     from jstyleid_core.errors import InputError
-    from jstyleid_runner.out_folder import OutFolder
-    from jstyleid_runner.picture_choices import planned_pictures
-    from jstyleid_runner.run_choices import read_choices
-    from jstyleid_runner.run_plan import run_plan
+    from jstyleid_runner.errors import OptionError
+    from jstyleid_runner.options.to_settings import refuse_unused
+    from jstyleid_runner.reports.plan_figures import plan_figures
+    from jstyleid_runner.storage.layout import OutFolder
+    from jstyleid_runner.workflows.run import plan_run
 
     if seconds_per_evaluation is not None and not 0 < seconds_per_evaluation < float("inf"):
         raise InputError(
             f"--seconds-per-evaluation {seconds_per_evaluation}: must be above 0. Give the seconds "
             "of one UNet evaluation, or leave it out."
         )
+    out, gpus, workers = options.out, options.gpus, options.workers
     if gpus and workers:
-        raise InputError(f"--gpus {gpus}, --workers {workers}: give one; workers are for the CPU.")
-    work, settings = planned_pictures(read_choices(context, **told), "auto")
-    found = run_plan(
+        raise OptionError(
+            f"--gpus {gpus}, --workers {workers}: give one; workers are for the CPU.",
+            fields=["gpus", "workers"],
+        )
+    refuse_unused(context, options)
+    work, settings = plan_run(options)
+    found = plan_figures(
         work,
         settings,
         OutFolder(out),
-        batch=batch,
         workers=gpus or workers or 1,
         seconds_per_evaluation=seconds_per_evaluation,
     )
@@ -79,16 +81,7 @@ def plan(
     _print_figures(found, out)
 
 
-give_signature(
-    plan,
-    [
-        *(parameter for name, parameter in parameters_of(run).items() if name not in _NOT_TAKEN),
-        *(parameters_of(plan)[name] for name in _OWN),
-    ],
-)
-
-
-def _print_jobs(plan: "RunPlan") -> None:
+def _print_jobs(plan: "PlanFigures") -> None:
     width = len(str(max((task.cost for task in plan.tasks), default=0)))
     for task in plan.tasks:
         needs = f"  after {_some(task.needs)}" if task.needs else ""
@@ -102,8 +95,8 @@ def _some(ids: Sequence[str]) -> str:
     return ", ".join(ids[:_SHOWN]) + more
 
 
-def _print_figures(plan: "RunPlan", out: Path) -> None:
-    from jstyleid_runner.progress import clock_text
+def _print_figures(plan: "PlanFigures", out: Path) -> None:
+    from jstyleid_runner.reports.progress import clock_text
 
     print(_row("stage", "jobs", "evaluations", "jobs left", "evaluations left"))
     for stage in (*plan.stages, plan.whole):

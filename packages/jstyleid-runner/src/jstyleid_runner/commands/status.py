@@ -1,4 +1,4 @@
-"""`jstyleid status`: how far a run is."""
+"""`jstyleid status` and `jstyleid retry`: the state of a run, and its failed jobs tried again."""
 
 import contextlib
 import json
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jstyleid_runner import options
+from jstyleid_runner.options import common as options
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from jstyleid_runner.run_status import RunStatus
+    from jstyleid_runner.reports.status import RunStatus
+
 
 _EVERY = 1.0
 
@@ -38,33 +39,33 @@ def status(
     if watch:
         _watch(out)
     elif as_json:
-        print(json.dumps(_look(out).status.facts(), indent=2, ensure_ascii=False))
+        print(json.dumps(_snapshot(out).status.facts(), indent=2, ensure_ascii=False))
     else:
         from rich.console import Console
 
-        Console().print(_shown(_look(out), out))
+        Console().print(_shown(_snapshot(out), out))
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Snapshot:
     """The state of a run, and when it was that, by the run's clock."""
 
     status: "RunStatus"
     now: float
 
 
-def _look(out: Path) -> _Look:
-    from jstyleid_runner.out_folder import OutFolder
-    from jstyleid_runner.run_status import run_status
+def _snapshot(out: Path) -> _Snapshot:
+    from jstyleid_runner.reports.status import run_status
     from jstyleid_runner.scheduling.ledger import read_time
+    from jstyleid_runner.storage.layout import OutFolder
 
     folder = OutFolder(out)
     now = read_time(folder.ledger)
-    return _Look(run_status(folder, now), now)
+    return _Snapshot(run_status(folder, now), now)
 
 
-def _shown(found: _Look, out: Path) -> "RenderableType":
-    from jstyleid_runner.status_table import status_table
+def _shown(found: _Snapshot, out: Path) -> "RenderableType":
+    from jstyleid_runner.reports.status import status_table
 
     return status_table(found.status, out, found.now)
 
@@ -72,10 +73,28 @@ def _shown(found: _Look, out: Path) -> "RenderableType":
 def _watch(out: Path) -> None:
     from rich.live import Live
 
-    found = _look(out)
+    found = _snapshot(out)
     with contextlib.suppress(KeyboardInterrupt), Live(auto_refresh=False) as live:
         live.update(_shown(found, out), refresh=True)
         while found.status.process is not None:
             time.sleep(_EVERY)
-            found = _look(out)
+            found = _snapshot(out)
             live.update(_shown(found, out), refresh=True)
+
+
+def retry(out: options.RunFolderArgument) -> None:
+    """Let the jobs of a run that were set aside be tried again, by the next run."""
+    from jstyleid_runner.scheduling.ledger import Ledger, read_entries
+    from jstyleid_runner.storage.layout import OutFolder
+    from jstyleid_runner.storage.lock import folder_lock
+
+    folder = OutFolder(out)
+    errors = {entry.id: entry.error for entry in read_entries(folder.ledger)}
+    with folder_lock(folder.lock), Ledger(folder.ledger) as ledger:
+        ids = ledger.retry()
+    for id in ids:
+        print(f"{id}: {errors[id]}" if errors[id] else id)
+    if ids:
+        print(f"to be tried again: {len(ids)}; give the same `jstyleid run` command for {out}")
+    else:
+        print("no job was set aside")

@@ -1,21 +1,19 @@
 """`jstyleid transfer`: give a picture the look of others."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from jstyleid_runner import options
-from jstyleid_runner.failures import temporary_report
+from jstyleid_runner.options.common import ModelOptions, SizeOption, StyleIDOptions
+from jstyleid_runner.options.sources import with_options
 
 
-def transfer(
-    content: Annotated[
-        Path, typer.Argument(metavar="CONTENT", help="The picture whose layout is kept.")
-    ],
-    styles: Annotated[
-        list[Path], typer.Argument(metavar="STYLE", help="Pictures whose look is taken.")
-    ],
+@dataclass(frozen=True, kw_only=True)
+class _FileOptions:
+    """The files that are read and written."""
+
     out: Annotated[
         Path,
         typer.Option(
@@ -24,16 +22,16 @@ def transfer(
             help="The picture to write; for several styles a folder, which also gets a contact "
             "sheet.",
         ),
-    ],
-    size: options.SizeOption = "512",
+    ]
+    size: SizeOption = "512"
     save_style: Annotated[
         Path | None,
         typer.Option("--save-style", help="Keep the inverted style in this .safetensors file."),
-    ] = None,
+    ] = None
     load_style: Annotated[
         Path | None,
         typer.Option("--load-style", help="Take the inverted style from such a file."),
-    ] = None,
+    ] = None
     seed: Annotated[
         int,
         typer.Option(
@@ -42,58 +40,51 @@ def transfer(
             help="Recorded in the picture. StyleID draws no random numbers: the result is the same "
             "with every seed.",
         ),
-    ] = 0,
-    steps: options.StepsOption = 20,
-    gamma: options.GammaOption = 0.75,
-    temperature: options.TemperatureOption = 1.5,
-    layers: options.LayersOption = "7-11",
-    adain: options.AdainOption = True,
-    injection: options.InjectionOption = True,
-    model: options.ModelOption = None,
-    dtype: options.DtypeOption = "auto",
-    device: options.DeviceOption = "auto",
-    backend: options.BackendOption = "native",
+    ] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferOptions(ModelOptions, StyleIDOptions, _FileOptions):
+    """All options of the command."""
+
+
+@with_options
+def transfer(
+    content: Annotated[
+        Path, typer.Argument(metavar="CONTENT", help="The picture whose layout is kept.")
+    ],
+    styles: Annotated[
+        list[Path], typer.Argument(metavar="STYLE", help="Pictures whose look is taken.")
+    ],
+    options: TransferOptions,
 ) -> None:
     """Give CONTENT the look of each STYLE. Pictures are scaled and cropped to the size asked for.
 
     The settings are recorded in each picture that is written.
     """
-    from jstyleid_core import runtime
     from jstyleid_core.weights.checkpoint import shown_source
-    from jstyleid_runner.core_model import load_model, named_source
-    from jstyleid_runner.method_settings import method_settings
-    from jstyleid_runner.progress import make_reporter
-    from jstyleid_runner.sizes import parse_size
-    from jstyleid_runner.transfer_job import TransferJob, run_transfer
+    from jstyleid_runner.options.to_settings import parse_size, styleid_settings
+    from jstyleid_runner.worker.engine import load_model, named_source
+    from jstyleid_runner.workflows.session import command_session
+    from jstyleid_runner.workflows.transfer import TransferJob, run_transfer
 
-    settings = method_settings(
-        steps=steps,
-        gamma=gamma,
-        temperature=temperature,
-        layers=layers,
-        adain=adain,
-        injection=injection,
-    )
-    source = named_source(model)
+    settings = styleid_settings(options)
+    source = named_source(options.model)
     job = TransferJob.create(
         content=content,
         styles=styles,
-        out=out,
-        size=parse_size(size),
+        out=options.out,
+        size=parse_size(options.size),
         settings=settings,
-        save_style=save_style,
-        load_style=load_style,
-        recorded={"model": shown_source(source), "dtype": dtype, "backend": backend,
-                  "seed": seed},
+        save_style=options.save_style,
+        load_style=options.load_style,
+        recorded={"model": shown_source(source), "dtype": options.dtype,
+                  "backend": options.backend, "seed": options.seed},
     )
-    with temporary_report() as report:
-        runtime.redirect_native_output(report)
-        reporter = make_reporter()
-        try:
-            loaded = load_model(source, dtype, device, reporter, backend)
-            loaded.check_size(job.size)
-            written = run_transfer(job, loaded, reporter)
-        finally:
-            reporter.close()
+    with command_session() as display:
+        loaded = load_model(source, options.dtype, options.device, display.preparing,
+                            options.backend)
+        loaded.check_size(job.size)
+        written = run_transfer(job, loaded, display)
     for path in written:
         print(path)

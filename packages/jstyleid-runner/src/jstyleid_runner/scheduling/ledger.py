@@ -1,13 +1,15 @@
-"""The ledger: an SQLite file that says of every task what became of it.
+"""The ledger: an SQLite file with the state, times, errors and output of every task.
 
 One process writes it, the one that holds the folder's lock; others may read it at any time. Every
 change is a transaction, so a kill at any moment leaves the state before it or after it. After a
 power loss the last few changes may be missing, but never a part of one: an output whose entry is
-missing carries its own settings and is found again (see `survey`).
+missing carries its own settings and is found again (see `find_pending`).
 """
 
 import json
+import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +17,37 @@ from pathlib import Path
 from typing import Any, Self
 
 from jstyleid_core.errors import InputError, OutputError
-from jstyleid_runner.scheduling.run_clock import describe_clock, run_clock, told_by
+from jstyleid_runner.errors import OptionError
 from jstyleid_runner.scheduling.task import State, Task
+
+
+def run_clock() -> Callable[[], float]:
+    """A clock that shows the time of day now, and from then on counts the seconds that pass."""
+    offset = time.time() - _since_boot()
+    return lambda: offset + _since_boot()
+
+
+def describe_clock(clock: Callable[[], float]) -> dict[str, Any]:
+    """The clock as JSON, from which other processes of this machine tell the same time."""
+    return {"machine": os.uname().nodename, "offset": clock() - _since_boot()}
+
+
+def told_by(described: dict[str, Any] | None) -> float:
+    """The time that a run's clock shows now.
+
+    Args:
+        described: the clock; where there is none, or it is another machine's, this machine's own
+            has to do.
+    """
+    if described is None or described["machine"] != os.uname().nodename:
+        return time.time()
+    return float(described["offset"]) + _since_boot()
+
+
+def _since_boot() -> float:
+    """Seconds by a clock that all processes share and nobody can set; it counts sleep too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
 
 FORMAT = 1
 
@@ -46,7 +77,8 @@ class Output:
     Attributes:
         file: relative to the run's folder.
         sha256: of its bytes.
-        size, mtime_ns: by which a change is noticed without reading it.
+        size: size in bytes.
+        mtime_ns: time of the last change; with the size it shows a change without reading.
     """
 
     file: str
@@ -57,7 +89,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Entry:
-    """What the ledger holds of a task."""
+    """The entry of a task in the ledger."""
 
     id: str
     style: str
@@ -76,8 +108,8 @@ class Ledger:
     """The ledger of one run's folder.
 
     Args:
-        path: of the file; it is made if it is not there.
-        clock: tells the time of day; without one, it does so without ever jumping.
+        path: path of the file, which is made if it does not exist.
+        clock: gives the time of day; by default a clock that never jumps.
 
     Raises:
         InputError: the file is no ledger of this version.
@@ -134,12 +166,6 @@ class Ledger:
                                 (State.WAITING.value,))
         return {id: State(state) for id, state in rows}
 
-    def outputs(self) -> dict[str, Output]:
-        """What the finished tasks have written."""
-        rows = self._db.execute("SELECT id, output FROM task WHERE state = ? AND output NOT NULL",
-                                (State.DONE.value,))
-        return {id: Output(**json.loads(output)) for id, output in rows}
-
     def began(self, id: str, worker: str) -> None:
         """A worker has begun a task."""
         self._change(
@@ -176,12 +202,12 @@ class Ledger:
                      (State.WAITING.value, error, id))
 
     def attempts(self, id: str) -> int:
-        """How often a task was begun."""
+        """Number of times that a task was begun."""
         found = self._db.execute("SELECT attempts FROM task WHERE id = ?", (id,)).fetchone()
         return int(found[0])
 
     def retry(self) -> list[str]:
-        """Let every task that failed too often be tried again; returns them."""
+        """Make every task that failed too often wait again; returns their ids."""
         with self._transaction():
             ids = [row[0] for row in self._db.execute(
                 "SELECT id FROM task WHERE state = ? ORDER BY place", (State.QUARANTINED.value,))]
@@ -238,7 +264,7 @@ class _Transaction:
 
 
 def read_entries(path: Path) -> list[Entry]:
-    """What a ledger says now, without disturbing the run that writes it.
+    """The entries of a ledger now, without disturbing the run that writes it.
 
     Raises:
         InputError: there is none.
@@ -260,7 +286,10 @@ def read_time(path: Path) -> float:
 @contextmanager
 def _reading(path: Path) -> Iterator[Ledger]:
     if not path.is_file():
-        raise InputError(f"{path}: no ledger there. Give the folder of a run, as --out named it.")
+        raise OptionError(
+            f"{path}: no ledger there. Give the folder of a run, as --out named it.",
+            fields=["out"],
+        )
     with Ledger(path) as ledger:
         yield ledger
 

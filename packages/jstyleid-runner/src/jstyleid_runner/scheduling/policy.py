@@ -1,4 +1,4 @@
-"""Which task an idle worker gets: a pure function of the board and of what the worker has warm.
+"""The policy: which task an idle worker gets, as a pure function of the state and of what is warm.
 
 1. A worker stays with its style, whose LoRA and features it holds. It trains what is to be trained,
    and else stylises, inverts the style's reference, draws, in this order, so that pictures appear
@@ -6,12 +6,12 @@
    longest chains begin with them.
 2. Otherwise it goes to the style where the longest chain of work begins, so that no long training
    is left for the end; among equals to the one with the fewest workers for what is left of it.
-3. Contents are drawn ahead of stylising to a bound only, but nobody stays idle for its sake.
+3. Contents are generated ahead of style transfer to a bound only, but no worker stays idle for it.
 """
 
 from dataclasses import dataclass
 
-from jstyleid_runner.scheduling.board import Board, StyleQueues
+from jstyleid_runner.scheduling.state import SchedulerState, StyleQueue
 from jstyleid_runner.scheduling.task import Stage
 
 _ORDER = (Stage.CLASS, Stage.TRAIN, Stage.STYLISE, Stage.INVERT, Stage.DRAW)
@@ -25,42 +25,42 @@ class Choice:
     stage: Stage
 
 
-def choose(board: Board, at_home: str | None, backlog: int) -> Choice | None:
-    """What a worker should do next; None while nothing may be begun.
+def choose(state: SchedulerState, at_home: str | None, backlog: int) -> Choice | None:
+    """The next work of a worker; None while no task may begin.
 
     Args:
-        board: the state of all tasks.
+        state: the state of all tasks.
         at_home: the style the worker holds the LoRA and the features of.
-        backlog: how many contents of a style may lie drawn and not stylised.
+        backlog: number of contents of a style that may be generated ahead of style transfer.
     """
-    if not board.open:
+    if not state.open:
         return None
-    if at_home is not None and at_home in board.open:
-        stage = _next_stage(board.styles[at_home], backlog)
+    if at_home is not None and at_home in state.open:
+        stage = _next_stage(state.styles[at_home], backlog)
         if stage is not None:
             return Choice(at_home, stage)
-    best = max(board.open, key=lambda style: _urgency(board, style, backlog))
+    best = max(state.open, key=lambda style: _urgency(state, style, backlog))
     # Past the bound, rather than idle.
-    return Choice(best, _next_stage(board.styles[best], backlog) or Stage.DRAW)
+    return Choice(best, _next_stage(state.styles[best], backlog) or Stage.DRAW)
 
 
-def _next_stage(queues: StyleQueues, backlog: int) -> Stage | None:
+def _next_stage(queues: StyleQueue, backlog: int) -> Stage | None:
     for stage in _ORDER:
         if queues.ready[stage] and not _is_ahead(queues, stage, backlog):
             return stage
     return None
 
 
-def _urgency(board: Board, style: str, backlog: int) -> tuple[bool, int, float]:
-    queues = board.styles[style]
+def _urgency(state: SchedulerState, style: str, backlog: int) -> tuple[bool, int, float]:
+    queues = state.styles[style]
     allowed = [
         queue[0]
         for stage, queue in queues.ready.items()
         if queue and not _is_ahead(queues, stage, backlog)
     ]
-    tail = max((board.tails[id] for id in allowed), default=0)
+    tail = max((state.tails[id] for id in allowed), default=0)
     return bool(allowed), tail, queues.left / (1 + queues.running)
 
 
-def _is_ahead(queues: StyleQueues, stage: Stage, backlog: int) -> bool:
+def _is_ahead(queues: StyleQueue, stage: Stage, backlog: int) -> bool:
     return stage is Stage.DRAW and queues.drawn_ahead >= backlog

@@ -1,4 +1,4 @@
-"""The loop between ledger, policy and workers. The same for every engine, real or simulated."""
+"""The scheduler: the loop between ledger, policy and workers, the same for every executor."""
 
 import logging
 from collections.abc import Sequence
@@ -6,17 +6,25 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from jstyleid_core.errors import JStyleIDError
-from jstyleid_runner.scheduling.bench import Fault
-from jstyleid_runner.scheduling.board import Board
-from jstyleid_runner.scheduling.crew import Crew, Doing, Event, Failed, Finished, Lost, Ready
+from jstyleid_runner.scheduling.executor import (
+    Doing,
+    ErrorKind,
+    Event,
+    Executor,
+    Failed,
+    Finished,
+    Lost,
+    Ready,
+)
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.policy import choose
+from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import State, Task
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
-"""How often a task may fail before it is set aside."""
+"""Number of failures after which a task is set aside."""
 _LOSSES_IN_A_ROW = 3
 """A place whose workers are lost so often before one was ready is given up."""
 _TICK = 1.0
@@ -27,7 +35,7 @@ class NoWorkersError(JStyleIDError):
 
 
 class Store(Protocol):
-    """Where products go."""
+    """The place for the outputs of tasks."""
 
     def keep(self, task: Task, product: bytes) -> Output:
         """Write a product, whole and flushed to the disk; raises OutputError."""
@@ -35,7 +43,7 @@ class Store(Protocol):
 
 
 class Monitor(Protocol):
-    """What is told of all that happens, to show it."""
+    """An observer of all events, which shows them."""
 
     def began(self, worker: str, tasks: Sequence[Task]) -> None:
         """A worker has been given work."""
@@ -55,8 +63,8 @@ class Monitor(Protocol):
 
 
 @dataclass
-class _Worker:
-    """What the scheduler remembers of a worker."""
+class _WorkerState:
+    """The scheduler's view of a worker."""
 
     name: str
     batch: int
@@ -71,25 +79,25 @@ class _Worker:
 
 
 class Scheduler:
-    """Has every task of a board done.
+    """Runs all tasks of a run.
 
     Args:
-        board: the tasks and their states.
-        ledger: told of every change before it has consequences.
-        crew: the workers.
-        store: where products go.
+        state: tasks and what has become of them.
+        ledger: records every change before it has consequences.
+        executor: runs the tasks on its workers.
+        store: writes the outputs.
         monitor: shows what happens.
         workers: their names.
-        batch: how many tasks alike a worker computes together, if they have one group.
+        batch: number of tasks of one group that a worker computes together.
     """
 
     def __init__(
-        self, board: Board, ledger: Ledger, crew: Crew, store: Store, monitor: Monitor,
-        workers: Sequence[str], batch: int = 1,
+        self, state: SchedulerState, ledger: Ledger, executor: Executor, store: Store,
+        monitor: Monitor, workers: Sequence[str], batch: int = 1,
     ) -> None:
-        self._board, self._ledger, self._crew = board, ledger, crew
+        self._state, self._ledger, self._executor = state, ledger, executor
         self._store, self._monitor = store, monitor
-        self._workers = {name: _Worker(name, batch) for name in workers}
+        self._workers = {name: _WorkerState(name, batch) for name in workers}
         self._backlog = 2 * batch * len(self._workers)
 
     def run(self) -> None:
@@ -100,13 +108,13 @@ class Scheduler:
             OutputError: a product or the ledger cannot be written. Whatever the reason is that
                 this ends, the workers are stopped.
         """
-        if self._board.finished:
+        if self._state.finished:
             return
         try:
-            self._crew.start()
-            while not self._board.finished:
+            self._executor.start()
+            while not self._state.finished:
                 self._assign()
-                for event in self._crew.wait(_TICK):
+                for event in self._executor.wait(_TICK):
                     self._handle(event)
         except BaseException as error:
             # A stop by the user counts too: the log says what was going on.
@@ -115,20 +123,20 @@ class Scheduler:
                     log.error("%s: not done: %s", id, str(error) or type(error).__name__)
             raise
         finally:
-            self._crew.stop()
+            self._executor.stop()
 
     def _assign(self) -> None:
         for worker in self._workers.values():
             if not worker.idle:
                 continue
-            choice = choose(self._board, worker.home, self._backlog)
+            choice = choose(self._state, worker.home, self._backlog)
             if choice is None:
                 return
-            tasks = self._board.begin(choice.style, choice.stage, worker.batch)
+            tasks = self._state.begin(choice.style, choice.stage, worker.batch)
             worker.home, worker.tasks = choice.style, {task.id: task for task in tasks}
             for task in tasks:
                 self._ledger.began(task.id, worker.name)
-            self._crew.assign(worker.name, tasks)
+            self._executor.assign(worker.name, tasks)
             self._monitor.began(worker.name, tasks)
 
     def _handle(self, event: Event) -> None:
@@ -145,27 +153,27 @@ class Scheduler:
             case Lost():
                 self._lost(worker, event)
 
-    def _finished(self, worker: _Worker, event: Finished) -> None:
+    def _finished(self, worker: _WorkerState, event: Finished) -> None:
         task = worker.tasks.pop(event.task)
         output = None if event.product is None else self._store.keep(task, event.product)
         self._ledger.finished(task.id, output, event.seconds)
-        self._board.done(task.id)
+        self._state.done(task.id)
         self._monitor.finished(worker.name, task, output)
         log.info("%s: done in %.2f s by %s", task.id, event.seconds, worker.name)
 
-    def _failed(self, worker: _Worker, event: Failed) -> None:
+    def _failed(self, worker: _WorkerState, event: Failed) -> None:
         tasks = [worker.tasks.pop(id) for id in event.tasks]
-        if event.fault is Fault.MEMORY and worker.batch > 1:
+        if event.kind is ErrorKind.MEMORY and worker.batch > 1:
             worker.batch //= 2
             self._trouble(f"{worker.name}: out of memory, now {worker.batch} at a time")
             for task in reversed(tasks):
                 self._ledger.unattempted(task.id, event.error)
-                self._board.returned(task.id)
+                self._state.returned(task.id)
             return
         for task in reversed(tasks):
-            self._give_back(task, event.error, event.seconds, event.fault is Fault.INPUT)
+            self._give_back(task, event.error, event.seconds, event.kind is ErrorKind.INPUT)
 
-    def _lost(self, worker: _Worker, event: Lost) -> None:
+    def _lost(self, worker: _WorkerState, event: Lost) -> None:
         # A worker that never got to its task says nothing about the task.
         never_ready = not worker.ready
         self._trouble(f"{worker.name}: lost, {event.reason}")
@@ -174,7 +182,7 @@ class Scheduler:
         worker.tasks, worker.home, worker.ready = {}, None, False
         worker.losses = worker.losses + 1 if never_ready else 0
         if worker.losses < _LOSSES_IN_A_ROW:
-            self._crew.replace(worker.name)
+            self._executor.replace(worker.name)
             return
         del self._workers[worker.name]
         if not self._workers:
@@ -188,10 +196,10 @@ class Scheduler:
         state = State.QUARANTINED if last else State.WAITING
         self._ledger.failed(task.id, error, state, seconds)
         if last:
-            self._board.quarantined(task.id)
+            self._state.quarantined(task.id)
             self._trouble(f"{task.id}: set aside, attempt {attempts}: {error}")
         else:
-            self._board.returned(task.id)
+            self._state.returned(task.id)
             self._trouble(f"{task.id}: to be tried again: {error}")
 
     def _trouble(self, text: str) -> None:

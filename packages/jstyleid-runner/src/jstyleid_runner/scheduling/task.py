@@ -1,11 +1,11 @@
-"""What the scheduler knows of a job."""
+"""A task: a job as the scheduler sees it, with its stage and state."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """Where in a style's making a job stands."""
+    """A stage in the making of a style's pictures."""
 
     CLASS = "class"
     """Class images, which no style owns and the trainings of all need."""
@@ -21,11 +21,11 @@ class Task:
 
     Attributes:
         id: unique in the run.
-        style: whose LoRA and features it uses; a worker that has them warm does it sooner. Empty
-            for what all styles share.
-        stage: what it is.
+        style: style of the task; a worker that holds its LoRA and features does the task sooner.
+            Empty for tasks that all styles share.
+        stage: stage of the task.
         needs: ids of the tasks that must be done before.
-        cost: in UNet evaluations.
+        cost: number of UNet evaluations.
         group: tasks of one stage, style and group may be computed together. Groups follow from the
             plan alone, since a picture can depend in its last bits on what it is computed with.
     """
@@ -39,11 +39,11 @@ class Task:
 
 
 class State(StrEnum):
-    """How far a task is."""
+    """The state of a task."""
 
     WAITING = "waiting"
-    """To be done, now or when what it needs is done."""
+    """Not begun; it can begin when all that it needs is done."""
     RUNNING = "running"
     DONE = "done"
     QUARANTINED = "quarantined"
-    """It failed too often; what needs it is not done either."""
+    """It failed too often; tasks that need it are not done either."""

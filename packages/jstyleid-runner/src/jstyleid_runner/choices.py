@@ -1,0 +1,7 @@
+"""Values that options and settings share; light, because `--help` reads them."""
+
+from typing import Literal
+
+Method = Literal["dreambooth", "styleid", "styleid-dreambooth"]
+Start = Literal["noise", "mean"]
+EngineName = Literal["local", "ray"]

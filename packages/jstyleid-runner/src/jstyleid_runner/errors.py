@@ -1,0 +1,136 @@
+"""Errors of a command: exit codes, messages, crash reports, and the options that they are about."""
+
+import functools
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ParamSpec
+
+import typer
+
+from jstyleid_core.errors import InputError, JStyleIDError
+
+EXIT_FAILED = 1
+EXIT_INPUT = 2
+EXIT_STOPPED = 130
+"""Exit code that shells report for a program that Ctrl-C ended."""
+
+P = ParamSpec("P")
+
+
+class OptionError(InputError):
+    """An option, or a combination of options, that cannot be used.
+
+    Attributes:
+        fields: names of the options, as the command's parameters have them.
+    """
+
+    def __init__(self, message: str, *, fields: Iterable[str]) -> None:
+        super().__init__(message)
+        self.fields = tuple(fields)
+
+
+def fields_of(error: InputError) -> tuple[str, ...]:
+    """The names of the settings that an error is about, as far as it says so."""
+    if fields := getattr(error, "fields", ()):
+        return tuple(fields)
+    from pydantic import ValidationError
+
+    cause = error.__cause__
+    if isinstance(cause, ValidationError):
+        return tuple("_".join(map(str, problem["loc"])) for problem in cause.errors())
+    return ()
+
+
+@contextmanager
+def about(*fields: str) -> Iterator[None]:
+    """Attach options to every InputError of the block.
+
+    Raises:
+        OptionError: in place of any InputError.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise OptionError(str(error), fields=fields) from error
+
+
+class CrashError(JStyleIDError):
+    """An unexpected error; the message names the file with the traceback."""
+
+
+def guarded(command: Callable[P, None]) -> Callable[P, None]:
+    """A command that turns every exception into a message on stderr and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except typer.Exit:
+            raise
+        except KeyboardInterrupt:
+            _end("stopped", EXIT_STOPPED)
+        except BrokenPipeError:
+            # Whoever read the output has seen enough; Python would complain at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except InputError as error:
+            _end(f"error: {error}", EXIT_INPUT)
+        except JStyleIDError as error:
+            _end(f"error: {error}", EXIT_FAILED)
+        except Exception as error:
+            _end(f"error: {_crash(error, new_report())}", EXIT_FAILED)
+
+    return run
+
+
+def _end(message: str, code: int) -> None:
+    # Not by Rich, which would wrap paths and take brackets in them for markup.
+    print(message, file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def new_report() -> Path:
+    """A new file in the system's folder for temporary files."""
+    handle, name = tempfile.mkstemp(prefix="jstyleid-", suffix=".log")
+    os.close(handle)
+    return Path(name)
+
+
+@contextmanager
+def crashes_reported_in(report: Path) -> Iterator[None]:
+    """Append the traceback of an unforeseen exception to `report` and raise a `CrashError`."""
+    try:
+        yield
+    except (JStyleIDError, typer.Exit):
+        raise
+    except Exception as error:
+        raise _crash(error, report) from error
+
+
+@contextmanager
+def temporary_report() -> Iterator[Path]:
+    """A file for what would clutter the terminal, kept only if the block ends in a crash."""
+    report = new_report()
+    try:
+        with crashes_reported_in(report):
+            yield report
+    except CrashError:
+        raise
+    except BaseException:
+        report.unlink(missing_ok=True)
+        raise
+    report.unlink(missing_ok=True)
+
+
+def _crash(error: Exception, report: Path) -> CrashError:
+    with report.open("a", encoding="utf-8") as file:
+        file.write("".join(traceback.format_exception(error)))
+    what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    return CrashError(
+        f"unexpected {what}\nThis is a fault in jstyleid. The full report, which helps to find it, "
+        f"is in {report}"
+    )

@@ -1,0 +1,1 @@
+"""Executors: they run tasks in processes of this machine or on a Ray cluster."""

@@ -1,0 +1,1 @@
+"""The options of the commands, their sources, and the settings that follow from them."""

@@ -1,0 +1,96 @@
+"""The options of `jstyleid run`; `plan`, `generate --split` and `demo` make runs of them too."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jstyleid_runner.choices import Method
+from jstyleid_runner.options.common import (
+    DataOption,
+    ExecutionOptions,
+    GenerationOptions,
+    PromptsOption,
+    SizeOption,
+    StyleIDOptions,
+    StylesOption,
+    WorkerOptions,
+)
+from jstyleid_runner.options.training import (
+    GradientCheckpointingOption,
+    LearningRateOption,
+    PresetOption,
+    RankOption,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PictureOptions:
+    """The pictures of a run."""
+
+    split: Annotated[str, typer.Option("--split", help="Name of the split, a folder in --data.")]
+    data: DataOption = Path("data")
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the pictures.")] = Path("out")
+    method: Annotated[
+        Method,
+        typer.Option(
+            "--method",
+            help="dreambooth draws with the style's LoRA; styleid draws without one and stylises; "
+            "styleid-dreambooth does both.",
+        ),
+    ] = "styleid-dreambooth"
+    styles: StylesOption = None
+    prompts: PromptsOption = None
+    reference: Annotated[
+        str,
+        typer.Option(
+            "--reference",
+            help="Which sample image pictures are stylised after: first, random or a file's name.",
+        ),
+    ] = "first"
+    seed: Annotated[
+        int, typer.Option("--seed", help="Seed of drawing, training and a random reference.")
+    ] = 0
+    size: SizeOption = "512"
+    content_steps: Annotated[
+        int,
+        typer.Option(
+            "--content-steps", help="DDIM steps of text to image.", rich_help_panel="Drawing"
+        ),
+    ] = 25
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoRAOptions:
+    """The LoRAs of a run: a folder of them, or the settings of their training."""
+
+    lora: Annotated[
+        Path | None,
+        typer.Option(
+            "--lora",
+            help="Folder with the styles' LoRAs, or one LoRA for all; without it they are trained "
+            "first, into OUT/.jstyleid/loras.",
+            rich_help_panel="LoRA",
+        ),
+    ] = None
+    preset: PresetOption = "baseline"
+    train_steps: Annotated[
+        int | None,
+        typer.Option(
+            "--train-steps",
+            min=1,
+            help="Optimizer steps. Baseline: 500.",
+            rich_help_panel="LoRA",
+        ),
+    ] = None
+    rank: RankOption = None
+    lr: LearningRateOption = None
+    gradient_checkpointing: GradientCheckpointingOption = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(
+    WorkerOptions, StyleIDOptions, LoRAOptions, ExecutionOptions, GenerationOptions, _PictureOptions
+):
+    """All options of a run."""

@@ -1,0 +1,219 @@
+"""Settings from options: sizes, names of styles and layers, style transfer and trainings."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import typer
+
+from jstyleid_core import StyleIDSettings
+from jstyleid_core.backends.jdiffusion import no_checkpointing
+from jstyleid_core.errors import InputError
+from jstyleid_core.runtime import Backend
+from jstyleid_core.styleid.settings import parse_layers
+from jstyleid_dreambooth.training.presets import PRESETS, Preset
+from jstyleid_dreambooth.training.settings import TrainingSettings
+from jstyleid_runner.choices import Start
+from jstyleid_runner.errors import OptionError, about, fields_of
+from jstyleid_runner.options.common import StyleIDOptions
+from jstyleid_runner.options.run import LoRAOptions, RunOptions
+from jstyleid_runner.options.sources import refuse_given
+from jstyleid_runner.options.training import PriorOptions, TrainingOptions
+
+_SIZE = re.compile(r"([0-9]{1,5})(?:x([0-9]{1,5}))?", re.IGNORECASE)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height. Whether a model can draw them is for the model to say."""
+    match = _SIZE.fullmatch(text.strip())
+    size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if 0 in size:
+        raise OptionError(
+            f"--size {text}: not a size. Give pixels, as 512 or 768x512.",
+            fields=["size"],
+        )
+    return size
+
+
+def layer_names(option: str, text: str | None) -> tuple[str, ...] | None:
+    """The patterns an option names; None where it was left out.
+
+    Raises:
+        InputError: it names none.
+    """
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise OptionError(
+            f"{option} {text}: names no layer. Give names, as to_q,to_k,to_v.",
+            fields=[_parameter(option)],
+        )
+    return names
+
+
+def named_styles(option: str, text: str | None) -> list[str] | None:
+    """The folders that an option names; None where it was left out.
+
+    Raises:
+        InputError: it names none.
+    """
+    if text is None:
+        return None
+    names = [style.strip() for style in text.split(",") if style.strip()]
+    if not names:
+        raise OptionError(
+            f"{option} {text}: names no style. Give folder names, as 00,04.",
+            fields=[_parameter(option)],
+        )
+    return names
+
+
+_TRAINING = tuple(field.name for field in fields(LoRAOptions) if field.name != "lora")
+_STYLEID = ("reference", *(field.name for field in fields(StyleIDOptions)))
+
+
+def refuse_unused(context: typer.Context, options: RunOptions) -> None:
+    """Raise an InputError if `jstyleid run` was given an option that its method does not use."""
+    if options.method == "styleid":
+        refuse_given(
+            context,
+            ("lora", *_TRAINING),
+            "--method styleid uses no LoRA. Leave this out, or give another --method.",
+        )
+    if options.method == "dreambooth":
+        refuse_given(
+            context,
+            _STYLEID,
+            "--method dreambooth stylises nothing. Leave this out, or give another --method.",
+        )
+    if options.lora:
+        refuse_given(
+            context, _TRAINING, "nothing is trained with --lora. Leave this or --lora out."
+        )
+    refuse_strength(context, options.start)
+
+
+def refuse_strength(context: typer.Context, start: Start) -> None:
+    """Raise an InputError if a strength was given for a start that has none."""
+    if start == "noise":
+        refuse_given(context, ["strength"], "belongs to --start mean. Give both, or neither.")
+
+
+def styleid_settings(options: StyleIDOptions) -> StyleIDSettings:
+    """The settings of style transfer.
+
+    Raises:
+        InputError: a value is not allowed.
+    """
+    values = _values(options, StyleIDOptions)
+    with about("layers"):
+        layers = parse_layers(options.layers)
+    return StyleIDSettings.create(**{**values, "layers": layers})
+
+
+def run_styleid(options: RunOptions) -> StyleIDSettings | None:
+    """The settings of style transfer in a run; None where its method transfers no style.
+
+    Raises:
+        InputError: a value is not allowed.
+    """
+    return None if options.method == "dreambooth" else styleid_settings(options)
+
+
+def run_training(options: RunOptions) -> TrainingSettings | None:
+    """The settings of the trainings of a run; None where it trains no LoRA.
+
+    Raises:
+        InputError: a value is not allowed.
+    """
+    if options.method == "styleid" or options.lora is not None:
+        return None
+    given = {
+        "steps": options.train_steps,
+        "rank": options.rank,
+        "learning_rate": options.lr,
+        "gradient_checkpointing": options.gradient_checkpointing,
+        "size": parse_size(options.size),
+        "seed": options.seed,
+    }
+    try:
+        return training_settings(options.preset, given, backend=options.backend)
+    except InputError as error:
+        names = {"steps": "train_steps", "learning_rate": "lr"}
+        raise OptionError(
+            str(error), fields=[names.get(field, field) for field in fields_of(error)]
+        ) from error
+
+
+def train_settings(
+    options: TrainingOptions, prior: PriorOptions, seed: int, backend: Backend
+) -> TrainingSettings:
+    """The settings of the trainings of `jstyleid train`.
+
+    Raises:
+        InputError: a value is not allowed.
+    """
+    given = {name: value for name, value in _values(options, TrainingOptions).items()
+             if name != "preset"}
+    given["targets"] = layer_names("--targets", options.targets)
+    given["text_targets"] = layer_names("--text-targets", options.text_targets)
+    given["size"] = parse_size(options.size) if options.size is not None else None
+    of_prior = {name.removeprefix("prior_"): value
+                for name, value in _values(prior, PriorOptions).items() if name != "prior"}
+    return training_settings(
+        options.preset, given | {"seed": seed}, prior.prior, of_prior, backend)
+
+
+def training_settings(
+    preset: Preset,
+    given: Mapping[str, Any],
+    prior: bool | None = None,
+    prior_given: Mapping[str, Any] | None = None,
+    backend: Backend = "native",
+) -> TrainingSettings:
+    """A preset's settings, with what was given in their place.
+
+    Args:
+        preset: name of the preset, which has the values of options that were left out.
+        given: values by the settings' names; None where an option was left out. With a
+            `max_grad_norm` of 0 gradients are never scaled.
+        prior: whether prior preservation is used; None as the preset has it.
+        prior_given: values of prior preservation, in the same way.
+        backend: backend that trains.
+
+    Raises:
+        InputError: a value is not allowed, or prior preservation is described and not used, or
+            the backend cannot do it.
+    """
+    values = {**PRESETS[preset], **_without_none(given)}
+    if values.get("max_grad_norm") == 0:
+        values["max_grad_norm"] = None
+    asked = _without_none(prior_given or {})
+    used = values.get("prior") is not None if prior is None else prior
+    if asked and not used:
+        options = ", ".join(f"--prior-{name}" for name in asked)
+        raise OptionError(
+            f"{options}: this training is without prior preservation. Give --prior, or leave it "
+            "out.",
+            fields=["prior"],
+        )
+    values["prior"] = {**(values.get("prior") or {}), **asked} if used else None
+    settings = TrainingSettings.create(values)
+    if backend == "jdiffusion" and settings.gradient_checkpointing:
+        raise no_checkpointing()  # now, not after loading a checkpoint
+    return settings
+
+
+def _without_none(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _parameter(option: str) -> str:
+    return option.lstrip("-").replace("-", "_")
+
+
+def _values(options: Any, group: type[Any]) -> dict[str, Any]:
+    """The values of one group of a command's options."""
+    return {field.name: getattr(options, field.name) for field in fields(group)}

@@ -1,0 +1,265 @@
+"""The plan of a run: small jobs and what each needs, computed from split and settings alone.
+
+A plan is pure data. It depends neither on Jittor, nor on files of earlier runs, nor on the number
+of workers. A job may begin as soon as its `needs` are done. Every random choice is a hash of its
+purpose, so that a picture can be made again alone: it depends neither on the order of the work nor
+on the other styles and prompts of the run.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+
+from jstyleid_dreambooth.training.prior import class_prompts
+from jstyleid_runner.errors import OptionError
+from jstyleid_runner.planning.jobs import (
+    EncodeClassImages,
+    GenerateClassImage,
+    GenerateImage,
+    InvertStyle,
+    Job,
+    TrainLoRA,
+    TransferStyle,
+)
+from jstyleid_runner.scheduling.task import Task
+from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.storage.split import Split, StyleFolder
+
+_SEEDS = 2**32
+
+
+def content_seed(run_seed: int, style: str, prompt: str) -> int:
+    """The seed of the noise that a prompt's content picture starts from."""
+    return _draw("content", run_seed, style, prompt) % _SEEDS
+
+
+def reference_index(style: StyleFolder, choice: str, run_seed: int) -> int:
+    """The index of the sample image that is the style's reference.
+
+    `choice` is `first`, `random`, or a file's name with or without its suffix.
+    """
+    if choice == "first":
+        return 0
+    if choice == "random":
+        return _draw("reference", run_seed, style.id) % len(style.references)
+    for index, path in enumerate(style.references):
+        if choice in {path.name, path.stem}:
+            return index
+    names = ", ".join(path.name for path in style.references)
+    raise OptionError(
+        f"--reference {choice}: style {style.id} has no such image. Give first, random or one of "
+        f"{names}.",
+        fields=["reference"],
+    )
+
+
+def _draw(*what: object) -> int:
+    # JSON keeps ("1", "2") and ("12", "") apart, and escapes the same way everywhere.
+    digest = hashlib.sha256(json.dumps(what).encode()).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
+@dataclass(frozen=True)
+class StylePlan:
+    """The jobs of one style.
+
+    Attributes:
+        samples: sample images of the style.
+        train: training of the LoRA; None where the run trains none.
+        invert: inversion of the reference; None without style transfer.
+        images: one job for each prompt.
+        transfers: one job for each prompt, or none where the generated images are the results.
+    """
+
+    style: str
+    samples: tuple[Path, ...]
+    train: TrainLoRA | None
+    invert: InvertStyle | None
+    images: tuple[GenerateImage, ...]
+    transfers: tuple[TransferStyle, ...]
+
+    @property
+    def pairs(self) -> Sequence[tuple[GenerateImage, TransferStyle | None]]:
+        """Each prompt's jobs."""
+        if not self.transfers:
+            return tuple((generate, None) for generate in self.images)
+        return tuple(zip(self.images, self.transfers, strict=True))
+
+    @cached_property
+    def groups(self) -> Sequence[Sequence[tuple[GenerateImage, TransferStyle | None]]]:
+        """Each prompt's jobs, by the groups that are computed together.
+
+        A picture can depend in its last bits on the pictures it is computed with. So groups follow
+        from the plan alone, not from what is done already or which worker is idle.
+        """
+        grouped = groupby(self.pairs, key=lambda pair: pair[0].group)
+        return tuple(tuple(group) for _, group in grouped)
+
+    @property
+    def jobs(self) -> Iterator[Job]:
+        """Every job, none before what it needs."""
+        if self.train:
+            yield self.train
+        if self.invert:
+            yield self.invert
+        yield from self.images
+        yield from self.transfers
+
+
+@dataclass(frozen=True)
+class ClassPlan:
+    """The jobs of the class images, which all trainings need."""
+
+    images: tuple[GenerateClassImage, ...]
+    encode: EncodeClassImages
+
+    @property
+    def jobs(self) -> Iterator[Job]:
+        """Every job, none before what it needs."""
+        yield from self.images
+        yield self.encode
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a run, by style.
+
+    Attributes:
+        class_images: jobs of the class images; None where no training takes any.
+        batch: pictures that are computed together.
+    """
+
+    styles: tuple[StylePlan, ...]
+    class_images: ClassPlan | None = None
+    batch: int = 1
+
+    @property
+    def jobs(self) -> Iterator[Job]:
+        """Every job, none before what it needs."""
+        if self.class_images:
+            yield from self.class_images.jobs
+        for style in self.styles:
+            yield from style.jobs
+
+    @property
+    def tasks(self) -> list[Task]:
+        """Every job as the scheduler sees it."""
+        return [job.task for job in self.jobs]
+
+    @property
+    def pictures(self) -> int:
+        """Number of results of the run."""
+        return sum(len(style.images) for style in self.styles)
+
+    @property
+    def evaluations(self) -> int:
+        """UNet evaluations of all jobs, counted per picture."""
+        return sum(job.evaluations for job in self.jobs)
+
+
+def build_plan(
+    split: Split,
+    settings: RunSettings,
+    prompts: int | None = None,
+    *,
+    loras: Mapping[str, Path] | None = None,
+    objects: tuple[str, ...] = (),
+    batch: int = 1,
+) -> Plan:
+    """The plan of a run over `split`.
+
+    Args:
+        split: styles and prompts.
+        settings: settings of the run.
+        prompts: number of prompts of each style, the first ones; None for all.
+        loras: LoRA file of each style, where the method uses LoRAs and does not train them.
+        objects: objects that class images show, where the training takes any.
+        batch: pictures of a style that are computed together.
+
+    Raises:
+        InputError: a style lacks the reference asked for, the start leaves no step to take, or
+            class images are to show objects and there are none.
+    """
+    shared = _plan_class_images(settings, objects)
+    return Plan(
+        tuple(
+            _plan_style(
+                style, settings, prompts, (loras or {}).get(style.id), objects, shared, batch)
+            for style in split.styles
+        ),
+        shared,
+        batch,
+    )
+
+
+def guidance_evaluations(scale: float) -> int:
+    """UNet evaluations a step: guidance takes a second one, for the negative prompt."""
+    return 1 if scale == 1 else 2
+
+
+def _plan_class_images(settings: RunSettings, objects: tuple[str, ...]) -> ClassPlan | None:
+    prior = settings.training.prior if settings.training else None
+    if prior is None:
+        return None
+    images = tuple(
+        GenerateClassImage(number, text, prior.evaluations)
+        for number, text in enumerate(class_prompts(prior, objects))
+    )
+    return ClassPlan(images, EncodeClassImages(tuple(generate.id for generate in images)))
+
+
+def _plan_style(
+    style: StyleFolder,
+    settings: RunSettings,
+    prompts: int | None,
+    lora: Path | None,
+    objects: tuple[str, ...],
+    shared: ClassPlan | None,
+    batch: int,
+) -> StylePlan:
+    train = invert = None
+    if settings.training:
+        evaluations = settings.training.evaluations
+        needs = (shared.encode.id,) if shared else ()
+        train = TrainLoRA(style.id, style.references, objects, evaluations, needs)
+    if settings.styleid and settings.reference:
+        chosen = style.references[reference_index(style, settings.reference, settings.seed)]
+        invert = InvertStyle(style.id, chosen, settings.styleid.steps)
+    steps = settings.steps_taken
+    images = tuple(
+        GenerateImage(
+            "content" if invert else "picture",
+            style.id,
+            prompt,
+            settings.text(style.id, prompt),
+            content_seed(settings.seed, style.id, prompt),
+            steps,
+            steps * guidance_evaluations(settings.guidance),
+            lora,
+            style.references if settings.start == "mean" else (),
+            (train.id,) if train else (),
+            number // batch,
+        )
+        for number, prompt in enumerate(style.prompts[:prompts])
+    )
+    transfers = _plan_transfers(images, invert) if invert else ()
+    return StylePlan(style.id, style.references, train, invert, images, transfers)
+
+
+def _plan_transfers(
+    images: Sequence[GenerateImage], invert: InvertStyle
+) -> tuple[TransferStyle, ...]:
+    # A group is begun as a whole: when all that any of its jobs needs is done.
+    needs: dict[int, dict[str, None]] = {}
+    for image in images:
+        needs.setdefault(image.group, {}).update({image.id: None, invert.id: None})
+    return tuple(
+        # The content's inversion and the reverse.
+        TransferStyle(image.style, image.prompt, 2 * invert.evaluations,
+                      tuple(needs[image.group]), image.group)
+        for image in images
+    )

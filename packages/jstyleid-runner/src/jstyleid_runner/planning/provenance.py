@@ -1,0 +1,181 @@
+"""The provenance of pictures: written into each picture, and compared before it is kept or made.
+
+A picture counts as done only if the provenance inside it is the one that the plan asks for. So a
+folder can be moved, mixed or half deleted, and a run still recognises its pictures.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
+
+from jstyleid_core.images import open_image
+from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
+from jstyleid_runner.planning.jobs import GenerateImage, TransferStyle
+from jstyleid_runner.planning.plan import StylePlan
+from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.records import HashedFile, digests, hash_file
+
+
+def training_job(plan: StylePlan, settings: RunSettings, folder: OutFolder) -> TrainingJob | None:
+    """The training that a style's plan asks for, if it asks for one."""
+    if plan.train is None or settings.training is None:
+        return None
+    return TrainingJob(
+        styles=(StyleImages(plan.train.style, plan.train.samples),),
+        settings=settings.training,
+        folder=folder.lora(plan.style),
+        class_folder=folder.class_images,
+        objects=plan.train.objects,
+    )
+
+
+@dataclass(frozen=True)
+class StyleInputs:
+    """The inputs that all pictures of one style have in common.
+
+    Attributes:
+        reference: the sample image that is inverted, if any.
+        start: `noise`, or the sample images whose mean drawing starts from and how strong the
+            noise on it is.
+        lora: LoRA: a file, or the recipe of one that the run trains. By the recipe a picture can
+            be compared without its LoRA.
+    """
+
+    reference: HashedFile | None
+    start: str | Mapping[str, Any]
+    lora: Mapping[str, Any] | None
+
+
+def check_pictures(plan: StylePlan, training: TrainingJob | None) -> None:
+    """Open every picture that the style's jobs read, before hours of work.
+
+    Raises:
+        InputError: one cannot be read, or its name says no object where the training asks for it.
+    """
+    read = set(plan.images[0].start)
+    if plan.invert:
+        read.add(plan.invert.reference)
+    if training:
+        read.update(image for image, _ in training.examples())
+    for path in sorted(read):
+        open_image(path)
+
+
+def style_inputs(
+    plan: StylePlan, settings: RunSettings, training: TrainingJob | None, model: str
+) -> StyleInputs:
+    """The inputs of a style's pictures; `model` is the checkpoint's fingerprint."""
+    generate = plan.images[0]
+    start: str | Mapping[str, Any] = "noise"
+    if generate.start:
+        start = {"mean_of": digests(generate.start), "strength": settings.strength}
+    lora: Mapping[str, Any] | None = None
+    if generate.lora:
+        lora = asdict(hash_file(generate.lora))
+    elif training:
+        lora = training.recipe(model)
+    reference = hash_file(plan.invert.reference) if plan.invert else None
+    return StyleInputs(reference, start, lora)
+
+
+KEY = "jstyleid"
+"""Keyword of the PNG text chunk."""
+
+_OLDER = {"backend": "native"}
+"""Values for pictures of older versions, which do not record them."""
+
+Provenance = Mapping[str, Any]
+
+
+class NotOursError(Exception):
+    """A whole picture that carries no facts."""
+
+
+class DamagedError(Exception):
+    """A picture that was cut off or changed."""
+
+
+def content_provenance(
+    job: GenerateImage, settings: RunSettings, parts: StyleInputs, model: str) -> Provenance:
+    """The provenance of a generated image; `model` is the checkpoint's fingerprint."""
+    return {
+        "kind": "content",
+        "model": model,
+        "prompt": job.prompt,
+        "text": job.text,
+        "negative": settings.negative,
+        "seed": job.seed,
+        "steps": settings.content_steps,
+        "guidance": settings.guidance,
+        "size": list(settings.size),
+        "dtype": settings.dtype,
+        "backend": settings.backend,
+        "start": parts.start,
+        "lora": parts.lora,
+    }
+
+
+def picture_provenance(
+    generate: GenerateImage, transfer: TransferStyle | None, content: Provenance,
+    parts: StyleInputs, settings: RunSettings,
+) -> Provenance:
+    """The provenance of a result: an image with style transfer, or a generated one."""
+    provenance: dict[str, Any] = {
+        "kind": "stylised" if transfer else "drawn",
+        "style": generate.style,
+        "method": settings.method,
+        "content": dict(content),
+    }
+    if settings.styleid and parts.reference:
+        provenance["reference"] = asdict(parts.reference)
+        provenance["styleid"] = settings.styleid.model_dump(mode="json")
+    return provenance
+
+
+def to_png_text(provenance: Provenance) -> dict[str, str]:
+    """The facts as the text chunks of a PNG."""
+    return {KEY: json.dumps(provenance, sort_keys=True)}
+
+
+def matches(path: Path, wanted: Provenance) -> bool:
+    """Whether there is a whole picture at `path`, made by these very facts."""
+    try:
+        return read_provenance(path) == wanted
+    except (FileNotFoundError, DamagedError, NotOursError):
+        return False
+
+
+def read_provenance(path: Path) -> Provenance:
+    """The facts inside the picture at `path`, which is checked from its first to its last byte.
+
+    A picture from before there was a choice of backends, which names none, is the native one's.
+
+    Raises:
+        FileNotFoundError: there is no picture.
+        DamagedError: the file is not a whole picture.
+        NotOursError: it is one, but without facts.
+    """
+    try:
+        with Image.open(path) as image:
+            text = image.info.get(KEY) if isinstance(image, PngImageFile) else None
+            image.verify()
+    except FileNotFoundError:
+        raise
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DamagedError(f"{path}: {error}") from error
+    try:
+        provenance = json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        provenance = None
+    if not isinstance(provenance, dict):
+        raise NotOursError(str(path))
+    drawn = provenance.get("content")
+    if isinstance(drawn, dict):
+        return {**provenance, "content": {**_OLDER, **drawn}}
+    return {**_OLDER, **provenance}

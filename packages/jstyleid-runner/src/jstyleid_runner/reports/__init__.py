@@ -1,0 +1,1 @@
+"""Reports: progress, figures, tables, sheets and pages."""

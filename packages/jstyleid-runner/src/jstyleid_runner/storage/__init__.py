@@ -1,0 +1,1 @@
+"""Files on the disk: a run's input, its folder, its lock and its records."""

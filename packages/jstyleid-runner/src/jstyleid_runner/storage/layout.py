@@ -1,0 +1,243 @@
+"""The paths inside an `--out` folder, and which names its files may have.
+
+Results are for the user; everything else is below `.jstyleid`.
+"""
+
+import os
+import shutil
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jstyleid_core.errors import OutputError
+from jstyleid_core.files import remove_leftovers
+from jstyleid_runner.errors import OptionError
+
+SUFFIX = ".png"
+LONGEST = 255
+"""Most bytes a file name may have on the file systems in use."""
+
+
+def picture_name(prompt: str) -> str:
+    """The file a prompt's picture is written to: the prompt, verbatim, and the suffix."""
+    return prompt + SUFFIX
+
+
+def naming_problem(prompt: str) -> str | None:
+    """Why `prompt` cannot be a file's stem, or None when it can."""
+    if not prompt.strip():
+        return "it is empty"
+    if prompt in {".", ".."}:
+        return "it names a folder"
+    if any(unicodedata.category(character) == "Cc" for character in prompt):
+        return "it contains a control character"
+    for separator in "/\\":
+        if separator in prompt:
+            return f"it contains {separator!r}, which separates folders"
+    if prompt[0] in ". " or prompt[-1] in ". ":
+        # Such files are hidden on some systems and lose the character on others.
+        return "it begins or ends with a dot or a space"
+    try:
+        length = len(picture_name(prompt).encode())
+    except UnicodeEncodeError:
+        return "it contains half of a surrogate pair"
+    if length > LONGEST:
+        return f"{SUFFIX!r} added it has {length} bytes, and a file name at most {LONGEST}"
+    return None
+
+
+def same_file_key(prompt: str) -> str:
+    """Prompts with equal keys share one file on a file system that ignores case or composition."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", prompt).casefold())
+
+
+@dataclass(frozen=True)
+class WorkFolder:
+    """The paths that are alike in every `--out` folder that can be gone on with."""
+
+    root: Path
+
+    @property
+    def hidden(self) -> Path:
+        """The folder of everything but the results."""
+        return self.root / ".jstyleid"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the command that is at work."""
+        return self.hidden / "run.lock"
+
+    @property
+    def native_log(self) -> Path:
+        """The output of Jittor's compiled parts."""
+        return self.hidden / "jittor.log"
+
+    @property
+    def class_images(self) -> Path:
+        """Class images (prior preservation)."""
+        return self.hidden / "class_images"
+
+    def remove_shared_leftovers(self) -> None:
+        """Remove what a killed command was writing for itself and for all its LoRAs."""
+        for folder in (self.hidden, *self.class_images.glob("*")):
+            remove_leftovers(folder)
+
+    def prepare(self) -> None:
+        """Make the folder, and find out whether it can be written to before any work is done."""
+        require_writable(self.hidden)
+
+
+@dataclass(frozen=True)
+class OutFolder(WorkFolder):
+    """The paths inside the `--out` folder of a run."""
+
+    @property
+    def record(self) -> Path:
+        """The record of the run: settings, model, references, versions."""
+        return self.hidden / "run.json"
+
+    @property
+    def log(self) -> Path:
+        """One line per job."""
+        return self.hidden / "run.log"
+
+    def picture(self, style: str, prompt: str) -> Path:
+        """A result of the run."""
+        return self.root / style / picture_name(prompt)
+
+    def content(self, style: str, prompt: str) -> Path:
+        """The picture that is stylised."""
+        return self.hidden / "contents" / style / picture_name(prompt)
+
+    def lora(self, style: str) -> Path:
+        """The folder of the LoRA that the run trains for a style."""
+        return self.hidden / "loras" / style
+
+    def inverted(self, style: str) -> Path:
+        """The inverted style, while the style's pictures are being made."""
+        return self.hidden / "styles" / f"{style}.safetensors"
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger of all jobs."""
+        return self.hidden / "ledger.sqlite"
+
+    @property
+    def timeline(self) -> Path:
+        """The timeline page."""
+        return self.hidden / "timeline.html"
+
+    @property
+    def gallery(self) -> Path:
+        """The gallery page."""
+        return self.root / "gallery.html"
+
+    def sheet(self, style: str) -> Path:
+        """The style's contact sheet."""
+        return self.hidden / "sheets" / f"{style}.png"
+
+    def remove_leftovers(self, styles: Iterable[str]) -> None:
+        """Remove the files a killed run was writing. Finished files have other names."""
+        self.remove_shared_leftovers()
+        folders = [self.root, self.sheet("").parent, self.inverted("").parent]
+        for style in styles:
+            folders += [self.root / style, self.content(style, "").parent]
+        for folder in folders:
+            remove_leftovers(folder)
+
+
+@dataclass(frozen=True)
+class LoRAFolder(WorkFolder):
+    """The paths inside the `--out` folder of a training."""
+
+    @property
+    def record(self) -> Path:
+        """The record of the trainings, with their checkpoint."""
+        return self.hidden / "train.json"
+
+    @property
+    def log(self) -> Path:
+        """One line per LoRA."""
+        return self.hidden / "train.log"
+
+    def lora(self, name: str) -> Path:
+        """The folder of one LoRA: of a style, or of a pack of styles."""
+        return self.root / name
+
+
+CONTACT_SHEET = "contact-sheet"
+"""Stem of the overview that several results get."""
+
+
+def picture_target(out: Path, stem: str) -> Path:
+    """The picture `--out` means: a file, or `stem` in a folder."""
+    if not is_folder(out):
+        if out.suffix.lower() != SUFFIX:
+            raise OptionError(
+                f"--out {out}: pictures are written as PNG. Name a {SUFFIX} file or a folder.",
+                fields=["out"],
+            )
+        return out
+    if problem := naming_problem(stem):
+        raise OptionError(
+            f"--out {out}: {stem!r} cannot be a file name in it, because {problem}. "
+            f"Name a {SUFFIX} file.",
+            fields=["out"],
+        )
+    return out / picture_name(stem)
+
+
+def picture_targets(out: Path, stems: Sequence[str]) -> list[Path]:
+    """A picture in the folder `out` for each stem; equal stems are numbered."""
+    if not is_folder(out):
+        raise OptionError(f"--out {out}: several styles need a folder, not a file.", fields=["out"])
+    taken = {CONTACT_SHEET}
+    targets: list[Path] = []
+    for stem in stems:
+        name, number = stem, 1
+        while same_file_key(name) in taken:
+            number += 1
+            name = f"{stem}-{number}"
+        taken.add(same_file_key(name))
+        targets.append(picture_target(out, name))
+    return targets
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder of the run and all that is in it.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise OutputError(
+            f"cannot remove {folder}: {error.strerror}. Remove it yourself, or choose another "
+            "--out."
+        ) from error
+
+
+def is_folder(out: Path) -> bool:
+    """Whether `--out` is meant as a folder: it is one, or has no suffix."""
+    return out.is_dir() or not out.suffix
+
+
+def require_writable(folder: Path) -> None:
+    """Make `folder`, and find out whether it can be written to.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"--out {folder}: cannot write there: {error.strerror}. Choose another folder."
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"--out {folder}: you may not write there. Choose another folder, or change its "
+            "permissions."
+        )

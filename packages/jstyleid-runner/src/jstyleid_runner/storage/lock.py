@@ -1,0 +1,90 @@
+"""The lock of a folder: one run at a time, for a second would remove what the first is writing.
+
+The lock file holds the id of the process that has the lock. It stays when the lock is released.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from jstyleid_core.errors import InputError, OutputError
+from jstyleid_runner.errors import OptionError
+
+_PATIENCE = 0.1
+"""Seconds to wait for a process that only looks whether the lock is held."""
+
+
+@contextmanager
+def folder_lock(path: Path) -> Iterator[None]:
+    """Hold the lock file at `path` while the block runs. The lock ends with the process, too.
+
+    Raises:
+        InputError: another process holds the lock.
+    """
+    lock = _lock(path)
+    try:
+        with _errors_named(path):
+            lock.acquire(_PATIENCE)
+            path.write_text(str(os.getpid()))
+    except Timeout as error:
+        raise OptionError(
+            f"--out {path.parent.parent}: another run, process {_holder(path)}, is at work there. "
+            "Wait for it, or choose another --out.",
+            fields=["out"],
+        ) from error
+    except OutputError:
+        lock.release()
+        raise
+    try:
+        yield
+    finally:
+        # Unlocked, not only closed: a process that Jittor forked has the file open, too.
+        lock.release()
+
+
+def lock_holder(path: Path) -> str | None:
+    """The process that holds the lock file at `path`; None if none does.
+
+    A process that ended, in whatever way, holds nothing.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    if not path.is_file():
+        return None
+    lock = _lock(path)
+    try:
+        lock.acquire(_PATIENCE)
+    except Timeout:
+        return _holder(path)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read: {error.strerror}. Check the file's permissions."
+        ) from error
+    lock.release()
+    return None
+
+
+def _lock(path: Path) -> FileLock:
+    # Without locks of the system there would be files that a killed process leaves behind.
+    return FileLock(path, mode=0o666, poll_interval=0.01, fallback_to_soft=False)
+
+
+def _holder(path: Path) -> str:
+    return path.read_text(errors="replace").strip()
+
+
+@contextmanager
+def _errors_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Timeout:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror}. Free some space or choose another --out that "
+            "you may write to."
+        ) from error

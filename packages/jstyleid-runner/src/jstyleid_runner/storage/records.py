@@ -1,0 +1,138 @@
+"""The records of a run: `run.json` and `train.json`, and the digests of files in them."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+import jstyleid_core
+import jstyleid_dreambooth
+import jstyleid_runner
+from jstyleid_core.files import atomic_path
+from jstyleid_runner.errors import OptionError
+
+
+@dataclass(frozen=True)
+class HashedFile:
+    """A file, as recorded."""
+
+    name: str
+    sha256: str
+
+
+def hash_file(path: Path) -> HashedFile:
+    """The name and the digest of a file."""
+    return HashedFile(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def digests(paths: Iterable[Path]) -> dict[str, str]:
+    """The digest of each of several files in one folder, by its name."""
+    found = map(hash_file, paths)
+    return {file.name: file.sha256 for file in found}
+
+
+_FILES = {".json", ".safetensors", ".txt", ".model"}
+
+
+def quick_stamp(folder: Path) -> str:
+    """A digest of the names, sizes and times of the checkpoint's files, not of their content.
+
+    A file that was replaced has another time, and nearly always another size.
+    """
+    entries: list[tuple[str, int, int]] = []
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in _FILES and path.is_file():
+            status = path.stat()
+            entries.append(
+                (path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns)
+            )
+    return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
+
+
+class ModelRecord(BaseModel):
+    """The checkpoint that was used.
+
+    The fingerprint, a digest of all weights, decides whether two checkpoints are the same. It takes
+    a load of the model to compute, so the stamp (see `quick_stamp`) vouches for it: as long as
+    that is unchanged, the files are taken to be.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    stamp: str | None
+    fingerprint: str
+
+
+class Record(BaseModel):
+    """The content that both files share."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal[1] = 1
+    model: ModelRecord
+    versions: dict[str, str]
+
+    def write(self, path: Path) -> None:
+        """Write the record, whole or not at all."""
+        with atomic_path(path) as temporary:
+            temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """The record at `path`, or None when there is none yet.
+
+        Raises:
+            InputError: the file is there but unreadable.
+        """
+        try:
+            return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            raise OptionError(
+                f"{path}: not a record this version can read ({reason}). Choose another --out, or "
+                "remove the file: the results carry their settings themselves.",
+                fields=["out"],
+            ) from error
+
+
+class RunRecord(Record):
+    """The content of `run.json`."""
+
+    settings: dict[str, Any]
+    references: dict[str, HashedFile]
+
+    @field_validator("settings")
+    @classmethod
+    def _with_backend(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """Older records name none: there was the native one only."""
+        return {"backend": "native", **settings}
+
+
+class TrainRecord(Record):
+    """The content of `train.json`. How a LoRA was trained is in its own file."""
+
+
+def known_fingerprint(record: Record | None, stamp: str | None) -> str | None:
+    """The fingerprint on record, if the checkpoint's stamp vouches for it."""
+    if record is None or stamp is None or record.model.stamp != stamp:
+        return None
+    return record.model.fingerprint
+
+
+def versions() -> dict[str, str]:
+    """Versions of this project and of Jittor."""
+    # The project's own from the code, which may run without being installed.
+    return {
+        "jstyleid-runner": jstyleid_runner.__version__,
+        "jstyleid-dreambooth": jstyleid_dreambooth.__version__,
+        "jstyleid-core": jstyleid_core.__version__,
+        "jittor": version("jittor"),
+    }

@@ -1,0 +1,226 @@
+"""A split: `<data>/<split>/<NN>/images/*` and `<data>/<split>/<NN>/prompt.json`, and its LoRAs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from jstyleid_core.errors import InputError
+from jstyleid_dreambooth.training.job import objects_of
+from jstyleid_dreambooth.training.settings import TrainingSettings
+from jstyleid_runner.errors import OptionError
+from jstyleid_runner.storage.prompts import read_prompts
+
+
+@dataclass(frozen=True)
+class StyleFolder:
+    """One style: its sample images and the prompts to draw in it."""
+
+    id: str
+    references: tuple[Path, ...]
+    prompts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Split:
+    """The chosen styles of one split, sorted by their folder's name."""
+
+    name: str
+    styles: tuple[StyleFolder, ...]
+
+
+def read_split(data: Path, name: str, only: Sequence[str] | None = None) -> Split:
+    """Read the split `name` below `data`, or only the styles named.
+
+    Raises:
+        InputError: the split is not there or not whole; every problem of it is listed.
+    """
+    folder = data / name
+    if not name or not folder.is_dir():
+        raise _no_such_split(data, name)
+    available = _subfolders(folder)
+    if not available:
+        raise InputError(f"{folder}: no style folders. Put each style into {folder}/NN/.")
+    problems: list[str] = []
+    chosen = available
+    if only is not None:
+        chosen = [style for style in available if style in only]
+        if unknown := sorted(set(only) - set(available)):
+            problems.append(
+                f"{folder}: no style {_listed(unknown)}. There are {_listed(available)}."
+            )
+    styles: list[StyleFolder] = []
+    for style in chosen:
+        try:
+            styles.append(_read_style(folder / style))
+        except InputError as problem:
+            problems.append(str(problem))
+    if problems:
+        raise InputError("\n".join(problems))
+    return Split(name, tuple(styles))
+
+
+def style_names(data: Path, name: str) -> list[str]:
+    """Every style of a split, chosen or not.
+
+    Raises:
+        InputError: the split cannot be read.
+    """
+    return _subfolders(data / name)
+
+
+def read_samples(data: Path, name: str) -> dict[str, tuple[Path, ...]]:
+    """The sample images of every style of a split, chosen or not.
+
+    Raises:
+        InputError: the split cannot be read.
+    """
+    return {style: _references(data / name / style) for style in style_names(data, name)}
+
+
+def _read_style(folder: Path) -> StyleFolder:
+    problems: list[str] = []
+    references = _references(folder)
+    if not references:
+        problems.append(f"{folder}: no images. Put the style's sample images into {folder}/images.")
+    prompts: tuple[str, ...] = ()
+    if not (folder / "prompt.json").is_file():
+        problems.append(f'{folder}: no prompt.json. Write one: {{"0": "Ring", "1": "Hotel"}}.')
+    else:
+        try:
+            prompts = read_prompts(folder / "prompt.json")
+        except InputError as problem:
+            problems.append(str(problem))
+    if problems:
+        raise InputError("\n".join(problems))
+    return StyleFolder(folder.name, references, prompts)
+
+
+def _references(folder: Path) -> tuple[Path, ...]:
+    images = folder / "images"
+    if not images.is_dir():
+        return ()
+    return tuple(
+        path
+        for path in _entries(images)
+        if path.suffix.lower() in _readable_suffixes()
+        and not path.name.startswith(".")
+        and path.is_file()
+    )
+
+
+@cache
+def _readable_suffixes() -> frozenset[str]:
+    """The suffixes of the formats that Pillow can read; some it can only write."""
+    from PIL import Image
+
+    suffixes = Image.registered_extensions()
+    return frozenset(suffix for suffix, kind in suffixes.items() if kind in Image.OPEN)
+
+
+def _no_such_split(data: Path, name: str) -> OptionError:
+    if not data.is_dir():
+        return OptionError(
+            f"--data {data}: no such folder. Give the folder that holds the splits.",
+            fields=["data"],
+        )
+    existing = [split for split in _subfolders(data) if _looks_like_a_split(data / split)]
+    hint = f"There are {_listed(existing)}." if existing else f"There are no splits in {data}."
+    return OptionError(f"--split {name}: no folder {data / name}. {hint}", fields=["split"])
+
+
+def _looks_like_a_split(folder: Path) -> bool:
+    return any(
+        (folder / style / "prompt.json").exists() or (folder / style / "images").is_dir()
+        for style in _subfolders(folder)
+    )
+
+
+def _subfolders(folder: Path) -> list[str]:
+    return [
+        path.name for path in _entries(folder) if path.is_dir() and not path.name.startswith(".")
+    ]
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be read: {error.strerror}. Check the folder's permissions."
+        ) from error
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)
+
+
+def class_objects(data: Path, split: str, training: TrainingSettings | None) -> tuple[str, ...]:
+    """The objects of the whole split, where class images take them; chosen styles share images.
+
+    Raises:
+        InputError: a sample image's name does not say its object.
+    """
+    if training is None or training.prior is None or "{object}" not in training.prior.prompt:
+        return ()
+    return objects_of(read_samples(data, split))
+
+
+_FILES = ("pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin")
+_PACK = "pack-"
+
+
+def find_loras(given: Path, split: Split) -> dict[str, Path]:
+    """The LoRA file of each chosen style of a split, each of them read once to see that it can be.
+
+    A style's LoRA is in the folder `NN`, `style_NN` or `style_<split>_NN` of `given`; or else in
+    a folder `pack-...` there whose name lists the style; or else `given` itself is one.
+
+    Raises:
+        InputError: there is none, more than one, or one that cannot be read.
+    """
+    from jstyleid_dreambooth import read_lora
+
+    if not given.exists():
+        raise OptionError(
+            f"--lora {given}: no such folder or file. Give a folder with a LoRA a style, as "
+            "`jstyleid train` writes it, or one LoRA for all.",
+            fields=["lora"],
+        )
+    loras = {style.id: _find(given, split.name, style.id) for style in split.styles}
+    for path in dict.fromkeys(loras.values()):
+        read_lora(path)
+    return loras
+
+
+def _find(given: Path, split: str, style: str) -> Path:
+    names = (style, f"style_{style}", f"style_{split}_{style}")
+    for folders in ([given / name for name in names], _packs(given, style), [given]):
+        if found := [file for folder in folders if (file := _lora_in(folder))]:
+            if len(found) > 1:
+                listed = " and ".join(map(str, found))
+                raise OptionError(
+                    f"--lora {given}: style {style} has more than one LoRA: {listed}. Keep one.",
+                    fields=["lora"],
+                )
+            return found[0]
+    looked = ", ".join(f"{given / name}/" for name in names)
+    raise OptionError(
+        f"--lora {given}: no LoRA for style {style}. Looked for {' or '.join(_FILES)} in {looked}, "
+        f"a folder {given / _PACK}... that lists {style}, and {given} itself.",
+        fields=["lora"],
+    )
+
+
+def _packs(given: Path, style: str) -> Sequence[Path]:
+    if not given.is_dir():
+        return ()
+    folders = sorted(path for path in given.glob(f"{_PACK}*") if path.is_dir())
+    # By the whole name between two dashes: `pack-10-20` lists neither 0 nor 1.
+    return [path for path in folders if f"-{style}-" in f"{path.name}-"]
+
+
+def _lora_in(place: Path) -> Path | None:
+    if place.is_file():
+        return place
+    return next((place / name for name in _FILES if (place / name).is_file()), None)

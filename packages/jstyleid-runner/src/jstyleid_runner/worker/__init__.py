@@ -1,0 +1,1 @@
+"""The worker: it loads the model and turns payloads into pictures."""

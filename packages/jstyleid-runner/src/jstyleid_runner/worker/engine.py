@@ -1,0 +1,208 @@
+"""The engine of a worker: the loaded model with the operations that jobs use."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jstyleid_core import runtime
+from jstyleid_core.backends.jdiffusion.environment import check
+from jstyleid_core.runtime import Backend, Device, DType, Report
+from jstyleid_core.weights.checkpoint import (
+    DEFAULT_MODEL,
+    find_checkpoint,
+)
+from jstyleid_dreambooth.training.job import TrainingJob, Watcher
+from jstyleid_dreambooth.training.prior import ClassImage, draw_class_image, encode_class_images
+from jstyleid_runner.settings import RunSettings
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from jstyleid_core import StableDiffusion, Style, StyleID
+    from jstyleid_core.pipeline import InitialLatents
+    from jstyleid_dreambooth import LoRAs
+
+
+Preparing = Callable[[str, int, int], None]
+"""Takes what is being compiled or read, the part that is done, and the whole."""
+
+
+def build_report(preparing: Preparing) -> Report:
+    """Reports of compiling, told as everything else that is prepared."""
+    return lambda build: preparing(build.message, build.done, build.total)
+
+
+def start_compiled(device: Device, preparing: Preparing, backend: Backend = "native") -> None:
+    """Start Jittor, compiling it and the kernels of a backend on first use.
+
+    Otherwise kernels would be compiled inside the first steps, where nothing can be shown.
+
+    Raises:
+        RuntimeSetupError: the machine or this environment lacks something.
+    """
+    if backend == "jdiffusion":
+        check()  # first: not after minutes of compiling
+    on_build = build_report(preparing)
+    runtime.start(device, report=on_build)
+    from jstyleid_core.warm import is_warm, warm_kernels
+
+    if not is_warm(backend):
+        warm_kernels(on_build, backend)
+
+
+def compile_training(preparing: Preparing, backend: Backend) -> None:
+    """Compile the kernels of training on a backend, on first use; Jittor must be started."""
+    from jstyleid_dreambooth.training.warm import is_training_warm, warm_training
+
+    if not is_training_warm(backend):
+        warm_training(build_report(preparing), backend)
+
+
+class Trainer:
+    """A loaded model that LoRAs can be trained on."""
+
+    def __init__(self, model: "StableDiffusion", loras: "LoRAs") -> None:
+        self._model = model
+        self._loras = loras
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the checkpoint."""
+        return self._model.fingerprint
+
+    def train(self, job: TrainingJob, watch: Watcher) -> Path:
+        """Train a LoRA, or what is left of it, and return its file."""
+        from jstyleid_dreambooth.training.train import train_lora
+
+        compile_training(watch.preparing, self._model.backend)
+        return train_lora(job, self._model, self._loras, watch)
+
+
+def named_source(model: str | None) -> str:
+    """The checkpoint `--model` means; without it, the environment or the default does."""
+    return model or os.environ.get("JSTYLEID_MODEL") or DEFAULT_MODEL
+
+
+def load_model(
+    source: str, dtype: DType, device: Device, preparing: Preparing, backend: Backend = "native"
+) -> "StableDiffusion":
+    """Find the checkpoint, start Jittor, compiling it on first use, and load.
+
+    In this order, because a wrong name should not be found out after minutes of compilation.
+    """
+    number = runtime.default_dtype(device) if dtype == "auto" else dtype
+    checkpoint = find_checkpoint(source, half=number == "float16")
+    for component in ("unet", "vae", "text_encoder"):
+        checkpoint.weights(component)
+
+    start_compiled(device, preparing, backend)
+    from jstyleid_core import StableDiffusion
+
+    return StableDiffusion.load(
+        checkpoint,
+        dtype=dtype,
+        report=lambda part, done, total: preparing(f"loading {part}", done, total),
+        backend=backend,
+    )
+
+
+OnStep = Callable[[], None]
+OnPicture = Callable[[int, int], None]
+"""Takes the number of pictures that are done, and of all."""
+
+
+class Engine:
+    """A loaded model with the settings of a run: the operations that jobs are made of."""
+
+    def __init__(self, model: "StableDiffusion", settings: RunSettings) -> None:
+        from jstyleid_dreambooth import LoRAs
+
+        self.model = model
+        self._settings = settings
+        self._loras = LoRAs.of(model)
+        self._trainer = Trainer(model, self._loras)
+        self._start: InitialLatents | None = None
+
+    def train(self, job: "TrainingJob", watch: Watcher) -> Path:
+        """Train a LoRA, or what is left of it."""
+        return self._trainer.train(job, watch)
+
+    def check_lora(self, lora: Path) -> None:
+        """Raise a CheckpointError unless the LoRA in the file belongs to this model."""
+        from jstyleid_dreambooth import read_lora
+        from jstyleid_dreambooth.lora.weights import fit_layers
+
+        fit_layers(read_lora(lora), self._loras.layouts)
+
+    @contextmanager
+    def drawing(self, lora: Path | None, start: "Image | None") -> Iterator[None]:
+        """Within the block `generate` draws with this LoRA, and from this picture on."""
+        from jstyleid_core.pipeline import InitialLatents
+        from jstyleid_dreambooth import read_lora
+
+        try:
+            if lora is not None:
+                self._loras.add(str(lora), read_lora(lora))
+            if start is not None:
+                self._start = InitialLatents(self.model.encode([start]), self._settings.strength)
+            yield
+        finally:
+            self._start = None
+            self._loras.detach()
+
+    def generate(
+        self, texts: Sequence[str], seeds: Sequence[int], on_step: OnStep
+    ) -> "list[Image]":
+        """Draw each text from its seed."""
+        return self.model.generate(
+            texts,
+            seeds,
+            steps=self._settings.content_steps,
+            guidance_scale=self._settings.guidance,
+            negative_prompt=self._settings.negative,
+            size=self._settings.size,
+            start=self._start,
+            on_step=on_step,
+        )
+
+    def draw_class_image(self, image: ClassImage, on_step: OnStep) -> "Image":
+        """Generate a class image."""
+        with self._loras.disabled():
+            return draw_class_image(image, self.model, on_step)
+
+    def encode_class_images(self, images: Sequence[Path], on_picture: OnPicture) -> bytes:
+        """The content of the file of latents that trainings read."""
+        return encode_class_images(images, self.model, on_picture)
+
+    def invert_style(self, image: "Image", on_step: OnStep) -> "Style":
+        """Invert a style's reference, which has its final size."""
+        with self._loras.disabled():
+            return self._styleid.invert_style(image, on_step=on_step)
+
+    def keep_style(self, style: "Style", path: Path) -> None:
+        """Write an inverted style to a file, whole or not at all."""
+        style.save(path)
+
+    def read_style(self, path: Path, image: "Image") -> "Style":
+        """Read one that this model wrote for this picture; raises an InputError for any other."""
+        from jstyleid_core import Style
+
+        return Style.load(path, model=self.model, settings=self._styleid.settings, image=image)
+
+    def transfer(
+        self, contents: "Sequence[Image]", style: "Style", on_step: OnStep
+    ) -> "list[Image]":
+        """Give each content the look of the style."""
+        with self._loras.disabled():
+            return self._styleid.transfer(contents, style, on_step=on_step)
+
+    @cached_property
+    def _styleid(self) -> "StyleID":
+        from jstyleid_core import StyleID
+
+        if self._settings.styleid is None:
+            raise ValueError("these settings only draw")
+        return StyleID(self.model, self._settings.styleid)

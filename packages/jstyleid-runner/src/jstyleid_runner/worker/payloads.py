@@ -1,0 +1,300 @@
+"""Payloads: what goes to a worker with a task, in plain data, and how a worker does it.
+
+A payload goes through a pipe or to another machine; its paths may be anywhere in its fields, in
+tuples and in other dataclasses. A new kind of job has a payload here beside its class in `jobs`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from jstyleid_core.images import encode_png, open_image
+from jstyleid_dreambooth.training.job import TrainingJob
+from jstyleid_dreambooth.training.prior import ClassImage
+from jstyleid_runner.planning.pending import ClassImagesPending, PendingWork, StylePending
+from jstyleid_runner.planning.provenance import Provenance, to_png_text
+from jstyleid_runner.scheduling.executor import ErrorKind, Progress, TaskFiles, classify_error
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.worker.prepared import PreparedEngine
+
+
+class Payload(ABC):
+    """The data that a worker needs for a task."""
+
+    @abstractmethod
+    def files(self) -> TaskFiles:
+        """The files that the task reads and writes, for workers on other machines."""
+
+    @abstractmethod
+    def run(
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
+    ) -> Iterator[bytes | None]:
+        """Do several tasks of one kind, style and group; yields the output of each in turn.
+
+        Args:
+            engine: the model.
+            payloads: payloads of the tasks, this one first.
+            progress: progress of the work.
+        """
+
+
+@dataclass(frozen=True)
+class ClassImagePayload(Payload):
+    """Generate a class image."""
+
+    id: str
+    steps: int
+    image: ClassImage
+
+    def files(self) -> TaskFiles:
+        """None."""
+        return TaskFiles()
+
+    def run(
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
+    ) -> Iterator[bytes | None]:
+        """Generate class images, each by itself."""
+        for payload in payloads:
+            progress.stage(payload.id, payload.steps)
+            picture = engine.draw_class_image(payload.image, progress.step)
+            yield encode_png(picture, payload.image.png_text)
+
+
+@dataclass(frozen=True)
+class ClassLatentsPayload(Payload):
+    """Encode the class images."""
+
+    id: str
+    images: tuple[Path, ...]
+
+    def files(self) -> TaskFiles:
+        """All class images, which no other task reads."""
+        return TaskFiles(once=self.images)
+
+    def run(
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
+    ) -> Iterator[bytes | None]:
+        """Encode them into the file that trainings read."""
+        progress.stage("encoding class images", len(self.images))
+        yield engine.encode_class_images(self.images, lambda done, total: progress.step())
+
+
+@dataclass(frozen=True)
+class TrainPayload(Payload):
+    """Train a LoRA in its folder."""
+
+    training: TrainingJob
+
+    def files(self) -> TaskFiles:
+        """The samples, the latents of class images, and the training's folder."""
+        job = self.training
+        samples = tuple(image for style in job.styles for image in style.images)
+        latents = (job.class_latents,) if job.class_latents else ()
+        # Its last checkpoint goes there, and each new one comes back.
+        return TaskFiles(read=(*samples, *latents), folders=(job.folder,))
+
+    def run(
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
+    ) -> Iterator[bytes | None]:
+        """Train it, or do what is left of the training."""
+        engine.train(self.training, progress)
+        yield None
+
+
+@dataclass(frozen=True)
+class InvertPayload(Payload):
+    """Invert the reference of a style.
+
+    Attributes:
+        kept: file that shares the inverted style with other workers; None where there are none.
+    """
+
+    id: str
+    style: str
+    steps: int
+    reference: Path
+    kept: Path | None
+
+    def files(self) -> TaskFiles:
+        """The reference, and the file that is shared."""
+        return TaskFiles(read=(self.reference,), held=(self.kept,) if self.kept else ())
+
+    def run(
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
+    ) -> Iterator[bytes | None]:
+        """Invert it, unless this worker or another has done so."""
+        self.prepare(engine, progress)
+        yield None
+
+    def prepare(self, engine: PreparedEngine, progress: Progress) -> None:
+        """Let the engine hold the inverted style."""
+
+        def begin() -> Callable[[], None]:
+            progress.stage(self.id, self.steps)
+            return progress.step
+
+        engine.prepare_style(self.style, self.reference, self.kept, begin)
+
+
+@dataclass(frozen=True)
+class GeneratePayload(Payload):
+    """Generate an image from a prompt.
+
+    Attributes:
+        lora: file of the LoRA, if any.
+        provenance: provenance to write into the image.
+        batch_mates: text and seed of all images of the group, this one among them.
+    """
+
+    id: str
+    steps: int
+    text: str
+    seed: int
+    lora: Path | None
+    start: tuple[Path, ...]
+    provenance: Provenance
+    batch_mates: tuple[tuple[str, int], ...]
+
+    def files(self) -> TaskFiles:
+        """The LoRA, and the sample images of the start."""
+        return TaskFiles(read=(*((self.lora,) if self.lora else ()), *self.start))
+
+    def run(
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
+    ) -> Iterator[bytes | None]:
+        """Generate images, with the rest of their group."""
+        engine.prepare_generation(self.lora, self.start)
+        together = engine.together([(each.text, each.seed) for each in payloads], self.batch_mates)
+        progress.stage(_names(payloads), self.steps)
+        pictures = engine.generate(
+            [text for text, _ in together],
+            [seed for _, seed in together],
+            progress.step,
+        )
+        for payload in payloads:
+            picture = pictures[together.index((payload.text, payload.seed))]
+            yield encode_png(picture, to_png_text(payload.provenance))
+
+
+@dataclass(frozen=True)
+class TransferPayload(Payload):
+    """Give a content image the look of an inverted style.
+
+    Attributes:
+        provenance: provenance to write into the image.
+        batch_mates: all contents of the group, this one among them.
+    """
+
+    id: str
+    steps: int
+    content: Path
+    style: InvertPayload
+    provenance: Provenance
+    batch_mates: tuple[Path, ...]
+
+    def files(self) -> TaskFiles:
+        """The contents of the group, and the files of the style."""
+        style = self.style.files()
+        return TaskFiles(style.read, (self.content, *self.batch_mates), held=style.held)
+
+    def run(
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
+    ) -> Iterator[bytes | None]:
+        """Transfer the style to contents, with the rest of their group."""
+        self.style.prepare(engine, progress)
+        together = engine.together([each.content for each in payloads], self.batch_mates)
+        contents = [open_image(path) for path in together]
+        progress.stage(_names(payloads), self.steps)
+        pictures = engine.transfer(contents, progress.step)
+        for payload in payloads:
+            picture = pictures[together.index(payload.content)]
+            yield encode_png(picture, to_png_text(payload.provenance))
+
+
+def run_payloads(
+    engine: PreparedEngine, payloads: Sequence[Payload], progress: Progress
+) -> Iterator[bytes | None]:
+    """Do an assignment: payloads of one kind, style and group; yields the output of each."""
+    try:
+        yield from payloads[0].run(engine, payloads, progress)
+    except Exception as error:
+        if classify_error(error) is ErrorKind.MEMORY:
+            # The scheduler will halve the batch; from now on only what is missing is computed.
+            engine.whole_groups = False
+        raise
+
+
+def payloads_of(
+    pending: PendingWork, folder: OutFolder, *, keep_styles: bool
+) -> dict[str, Payload]:
+    """The payloads of all pending work, by the jobs' ids.
+
+    Args:
+        pending: work that is left.
+        folder: folder of the run.
+        keep_styles: whether workers share inverted styles.
+    """
+    payloads: dict[str, Payload] = {}
+    latents = None
+    if pending.class_images_pending:
+        payloads |= _class_image_payloads(pending.class_images_pending)
+        latents = pending.class_images_pending.images.latents
+    for work in pending.work:
+        if work.pending:
+            payloads |= _style_payloads(work, folder, latents, keep_styles)
+    return payloads
+
+
+def _class_image_payloads(work: ClassImagesPending) -> Mapping[str, Payload]:
+    payloads: dict[str, Payload] = {}
+    for job in work.to_generate:
+        image = work.images.images[job.group]
+        payloads[job.id] = ClassImagePayload(job.id, image.steps, image)
+    if work.encode:
+        payloads[work.encode.id] = ClassLatentsPayload(work.encode.id, work.images.paths)
+    return payloads
+
+
+def _style_payloads(
+    work: StylePending, folder: OutFolder, latents: Path | None, keep_styles: bool
+) -> Mapping[str, Payload]:
+    plan, payloads = work.plan, dict[str, Payload]()
+    if work.training and plan.train:
+        payloads[plan.train.id] = TrainPayload(replace(work.training, class_latents=latents))
+    invert = None
+    if plan.invert:
+        invert = InvertPayload(
+            plan.invert.id,
+            plan.style,
+            plan.invert.evaluations,
+            plan.invert.reference,
+            folder.inverted(plan.style) if keep_styles else None,
+        )
+        payloads[invert.id] = invert
+    group_of = {image.id: [mate for mate, _ in group]
+                for group in plan.groups for image, _ in group}
+    for item in (*work.pending, *work.batch_mates):
+        job = item.generate
+        if item.to_generate:
+            provenance = item.content_provenance if item.transfer else item.picture_provenance
+            mates = tuple((mate.text, mate.seed) for mate in group_of[job.id])
+            payloads[job.id] = GeneratePayload(
+                job.id, job.steps, job.text, job.seed, work.lora_file, job.start,
+                provenance, mates,
+            )
+    for item in work.pending:
+        if item.transfer and invert:
+            job, transfer = item.generate, item.transfer
+            contents = tuple(folder.content(mate.style, mate.prompt)
+                             for mate in group_of[job.id])
+            payloads[transfer.id] = TransferPayload(
+                transfer.id, transfer.evaluations, folder.content(job.style, job.prompt),
+                invert, item.picture_provenance, contents,
+            )
+    return payloads
+
+
+def _names(payloads: Sequence[GeneratePayload | TransferPayload]) -> str:
+    return ", ".join(payload.id for payload in payloads)

@@ -1,0 +1,1 @@
+"""Workflows: the work of the commands, put together from the other packages."""

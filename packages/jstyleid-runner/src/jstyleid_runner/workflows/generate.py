@@ -1,0 +1,137 @@
+"""`jstyleid generate PROMPT`: one picture from a text, with LoRAs named as `FILE` or `FILE:0.8`."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jstyleid_core.images import save_png
+from jstyleid_core.weights.checkpoint import shown_source
+from jstyleid_runner.options.common import ModelOptions
+from jstyleid_runner.planning.plan import guidance_evaluations
+from jstyleid_runner.planning.provenance import to_png_text
+from jstyleid_runner.storage.layout import picture_target, require_writable
+from jstyleid_runner.storage.records import hash_file
+from jstyleid_runner.worker.engine import load_model, named_source
+from jstyleid_runner.workflows.session import command_session
+
+if TYPE_CHECKING:
+    from jstyleid_core import StableDiffusion
+    from jstyleid_dreambooth import LoRAWeights
+
+
+_WEIGHTED = re.compile(r"(.+):([+-]?(?:\d+\.?\d*|\.\d+))")
+
+
+@dataclass(frozen=True)
+class WeightedLoRA:
+    """A LoRA that was read, and its weight in the mix."""
+
+    weights: "LoRAWeights"
+    weight: float
+
+    def provenance(self) -> dict[str, Any]:
+        """The LoRA as recorded in a picture."""
+        file = hash_file(Path(self.weights.source))
+        return {"name": file.name, "sha256": file.sha256, "weight": self.weight}
+
+
+def read_loras(names: Sequence[str]) -> list[WeightedLoRA]:
+    """Read the files; before the model is loaded, since a wrong one should show at once.
+
+    Raises:
+        CheckpointError: a file is missing, damaged or no LoRA.
+    """
+    from jstyleid_dreambooth import read_lora
+
+    loras = []
+    for name in names:
+        weighted = None if Path(name).exists() else _WEIGHTED.fullmatch(name)
+        path, weight = (weighted[1], float(weighted[2])) if weighted else (name, 1.0)
+        loras.append(WeightedLoRA(read_lora(path), weight))
+    return loras
+
+
+def attach(model: "StableDiffusion", loras: Sequence[WeightedLoRA]) -> None:
+    """Attach the LoRAs to the model.
+
+    Raises:
+        CheckpointError: one is for another architecture.
+    """
+    if not loras:
+        return
+    from jstyleid_dreambooth import LoRAs
+
+    attached = LoRAs.of(model)
+    for number, lora in enumerate(loras, 1):
+        attached.add(f"{number} {lora.weights.source}", lora.weights, weight=lora.weight)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The settings of one picture."""
+
+    prompt: str
+    negative: str
+    seed: int
+    steps: int
+    guidance: float
+    size: tuple[int, int]
+
+
+def draw_picture(
+    drawing: Drawing, out: Path, loras: Sequence[str], options: ModelOptions
+) -> Path:
+    """Draw a picture and write it with its settings.
+
+    Args:
+        drawing: settings of the picture.
+        out: file, or folder.
+        loras: LoRAs, each as `FILE` or `FILE:WEIGHT`.
+        options: checkpoint and device.
+
+    Returns:
+        The file.
+
+    Raises:
+        JStyleIDError: something given cannot be used, or something failed.
+    """
+    target = picture_target(out, drawing.prompt)
+    require_writable(target.parent)
+    named = read_loras(loras)
+    source = named_source(options.model)
+    with command_session() as display:
+        loaded = load_model(source, options.dtype, options.device, display.preparing,
+                            options.backend)
+        loaded.check_size(drawing.size)
+        attach(loaded, named)
+        evaluations = drawing.steps * guidance_evaluations(drawing.guidance)
+        display.begin(1, 0, evaluations)
+        display.stage(drawing.prompt, drawing.steps, evaluations)
+        [picture] = loaded.generate(
+            [drawing.prompt],
+            [drawing.seed],
+            steps=drawing.steps,
+            guidance_scale=drawing.guidance,
+            negative_prompt=drawing.negative,
+            size=drawing.size,
+            on_step=display.step,
+        )
+        provenance = {
+            "kind": "generated",
+            "model": shown_source(source),
+            "prompt": drawing.prompt,
+            "negative": drawing.negative,
+            "seed": drawing.seed,
+            "steps": drawing.steps,
+            "guidance": drawing.guidance,
+            "size": list(drawing.size),
+            "dtype": options.dtype,
+            "backend": options.backend,
+        }
+        if named:
+            provenance["loras"] = [each.provenance() for each in named]
+        save_png(picture, target, text=to_png_text(provenance))
+        display.finished(target)
+    return target

@@ -1,0 +1,109 @@
+"""The checkpoint of a command: found, identified, and loaded where it is needed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from jstyleid_core.runtime import Backend, Device, DType
+from jstyleid_core.weights.checkpoint import (
+    find_checkpoint,
+    find_downloaded,
+    fingerprint,
+    shown_source,
+)
+from jstyleid_runner.reports.progress import Display
+from jstyleid_runner.scheduling.executor import Executor
+from jstyleid_runner.scheduling.task import Task
+from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.records import ModelRecord, Record, known_fingerprint, quick_stamp
+from jstyleid_runner.worker.engine import Trainer, load_model
+from jstyleid_runner.worker.payloads import Payload
+from jstyleid_runner.worker.worker import WorkerSpec
+from jstyleid_runner.workflows.workers import NO_WORKERS, Workers
+
+
+class ModelSource:
+    """A checkpoint, which is loaded only when there is work for it: here or by workers.
+
+    Args:
+        source: folder or hub id.
+        device: device to start Jittor on.
+        display: display of the loading.
+        workers: workers of a run; none for a command that does everything in this process.
+        backend: backend of a trainer; that of a run is among its settings.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        device: Device,
+        display: Display,
+        workers: Workers = NO_WORKERS,
+        backend: Backend = "native",
+    ) -> None:
+        self.source = source
+        self._device = device
+        self._display = display
+        self._workers = workers
+        self._backend = backend
+
+    def stamp(self) -> str | None:
+        """The stamp of the checkpoint's files on this machine; None before a download."""
+        folder = find_downloaded(self.source)
+        return quick_stamp(folder) if folder else None
+
+    def fingerprint(self, dtype: DType) -> str:
+        """The digest of the weights; the checkpoint is found or downloaded, but not loaded."""
+        self._display.note(f"reading {shown_source(self.source)}")
+        return fingerprint(find_checkpoint(self.source, half=dtype == "float16"))
+
+    def identify(self, known: Record | None, dtype: DType) -> ModelRecord:
+        """The record of the checkpoint.
+
+        Args:
+            known: record of an earlier run, whose fingerprint is taken while the files' stamp is
+                the same; reading all files takes a while.
+            dtype: number format, which decides the files that are read.
+        """
+        stamp = self.stamp()
+        fingerprint = known_fingerprint(known, stamp)
+        if fingerprint is None:
+            fingerprint = self.fingerprint(dtype)
+            # Reading may have downloaded the files.
+            stamp = stamp or self.stamp()
+        return ModelRecord(source=self.source, stamp=stamp, fingerprint=fingerprint)
+
+    def executor(
+        self,
+        settings: RunSettings,
+        folder: OutFolder,
+        loras: tuple[Path, ...],
+        fingerprint: str,
+        payload_of: Callable[[Task], Payload],
+    ) -> Executor:
+        """The executor of a run; its workers are not started yet.
+
+        Args:
+            settings: settings of the run.
+            folder: folder of the run.
+            loras: files of LoRAs that the workers will use.
+            fingerprint: fingerprint of the checkpoint.
+            payload_of: payload of a task.
+        """
+        spec = WorkerSpec(
+            self.source, self._device, settings, loras, folder.native_log, fingerprint)
+        return self._workers.executor(spec, payload_of)
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """The names of the workers."""
+        return self._workers.workers
+
+    def open_trainer(self, dtype: DType, size: tuple[int, int]) -> Trainer:
+        """Load the checkpoint and check that it can be trained at this size."""
+        model = load_model(self.source, dtype, self._device, self._display.preparing,
+                           self._backend)
+        model.check_size(size)
+        from jstyleid_dreambooth import LoRAs
+
+        return Trainer(model, LoRAs.of(model))

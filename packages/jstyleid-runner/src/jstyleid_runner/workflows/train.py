@@ -1,0 +1,207 @@
+"""`jstyleid train`: a LoRA for each style or for a pack of styles, trained without workers."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jstyleid_core.images import open_image, save_png
+from jstyleid_core.runtime import DType
+from jstyleid_dreambooth.prompts import DRAWING_TEMPLATE, fill
+from jstyleid_dreambooth.training.checkpoints import find_training, finished_lora
+from jstyleid_dreambooth.training.job import StyleImages, TrainingJob, Validation
+from jstyleid_dreambooth.training.settings import TrainingSettings
+from jstyleid_runner.errors import OptionError
+from jstyleid_runner.reports.contact_sheet import Cell, contact_sheet
+from jstyleid_runner.reports.progress import Display
+from jstyleid_runner.storage.layout import LoRAFolder, remove_folder
+from jstyleid_runner.storage.records import ModelRecord, TrainRecord, known_fingerprint, versions
+from jstyleid_runner.storage.split import Split, StyleFolder
+from jstyleid_runner.worker.engine import Trainer
+from jstyleid_runner.workflows.model import ModelSource
+from jstyleid_runner.workflows.session import RunCounts, logged
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ValidationPlan:
+    """Validation pictures: the steps between them, and the number of prompts of each style."""
+
+    every: int
+    prompts: int
+
+
+def training_jobs(
+    split: Split,
+    settings: TrainingSettings,
+    folder: LoRAFolder,
+    *,
+    packed: bool,
+    objects: tuple[str, ...],
+    checkpoint_every: int,
+    shown: ValidationPlan | None,
+) -> tuple[TrainingJob, ...]:
+    """The trainings of the chosen styles.
+
+    Args:
+        split: the styles.
+        settings: settings of every training.
+        folder: folder for the LoRAs.
+        packed: whether all styles together get one LoRA.
+        objects: objects that class images show.
+        checkpoint_every: steps between two checkpoints.
+        shown: validation pictures, if any.
+    """
+    groups = [split.styles] if packed else [(style,) for style in split.styles]
+    jobs = []
+    for group in groups:
+        styles = tuple(StyleImages(style.id, style.references) for style in group)
+        validation = Validation(shown.every, _prompts(group, shown.prompts)) if shown else None
+        job = TrainingJob(
+            styles=styles,
+            settings=settings,
+            folder=folder.root,
+            class_folder=folder.class_images,
+            objects=objects,
+            checkpoint_every=checkpoint_every,
+            validation=validation,
+        )
+        # The name follows from the styles, and the folder from the name.
+        jobs.append(replace(job, folder=folder.lora(job.name)))
+    return tuple(jobs)
+
+
+def _prompts(group: Sequence[StyleFolder], count: int) -> tuple[tuple[str, str], ...]:
+    """(file's stem, text) of the first prompts of each style."""
+    return tuple(
+        (
+            prompt if len(group) == 1 else f"{style.id}-{prompt}",
+            fill(DRAWING_TEMPLATE, prompt=prompt, style=style.id),
+        )
+        for style in group
+        for prompt in style.prompts[:count]
+    )
+
+
+class TrainingWatch:
+    """The `Watcher` of one training.
+
+    Args:
+        display: the display.
+        evaluations: announced cost of the training.
+        samples: the pictures it is trained on, for the sheets.
+    """
+
+    def __init__(self, display: Display, evaluations: int, samples: Sequence[Path]) -> None:
+        self._display = display
+        self._announced = evaluations
+        self._samples = samples
+
+    def note(self, text: str) -> None:
+        """Say something once."""
+        self._display.note(text)
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Something before the steps, or between two."""
+        self._display.preparing(what, done, total)
+
+    def stage(self, name: str, steps: int, evaluations: int) -> None:
+        """A stage begins; only now it is known what it costs.
+
+        There may be class images to draw, and steps that were done before a stop.
+        """
+        self._display.revise(evaluations - self._announced)
+        self._announced = 0
+        self._display.stage(name, steps, evaluations)
+
+    def step(self, detail: str = "") -> None:
+        """A step of the stage is done."""
+        self._display.step(detail)
+
+    def validated(self, step: int, pictures: Sequence[Path]) -> None:
+        """Lay validation pictures out on a sheet, beside the folder they are in."""
+        heads = [Cell(path.name, open_image(path)) for path in self._samples]
+        columns = [[Cell(path.stem, open_image(path))] for path in pictures]
+        sheet = pictures[0].parent.with_suffix(".png")
+        save_png(contact_sheet(heads, columns), sheet)
+        self._display.note(f"step {step}: {sheet}")
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """LoRAs to train, all with the same settings, and their folder."""
+
+    jobs: tuple[TrainingJob, ...]
+    folder: LoRAFolder
+    dtype: DType = "auto"
+    force: bool = False
+
+
+def train_loras(
+    request: TrainRequest, model: ModelSource, display: Display, counts: RunCounts
+) -> list[Path]:
+    """Train every LoRA that is not finished, and return the files of all.
+
+    Raises:
+        InputError: a folder holds a LoRA that was trained otherwise, or a sample is unusable.
+        TrainingError: a training went wrong.
+    """
+    jobs, folder = request.jobs, request.folder
+    counts.total = len(jobs)
+    for job in jobs:
+        for image, _ in job.examples():
+            open_image(image)
+    folder.remove_shared_leftovers()
+    stamp = model.stamp()
+    opened: Trainer | None = None
+    fingerprint = known_fingerprint(TrainRecord.read(folder.record), stamp)
+    if fingerprint is None:
+        opened = model.open_trainer(request.dtype, jobs[0].settings.size)
+        # Again, because opening may have downloaded the files.
+        stamp, fingerprint = model.stamp(), opened.fingerprint
+    finished = {job.name: finished_lora(job, fingerprint) for job in jobs}
+    left = [job for job in jobs if finished[job.name] is None]
+    _make_room(left, fingerprint, request.force)
+    counts.done = len(jobs) - len(left)
+    log.info("%d LoRAs, %d there already; %s", len(jobs), counts.done, jobs[0].settings)
+    evaluations = sum(job.settings.evaluations for job in left)
+    display.begin(len(jobs), counts.done, evaluations, "LoRAs")
+    TrainRecord(
+        model=ModelRecord(source=model.source, stamp=stamp, fingerprint=fingerprint),
+        versions=versions(),
+    ).write(folder.record)
+    for job in left:
+        opened = opened or model.open_trainer(request.dtype, job.settings.size)
+        samples = [image for style in job.styles for image in style.images]
+        watch = TrainingWatch(display, job.settings.evaluations, samples)
+        with logged(f"lora/{job.name}"):
+            file = opened.train(job, watch)
+        finished[job.name] = file
+        counts.done += 1
+        display.finished(file)
+    return [path for path in finished.values() if path]
+
+
+def _make_room(jobs: Sequence[TrainingJob], model: str, force: bool) -> None:
+    """Remove LoRAs that were trained otherwise, if that is wished for.
+
+    Raises:
+        InputError: it is not.
+    """
+    found = [(job, find_training(job, model).changes) for job in jobs]
+    others = [(job, changes) for job, changes in found if changes]
+    if others and not force:
+        listed = "\n".join(
+            f"{job.folder}: its LoRA was trained with other settings:\n"
+            + "\n".join(f"  {change}" for change in changes)
+            for job, changes in others
+        )
+        raise OptionError(
+            f"{listed}\nChoose another --out, or give --force to remove what is there and train "
+            "anew.",
+            fields=["out", "force"],
+        )
+    for job, changes in others:
+        log.warning("%s: removed: %s", job.folder, "; ".join(changes))
+        remove_folder(job.folder)
