@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -50,8 +50,10 @@ def _application(program: str) -> Any:
     return typer.main.get_command(app)
 
 
-def _table(parameters: Iterable[Any]) -> str:
-    rows = ["| option | value | default | meaning |", "|---|---|---|---|"]
+def _table(parameters: Sequence[Any]) -> str:
+    kinds = {parameter.param_type_name for parameter in parameters}
+    rows = [f"| {'argument' if kinds == {'argument'} else 'option'} | value | default | meaning |",
+            "|---|---|---|---|"]
     for parameter in parameters:
         meaning = _OPTION.sub(r"`\g<0>`", _cell(getattr(parameter, "help", None) or ""))
         cells = (_names(parameter), _values(parameter), _default(parameter), meaning)
