@@ -15,7 +15,8 @@ from typing import Any, get_args, get_origin
 import typer
 from mkdocs.exceptions import PluginError
 
-_OPTION = re.compile(r"(?<![\w`])--[a-z][a-z-]*")
+_CODE = re.compile(r"`[^`]*`|(?<!\w)--[a-z][a-z-]*")
+"""Code in a help text: marked as code, or the name of an option."""
 
 
 def option_tables(words: str) -> str:
@@ -55,8 +56,7 @@ def _table(parameters: Sequence[Any]) -> str:
     rows = [f"| {'argument' if kinds == {'argument'} else 'option'} | value | default | meaning |",
             "|---|---|---|---|"]
     for parameter in parameters:
-        meaning = _OPTION.sub(r"`\g<0>`", _cell(getattr(parameter, "help", None) or ""))
-        cells = (_names(parameter), _values(parameter), _default(parameter), meaning)
+        cells = (_names(parameter), _values(parameter), _default(parameter), _meaning(parameter))
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
@@ -73,7 +73,7 @@ def _values(parameter: Any) -> str:
     if getattr(parameter, "is_flag", False):
         return ""
     if parameter.param_type_name == "option" and parameter.metavar:
-        return f"`{_cell(parameter.metavar)}`"
+        return f"`{parameter.metavar}`"
     kind = parameter.type_descriptor.annotation
     several = get_origin(kind) is list
     kind = get_args(kind)[0] if several else kind
@@ -94,12 +94,14 @@ def _default(parameter: Any) -> str:
         return "on" if default is True and parameter.secondary_opts else ""
     if default in (None, "", (), []) or callable(default):
         return ""
-    return f"`{_cell(_text(default))}`"
+    return f"`{_text(default)}`"
 
 
 def _text(value: Any) -> str:
     return str(value.value if isinstance(value, enum.Enum) else value)
 
 
-def _cell(text: str) -> str:
-    return html.escape(" ".join(text.split()), quote=False).replace("|", "&#124;")
+def _meaning(parameter: Any) -> str:
+    text = " ".join((getattr(parameter, "help", None) or "").split())
+    text = html.escape(text, quote=False).replace("|", "&#124;")
+    return _CODE.sub(lambda found: f"`{found[0].strip('`')}`", text)
