@@ -131,7 +131,7 @@ def jittor_version() -> str:
             raise RuntimeSetupError(
                 f"Jittor {version} is installed beside JDiffusion, which runs on its own fork "
                 f"{JDIFFUSION_JITTOR_VERSION} only. Make JDiffusion an environment of its own "
-                "(see the README)."
+                "(see docs/jdiffusion.md)."
             )
     elif not version.startswith(JITTOR_VERSION):
         raise RuntimeSetupError(
