@@ -15,5 +15,6 @@ def _through_tox(name: str) -> None:
 
 
 for _name in ("jittor", "eval", "reference", "lint", "demo", "demo-score", "model", "bench",
-              "bench-training", "bench-checker", "bench-backends", "jdiffusion", "docs"):
+              "bench-training", "bench-checker", "bench-backends", "structure", "jdiffusion",
+              "docs"):
     _through_tox(_name)
