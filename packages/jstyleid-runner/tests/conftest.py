@@ -14,11 +14,11 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from inline_executor import InlineExecutor
 from PIL import Image
 from safetensors.numpy import save
 from typer.testing import CliRunner
 
+from inline_executor import InlineExecutor
 from jstyleid_core import runtime
 from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL, find_checkpoint
 from jstyleid_dreambooth import LoRAWeights, LowRank, read_lora, write_lora

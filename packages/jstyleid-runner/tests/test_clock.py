@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sleeping_worker import Sleep, SleepingWorker
 from typer.testing import CliRunner
 
 from jstyleid_runner.cli import app
@@ -27,6 +26,7 @@ from jstyleid_runner.storage.lock import folder_lock
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split, write_pages
 from jstyleid_runner.workflows.session import RunCounts
+from sleeping_worker import Sleep, SleepingWorker
 
 HOUR = 3600.0
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from file_worker import FileWorkerSpec, Reading, files_of, own_version
-from sleeping_worker import Sleep, SleepingWorker
 
+from file_worker import FileWorkerSpec, Reading, files_of, own_version
 from jstyleid_core.errors import InputError
 from jstyleid_runner.scheduling.executor import Event, Progress, Ready, WorkerFactory
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS, NoWorkersError, Scheduler
 from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import Stage, State, Task
+from sleeping_worker import Sleep, SleepingWorker
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sleeping_worker import Sleep, SleepingWorker
 
 from jstyleid_core.errors import InputError
 from jstyleid_runner.executors.local import LocalExecutor
@@ -31,6 +30,7 @@ from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS, NoWorkersError, Scheduler
 from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import Stage, State, Task
+from sleeping_worker import Sleep, SleepingWorker
 
 EVEN = CostModel(dict.fromkeys(Stage, 1.0))
 
