@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from all_ready import AllReady
 from jstyleid_runner.cli import app
 from jstyleid_runner.executors.process import cpu_slots
 from jstyleid_runner.planning.plan import Plan
 from jstyleid_runner.reports.progress import LineDisplay
 from jstyleid_runner.scheduling.estimates import CostModel, forecast
-from jstyleid_runner.scheduling.executor import Event, Executor, Ready
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.scheduling.task import Stage, State
 from jstyleid_runner.storage.layout import LoRAFolder
@@ -176,31 +176,11 @@ def test_plan_shows_them(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         ["class", "301", "15000", "301", "15000"]]
 
 
-class BothReady:
-    """An executor that says nothing until both of its workers can be given work."""
-
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
-        self._held: list[Event] = []
-        self._ready = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._executor, name)
-
-    def wait(self, seconds: float) -> list[Event]:
-        self._held += (events := self._executor.wait(seconds))
-        self._ready += sum(isinstance(event, Ready) for event in events)
-        if self._ready < 2:
-            return []
-        events, self._held = self._held, []
-        return events
-
-
 class TwoWorkers(ModelSource):
     """The real model, by two processes."""
 
     def executor(self, *told: Any) -> Any:
-        return BothReady(super().executor(*told))
+        return AllReady(super().executor(*told), 2)
 
 
 def test_two_workers_and_a_training_alone_get_the_same_to_the_bit(

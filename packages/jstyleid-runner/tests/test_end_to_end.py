@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+import all_ready
 from jstyleid_runner.reports.progress import LineDisplay
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.scheduling.task import State
@@ -47,6 +48,12 @@ class Command:
         }
         self.line = [sys.executable, "-m", "jstyleid_runner", "run"]
         self.line += [str(word) for pair in options.items() for word in pair]
+
+    def with_two_workers(self) -> "Command":
+        """The same, its workers begin together."""
+        self.line[1:3] = [all_ready.__file__]
+        self.line += ["--workers", "2"]
+        return self
 
     def run(self) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -183,8 +190,7 @@ def test_a_size_the_model_cannot_draw(tmp_path: Path, checkpoint: Path, split_da
 def test_two_workers_make_the_same_pictures(
     tmp_path: Path, checkpoint: Path, split_data: Path, finished: Command
 ) -> None:
-    command = Command(checkpoint, split_data, tmp_path)
-    command.line += ["--workers", "2"]
+    command = Command(checkpoint, split_data, tmp_path).with_two_workers()
     result = command.run()
     assert result.returncode == 0, result.stderr
     assert command.pictures() == finished.pictures()
@@ -196,8 +202,7 @@ def test_two_workers_make_the_same_pictures(
 def test_all_workers_killed_at_once(
     tmp_path: Path, checkpoint: Path, split_data: Path, finished: Command
 ) -> None:
-    command = Command(checkpoint, split_data, tmp_path)
-    command.line += ["--workers", "2"]
+    command = Command(checkpoint, split_data, tmp_path).with_two_workers()
     process = subprocess.Popen(command.line, stderr=subprocess.PIPE, text=True)
     killed: list[int] = []
     while process.poll() is None:
@@ -219,8 +224,7 @@ def test_all_workers_killed_at_once(
 def test_workers_killed_at_random_and_outputs_damaged(
     tmp_path: Path, checkpoint: Path, split_data: Path, finished: Command
 ) -> None:
-    command = Command(checkpoint, split_data, tmp_path)
-    command.line += ["--workers", "2"]
+    command = Command(checkpoint, split_data, tmp_path).with_two_workers()
     process = subprocess.Popen(command.line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     rng, killed, seen = random.Random(0), 0, 0
     while process.poll() is None:
@@ -274,7 +278,7 @@ def test_a_second_run_in_the_same_folder_is_refused(
     assert f"another run, process {process.pid}, is at work there" in second.stderr
     process.send_signal(signal.SIGKILL)
     # Its worker, and all that Jittor forked, end too: else this would wait for their stderr.
-    process.communicate(timeout=60)
+    process.communicate(timeout=SECONDS)
 
 
 class CountedEngine:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import all_ready
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.scheduling.task import State
 
@@ -104,6 +105,7 @@ def test_two_nodes_make_what_one_process_makes(
     assert result.returncode == 0, result.stderr
     far = Command(checkpoint, split_data, tmp_path / "far", *options, "--engine", "ray",
                   "--workers", 2, "--address", cluster.address)
+    far.line[1:3] = [all_ready.__file__]
     result = far.run()
     assert result.returncode == 0, result.stderr
     assert far.files() == local.files()
