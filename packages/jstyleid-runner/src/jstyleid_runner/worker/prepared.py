@@ -43,7 +43,7 @@ class PreparedEngine:
         self.whole_groups = True
         self._generation: tuple[Path | None, tuple[Path, ...]] | None = None
         self._attached = ExitStack()
-        self._style: "tuple[str, Style] | None" = None
+        self._style: tuple[str, Style] | None = None
         for lora in loras:
             engine.check_lora(lora)
 
