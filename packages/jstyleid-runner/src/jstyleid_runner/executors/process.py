@@ -104,6 +104,8 @@ class CompileGate:
 Assignment = Sequence[tuple[str, Any]]
 _BEAT = 1.0
 _PR_SET_PDEATHSIG = 1
+_PRCTL = ctypes.CDLL(None).prctl
+"""Looked up once: the loader's lock may be held by another thread when Jittor forks."""
 
 
 class _Link:
@@ -167,7 +169,7 @@ def serve(connection: Connection, slot: Slot, make_worker: WorkerFactory) -> Non
 
 def _end_with_parent() -> None:
     """Have the kernel kill this process when its parent ends, in whatever way that ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _perform(worker: Worker, payloads: Assignment, link: _Link) -> None:
