@@ -104,6 +104,8 @@ class CompileGate:
 Assignment = Sequence[tuple[str, Any]]
 _BEAT = 1.0
 _PR_SET_PDEATHSIG = 1
+_PRCTL = ctypes.CDLL(None).prctl
+"""Looked up once: the loader's lock may be held by another thread when Jittor forks."""
 
 
 class _Link:
@@ -138,9 +140,12 @@ class _Link:
 
 def serve(connection: Connection, slot: Slot, make_worker: WorkerFactory) -> None:
     """Work until told to stop: by the closed pipe, or by SIGINT, after which training is kept."""
-    _end_with_parent()
+    parent = multiprocessing.parent_process()
+    _end_with(parent.pid if parent and parent.pid else os.getppid())
     # Jittor forks helpers, which would otherwise outlive a worker that is killed.
-    os.register_at_fork(after_in_child=_end_with_parent)
+    forking: list[int] = []
+    os.register_at_fork(before=lambda: forking.append(os.getpid()),
+                        after_in_child=lambda: _end_with(forking[-1]))
     # The terminal's Ctrl-C is for the scheduler, which stops its workers in its own way.
     os.setpgrp()
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -165,9 +170,12 @@ def serve(connection: Connection, slot: Slot, make_worker: WorkerFactory) -> Non
     os._exit(0)
 
 
-def _end_with_parent() -> None:
+def _end_with(parent: int) -> None:
     """Have the kernel kill this process when its parent ends, in whatever way that ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        # It ended between the fork and the line above, so that the kernel has nothing to wait for.
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _perform(worker: Worker, payloads: Assignment, link: _Link) -> None:
