@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec
@@ -22,41 +22,17 @@ EXIT_STOPPED = 130
 P = ParamSpec("P")
 
 
-class OptionError(InputError):
-    """An option, or a combination of options, that cannot be used.
-
-    Attributes:
-        fields: names of the options, as the command's parameters have them.
-    """
-
-    def __init__(self, message: str, *, fields: Iterable[str]) -> None:
-        super().__init__(message)
-        self.fields = tuple(fields)
-
-
-def fields_of(error: InputError) -> tuple[str, ...]:
-    """The names of the settings that an error is about, as far as it says so."""
-    if fields := getattr(error, "fields", ()):
-        return tuple(fields)
-    from pydantic import ValidationError
-
-    cause = error.__cause__
-    if isinstance(cause, ValidationError):
-        return tuple("_".join(map(str, problem["loc"])) for problem in cause.errors())
-    return ()
-
-
 @contextmanager
 def about(*fields: str) -> Iterator[None]:
     """Attach options to every InputError of the block.
 
     Raises:
-        OptionError: in place of any InputError.
+        InputError: the same with `fields`.
     """
     try:
         yield
     except InputError as error:
-        raise OptionError(str(error), fields=fields) from error
+        raise InputError(str(error), fields=fields) from error
 
 
 class CrashError(JStyleIDError):

@@ -6,8 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jstyleid_core import StyleIDSettings
 from jstyleid_core.diffusion.schedule import taken_steps
-from jstyleid_core.errors import InputError
+from jstyleid_core.errors import InputError, setting
 from jstyleid_core.runtime import Backend, DType
+from jstyleid_core.validation import problems_of
 from jstyleid_dreambooth.prompts import fill
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.choices import Method, Start
@@ -57,7 +58,10 @@ class RunSettings(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            raise InputError("\n".join(_explain(problem) for problem in error.errors())) from error
+            problems = problems_of(error)
+            lines = [f"{setting(each.field)} {each.value}: {each.reason}." for each in problems]
+            raise InputError(
+                "\n".join(lines), fields=[each.field for each in problems]) from error
 
     @property
     def steps_taken(self) -> int:
@@ -71,8 +75,3 @@ class RunSettings(BaseModel):
     def text(self, style: str, prompt: str) -> str:
         """The text that an image is generated from: the prompt in the style's template."""
         return fill(self.templates.get(style, self.template), prompt=prompt, style=style)
-
-
-def _explain(problem: Any) -> str:
-    option = "--" + ".".join(str(part) for part in problem["loc"]).replace("_", "-")
-    return f"{option} {problem['input']}: {problem['msg']}."

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner.errors import OptionError
 from jstyleid_runner.options.common import (
     DataOption,
     ExecutionOptions,
@@ -86,7 +85,7 @@ def generate(context: typer.Context, options: GenerateOptions) -> None:
     that are there already are kept, and the same command goes on after a stop.
     """
     if options.prompt is not None and options.split is not None:
-        raise OptionError(
+        raise InputError(
             f"PROMPT {options.prompt!r} and --split {options.split} exclude each other. Give the "
             "one picture's text, or the split.",
             fields=["split"],
@@ -116,7 +115,7 @@ def _as_run(options: GenerateOptions, split: str) -> RunOptions:
     """The run that draws every prompt of a split."""
     loras = options.lora or []
     if len(loras) != 1:
-        raise OptionError(
+        raise InputError(
             f"--split {split} takes one --lora, the folder of the styles' LoRAs, not {len(loras)}. "
             "`jstyleid train` makes them.",
             fields=["split", "lora"],

@@ -47,7 +47,6 @@ def plan(
     the table [run] of a file, and in JSTYLEID_RUN_GAMMA and the like.
     """
     from jstyleid_core.errors import InputError
-    from jstyleid_runner.errors import OptionError
     from jstyleid_runner.options.to_settings import refuse_unused
     from jstyleid_runner.reports.plan_figures import plan_figures
     from jstyleid_runner.storage.layout import OutFolder
@@ -60,7 +59,7 @@ def plan(
         )
     out, gpus, workers = options.out, options.gpus, options.workers
     if gpus and workers:
-        raise OptionError(
+        raise InputError(
             f"--gpus {gpus}, --workers {workers}: give one; workers are for the CPU.",
             fields=["gpus", "workers"],
         )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jstyleid_runner.errors import OptionError
+from jstyleid_core.errors import InputError
 from jstyleid_runner.options.common import DataOption, ModelOptions, StylesOption
 from jstyleid_runner.options.sources import with_options
 from jstyleid_runner.options.training import PriorOptions, TrainingOptions
@@ -76,13 +76,13 @@ def train(context: typer.Context, options: TrainOptions) -> None:
     packed = named_styles("--pack", options.pack)
     named = packed or named_styles("--styles", options.styles)
     if packed and options.styles:
-        raise OptionError(
+        raise InputError(
             "--styles, --pack: give one of them; --pack names its styles itself.",
             fields=["styles", "pack"],
         )
     chosen = read_split(options.data, options.split, named)
     if packed and len(chosen.styles) < 2:
-        raise OptionError(
+        raise InputError(
             f"--pack {options.pack}: a pack takes two styles or more. Give --styles "
             f"{options.pack}.",
             fields=["pack", "styles"],

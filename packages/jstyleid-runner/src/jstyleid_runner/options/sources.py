@@ -16,7 +16,7 @@ import typer
 from typer.models import OptionInfo
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner.errors import fields_of, guarded
+from jstyleid_runner.errors import guarded
 from jstyleid_runner.options.config_file import (
     check_table,
     command_named,
@@ -293,6 +293,6 @@ def _refuse_unknown_variables(context: typer.Context, table: str) -> None:
 def _places_of(context: typer.Context, error: InputError) -> list[str]:
     """The origins of the options that an error is about, if not the command line."""
     found = origins(context)
-    places = [found[name].place for name in fields_of(error)
+    places = [found[name].place for name in error.fields
               if name in found and found[name].source in ("environment", "file")]
     return [place for place in dict.fromkeys(places) if place not in str(error)]

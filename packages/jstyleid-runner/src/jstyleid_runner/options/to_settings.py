@@ -15,7 +15,7 @@ from jstyleid_core.styleid.settings import parse_layers
 from jstyleid_dreambooth.training.presets import PRESETS, Preset
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.choices import Start
-from jstyleid_runner.errors import OptionError, about, fields_of
+from jstyleid_runner.errors import about
 from jstyleid_runner.options.common import StyleIDOptions
 from jstyleid_runner.options.run import LoRAOptions, RunOptions
 from jstyleid_runner.options.sources import refuse_given
@@ -29,7 +29,7 @@ def parse_size(text: str) -> tuple[int, int]:
     match = _SIZE.fullmatch(text.strip())
     size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if 0 in size:
-        raise OptionError(
+        raise InputError(
             f"--size {text}: not a size. Give pixels, as 512 or 768x512.",
             fields=["size"],
         )
@@ -46,7 +46,7 @@ def layer_names(option: str, text: str | None) -> tuple[str, ...] | None:
         return None
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if not names:
-        raise OptionError(
+        raise InputError(
             f"{option} {text}: names no layer. Give names, as to_q,to_k,to_v.",
             fields=[_parameter(option)],
         )
@@ -63,7 +63,7 @@ def named_styles(option: str, text: str | None) -> list[str] | None:
         return None
     names = [style.strip() for style in text.split(",") if style.strip()]
     if not names:
-        raise OptionError(
+        raise InputError(
             f"{option} {text}: names no style. Give folder names, as 00,04.",
             fields=[_parameter(option)],
         )
@@ -142,8 +142,8 @@ def run_training(options: RunOptions) -> TrainingSettings | None:
         return training_settings(options.preset, given, backend=options.backend)
     except InputError as error:
         names = {"steps": "train_steps", "learning_rate": "lr"}
-        raise OptionError(
-            str(error), fields=[names.get(field, field) for field in fields_of(error)]
+        raise InputError(
+            str(error), fields=[names.get(field, field) for field in error.fields]
         ) from error
 
 
@@ -194,7 +194,7 @@ def training_settings(
     used = values.get("prior") is not None if prior is None else prior
     if asked and not used:
         options = ", ".join(f"--prior-{name}" for name in asked)
-        raise OptionError(
+        raise InputError(
             f"{options}: this training is without prior preservation. Give --prior, or leave it "
             "out.",
             fields=["prior"],

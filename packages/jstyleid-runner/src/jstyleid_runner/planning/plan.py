@@ -14,8 +14,8 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
+from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.prior import class_prompts
-from jstyleid_runner.errors import OptionError
 from jstyleid_runner.planning.jobs import (
     EncodeClassImages,
     GenerateClassImage,
@@ -50,7 +50,7 @@ def reference_index(style: StyleFolder, choice: str, run_seed: int) -> int:
         if choice in {path.name, path.stem}:
             return index
     names = ", ".join(path.name for path in style.references)
-    raise OptionError(
+    raise InputError(
         f"--reference {choice}: style {style.id} has no such image. Give first, random or one of "
         f"{names}.",
         fields=["reference"],

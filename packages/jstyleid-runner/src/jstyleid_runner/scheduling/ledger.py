@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from jstyleid_core.errors import InputError, OutputError
-from jstyleid_runner.errors import OptionError
 from jstyleid_runner.scheduling.task import State, Task
 
 
@@ -286,7 +285,7 @@ def read_time(path: Path) -> float:
 @contextmanager
 def _reading(path: Path) -> Iterator[Ledger]:
     if not path.is_file():
-        raise OptionError(
+        raise InputError(
             f"{path}: no ledger there. Give the folder of a run, as --out named it.",
             fields=["out"],
         )

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jstyleid_core.errors import OutputError
+from jstyleid_core.errors import InputError, OutputError
 from jstyleid_core.files import remove_leftovers
-from jstyleid_runner.errors import OptionError
 
 SUFFIX = ".png"
 LONGEST = 255
@@ -174,13 +173,13 @@ def picture_target(out: Path, stem: str) -> Path:
     """The picture `--out` means: a file, or `stem` in a folder."""
     if not is_folder(out):
         if out.suffix.lower() != SUFFIX:
-            raise OptionError(
+            raise InputError(
                 f"--out {out}: pictures are written as PNG. Name a {SUFFIX} file or a folder.",
                 fields=["out"],
             )
         return out
     if problem := naming_problem(stem):
-        raise OptionError(
+        raise InputError(
             f"--out {out}: {stem!r} cannot be a file name in it, because {problem}. "
             f"Name a {SUFFIX} file.",
             fields=["out"],
@@ -191,7 +190,7 @@ def picture_target(out: Path, stem: str) -> Path:
 def picture_targets(out: Path, stems: Sequence[str]) -> list[Path]:
     """A picture in the folder `out` for each stem; equal stems are numbered."""
     if not is_folder(out):
-        raise OptionError(f"--out {out}: several styles need a folder, not a file.", fields=["out"])
+        raise InputError(f"--out {out}: several styles need a folder, not a file.", fields=["out"])
     taken = {CONTACT_SHEET}
     targets: list[Path] = []
     for stem in stems:

@@ -11,7 +11,6 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from jstyleid_core.errors import InputError, OutputError
-from jstyleid_runner.errors import OptionError
 
 _PATIENCE = 0.1
 """Seconds to wait for a process that only looks whether the lock is held."""
@@ -30,7 +29,7 @@ def folder_lock(path: Path) -> Iterator[None]:
             lock.acquire(_PATIENCE)
             path.write_text(str(os.getpid()))
     except Timeout as error:
-        raise OptionError(
+        raise InputError(
             f"--out {path.parent.parent}: another run, process {_holder(path)}, is at work there. "
             "Wait for it, or choose another --out.",
             fields=["out"],

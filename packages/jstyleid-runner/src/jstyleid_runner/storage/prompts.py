@@ -10,7 +10,7 @@ from typing import Any
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.prompts import DRAWING_FIELDS, DRAWING_TEMPLATE, check_template
 from jstyleid_runner.choices import Method
-from jstyleid_runner.errors import OptionError, about
+from jstyleid_runner.errors import about
 from jstyleid_runner.storage.layout import naming_problem, picture_name, same_file_key
 
 
@@ -134,7 +134,7 @@ def read_templates(
     own = _read_templates(file, styles) if file else {}
     default = own.pop(_DEFAULT, None)
     if template is not None and default is not None:
-        raise OptionError(
+        raise InputError(
             f'{file}: key "{_DEFAULT}" and --template {template!r} contradict each other. Leave '
             "one of them out.",
             fields=["template"],

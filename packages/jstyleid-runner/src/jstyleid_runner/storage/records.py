@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 import jstyleid_core
 import jstyleid_dreambooth
 import jstyleid_runner
+from jstyleid_core.errors import InputError
 from jstyleid_core.files import atomic_path
-from jstyleid_runner.errors import OptionError
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Record(BaseModel):
             return None
         except (OSError, ValueError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            raise OptionError(
+            raise InputError(
                 f"{path}: not a record this version can read ({reason}). Choose another --out, or "
                 "remove the file: the results carry their settings themselves.",
                 fields=["out"],

@@ -8,7 +8,6 @@ from pathlib import Path
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.job import objects_of
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_runner.errors import OptionError
 from jstyleid_runner.storage.prompts import read_prompts
 
 
@@ -118,15 +117,15 @@ def _readable_suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, kind in suffixes.items() if kind in Image.OPEN)
 
 
-def _no_such_split(data: Path, name: str) -> OptionError:
+def _no_such_split(data: Path, name: str) -> InputError:
     if not data.is_dir():
-        return OptionError(
+        return InputError(
             f"--data {data}: no such folder. Give the folder that holds the splits.",
             fields=["data"],
         )
     existing = [split for split in _subfolders(data) if _looks_like_a_split(data / split)]
     hint = f"There are {_listed(existing)}." if existing else f"There are no splits in {data}."
-    return OptionError(f"--split {name}: no folder {data / name}. {hint}", fields=["split"])
+    return InputError(f"--split {name}: no folder {data / name}. {hint}", fields=["split"])
 
 
 def _looks_like_a_split(folder: Path) -> bool:
@@ -182,7 +181,7 @@ def find_loras(given: Path, split: Split) -> dict[str, Path]:
     from jstyleid_dreambooth import read_lora
 
     if not given.exists():
-        raise OptionError(
+        raise InputError(
             f"--lora {given}: no such folder or file. Give a folder with a LoRA a style, as "
             "`jstyleid train` writes it, or one LoRA for all.",
             fields=["lora"],
@@ -199,13 +198,13 @@ def _find(given: Path, split: str, style: str) -> Path:
         if found := [file for folder in folders if (file := _lora_in(folder))]:
             if len(found) > 1:
                 listed = " and ".join(map(str, found))
-                raise OptionError(
+                raise InputError(
                     f"--lora {given}: style {style} has more than one LoRA: {listed}. Keep one.",
                     fields=["lora"],
                 )
             return found[0]
     looked = ", ".join(f"{given / name}/" for name in names)
-    raise OptionError(
+    raise InputError(
         f"--lora {given}: no LoRA for style {style}. Looked for {' or '.join(_FILES)} in {looked}, "
         f"a folder {given / _PACK}... that lists {style}, and {given} itself.",
         fields=["lora"],

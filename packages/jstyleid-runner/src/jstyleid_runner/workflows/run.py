@@ -10,7 +10,6 @@ from jstyleid_core.differences import differences
 from jstyleid_core.errors import InputError
 from jstyleid_core.runtime import Device
 from jstyleid_dreambooth.training.checkpoints import find_training
-from jstyleid_runner.errors import OptionError
 from jstyleid_runner.options.run import RunOptions
 from jstyleid_runner.options.to_settings import named_styles, parse_size, run_styleid, run_training
 from jstyleid_runner.planning.pending import PendingWork, StylePending, find_pending
@@ -189,7 +188,7 @@ def _make_room(work: Sequence[StylePending], model: str) -> None:
 
 def _refuse_changes(folder: OutFolder, changes: list[str]) -> None:
     if changes:
-        raise OptionError(
+        raise InputError(
             f"--out {folder.root}: its pictures were made with other settings:\n"
             f"{bullet_list(changes, _CHANGES)}\n"
             "Choose another --out, or give --force to replace the pictures.",

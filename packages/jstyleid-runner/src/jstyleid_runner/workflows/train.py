@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from jstyleid_core.errors import InputError
 from jstyleid_core.images import open_image, save_png
 from jstyleid_core.runtime import DType
 from jstyleid_dreambooth.prompts import DRAWING_TEMPLATE, fill
 from jstyleid_dreambooth.training.checkpoints import find_training, finished_lora
 from jstyleid_dreambooth.training.job import StyleImages, TrainingJob, Validation
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_runner.errors import OptionError
 from jstyleid_runner.reports.contact_sheet import Cell, contact_sheet
 from jstyleid_runner.reports.progress import Display
 from jstyleid_runner.storage.layout import LoRAFolder, remove_folder
@@ -197,7 +197,7 @@ def _make_room(jobs: Sequence[TrainingJob], model: str, force: bool) -> None:
             + "\n".join(f"  {change}" for change in changes)
             for job, changes in others
         )
-        raise OptionError(
+        raise InputError(
             f"{listed}\nChoose another --out, or give --force to remove what is there and train "
             "anew.",
             fields=["out", "force"],

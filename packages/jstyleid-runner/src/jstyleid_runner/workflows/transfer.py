@@ -10,7 +10,6 @@ from PIL import Image
 from jstyleid_core import StyleIDSettings
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import fit, open_image, save_png
-from jstyleid_runner.errors import OptionError
 from jstyleid_runner.planning.provenance import to_png_text
 from jstyleid_runner.reports.contact_sheet import Cell, contact_sheet
 from jstyleid_runner.reports.progress import Display
@@ -79,7 +78,7 @@ class TransferJob:
             if file.suffix != _STYLE_SUFFIX:
                 raise InputError(f"{option} {file}: must be a {_STYLE_SUFFIX} file.")
         if load_style and not load_style.is_file():
-            raise OptionError(
+            raise InputError(
                 f"--load-style {load_style}: no such file. Check the path.",
                 fields=["load_style"],
             )

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from jstyleid_core import runtime
+from jstyleid_core.errors import InputError
 from jstyleid_core.runtime import Device
 from jstyleid_runner.choices import EngineName
-from jstyleid_runner.errors import OptionError
 from jstyleid_runner.executors.local import LocalExecutor
 from jstyleid_runner.executors.process import Slot, cpu_slots, gpu_slots
 from jstyleid_runner.executors.ray.cluster import Cluster, ray_cluster
@@ -33,25 +33,25 @@ def choose_device(device: Device, gpus: int | None) -> Device:
         return device
     if gpus == 0:
         if device == "cuda":
-            raise OptionError(
+            raise InputError(
                 "--gpus 0 and --device cuda contradict each other. Leave one out.",
                 fields=["gpus", "device"],
             )
         return "cpu"
     if device == "cpu":
-        raise OptionError(
+        raise InputError(
             f"--gpus {gpus} and --device cpu contradict each other. Leave one out.",
             fields=["gpus", "device"],
         )
     names = [gpu.name for gpu in runtime.visible_gpus()]
     if not names:
-        raise OptionError(
+        raise InputError(
             f"--gpus {gpus}: this machine has no GPU that can be used. Leave the option out, or "
             "give --gpus 0.",
             fields=["gpus"],
         )
     if gpus > len(names):
-        raise OptionError(
+        raise InputError(
             f"--gpus {gpus}: this machine has {len(names)} ({', '.join(names)}). Give at most "
             f"{len(names)}.",
             fields=["gpus"],
@@ -75,7 +75,7 @@ def choose_slots(device: Device, gpus: int | None, workers: int | None) -> list[
     if device == "cpu":
         return cpu_slots(workers or 1)
     if workers is not None:
-        raise OptionError(
+        raise InputError(
             f"--workers {workers}: is for the CPU; a GPU has one worker. Give --gpus, or --device "
             "cpu.",
             fields=["workers", "gpus", "device"],
@@ -141,7 +141,7 @@ def open_workers(asked: WorkerOptions) -> Iterator[tuple[Device, Workers]]:
     """
     if asked.engine == "local":
         if asked.address is not None:
-            raise OptionError(
+            raise InputError(
                 f"--address {asked.address}: belongs to --engine ray. Give that too, or leave "
                 "this out.",
                 fields=["address", "engine"],
@@ -150,7 +150,7 @@ def open_workers(asked: WorkerOptions) -> Iterator[tuple[Device, Workers]]:
         yield device, LocalWorkers(choose_slots(device, asked.gpus, asked.workers))
         return
     if asked.gpus and asked.device == "cpu":
-        raise OptionError(
+        raise InputError(
             f"--gpus {asked.gpus} and --device cpu contradict each other. Leave one out.",
             fields=["gpus", "device"],
         )
@@ -167,21 +167,21 @@ def ray_workers(asked: WorkerOptions, cluster: Cluster) -> RayWorkers:
         InputError: the cluster has less than is asked for.
     """
     if asked.gpus == 0 and asked.device == "cuda":
-        raise OptionError(
+        raise InputError(
             "--gpus 0 and --device cuda contradict each other. Leave one out.",
             fields=["gpus", "device"],
         )
     wants_gpus = asked.device == "cuda" or bool(asked.gpus)
     if wants_gpus or (asked.device == "auto" and asked.gpus is None and cluster.gpus):
         if asked.workers is not None:
-            raise OptionError(
+            raise InputError(
                 f"--workers {asked.workers}: is for the CPU; a GPU has one worker. Give --gpus, "
                 "or --device cpu.",
                 fields=["workers", "gpus", "device"],
             )
         if not cluster.gpus or (asked.gpus or 0) > cluster.gpus:
             wish = f"--gpus {asked.gpus}" if asked.gpus else "--device cuda"
-            raise OptionError(
+            raise InputError(
                 f"{wish}: the Ray cluster has {cluster.gpus or 'no'} GPUs. Add nodes to it with "
                 "`ray start --address=...`, ask for less, or give --device cpu.",
                 fields=["address", "device"],
@@ -189,7 +189,7 @@ def ray_workers(asked: WorkerOptions, cluster: Cluster) -> RayWorkers:
         return RayWorkers(tuple(f"gpu{n}" for n in range(asked.gpus or cluster.gpus)), True)
     count = asked.workers or 1
     if count > cluster.cpus:
-        raise OptionError(
+        raise InputError(
             f"--workers {count}: the Ray cluster has {cluster.cpus} CPUs. Give at most that many.",
             fields=["workers"],
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from jstyleid_runner.errors import OptionError
+from jstyleid_core.errors import InputError
 
 _CONNECT = 10.0
 """Seconds for the cluster's address to answer at all."""
@@ -48,7 +48,7 @@ def ray_cluster(address: str | None, workers: int | None, gpus: int | None) -> I
     try:
         import ray
     except ModuleNotFoundError as error:
-        raise OptionError(
+        raise InputError(
             "--engine ray: Ray is not installed. Install it: pip install 'jstyleid-runner[ray]'",
             fields=["engine"],
         ) from error
@@ -69,7 +69,7 @@ def ray_cluster(address: str | None, workers: int | None, gpus: int | None) -> I
             ray.init(address, **common)
     except (OSError, RuntimeError, ValueError) as error:
         where = f"--address {address}: cannot connect" if address else "--engine ray: cannot start"
-        raise OptionError(
+        raise InputError(
             f"{where} ({_line(error)}). This machine must itself be a node of the cluster: `ray "
             "start --address=...`, with the same versions of Python and Ray as its other nodes."
             if address else f"{where} Ray here ({_line(error)}).",
@@ -88,14 +88,14 @@ def _check_address(address: str) -> None:
         return  # Ray looks for it on this machine, and says at once if it is not there
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in host:
-        raise OptionError(
+        raise InputError(
             f"--address {address}: must be host:port, as `ray start --head` shows it, or auto.",
             fields=["address"],
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT).close()
     except (OSError, OverflowError) as error:
-        raise OptionError(
+        raise InputError(
             f"--address {address}: nothing answers there ({_line(error)}). Start the cluster with "
             "`ray start --head`, which shows the address, or correct it.",
             fields=["address"],
@@ -107,7 +107,7 @@ def _check_address(address: str) -> None:
     except subprocess.TimeoutExpired:
         healthy = False
     if not healthy:
-        raise OptionError(
+        raise InputError(
             f"--address {address}: what answers there is no Ray cluster, or one of another version "
             "of Ray. Give the address that `ray start --head` has shown.",
             fields=["address"],
