@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -220,19 +221,19 @@ from jstyleid_core.runtime import build
 
 cache = Path(sys.argv[1])
 
-def until_the_others_wait(cache, log, say):
+def until_the_others_wait(cache, log, preparing):
     with open(cache / "count", "a") as handle:
         handle.write("x")
     while len(list(cache.glob("waits-*"))) < 3:
         time.sleep(0.02)
     return True
 
-def say(progress):
-    print(progress.message)
+def preparing(what, done, total):
+    print(what)
     (cache / f"waits-{os.getpid()}").touch()
 
 build._build_in_child = until_the_others_wait
-build.ensure_built(cache, "stamp", say)
+build.ensure_built(cache, "stamp", preparing)
 """
 
 
@@ -255,14 +256,18 @@ def test_a_cache_that_jittor_declares_stale_is_built_again(
                     "if not mark.exists():\n    mark.touch()\n"
                     "    print('jit_utils updated, please rerun your command.')\n    sys.exit(0)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    seen: list[build.BuildProgress] = []
-    build.ensure_built(tmp_path, "stamp", seen.append)
+    seen: list[str] = []
+
+    def preparing(what: str, done: int, total: int) -> None:
+        seen.append(what)
+
+    build.ensure_built(tmp_path, "stamp", preparing)
     assert build.is_built(tmp_path)
-    assert {p.message for p in seen} == {"compiling Jittor (first use only)"}
+    assert set(seen) == {"compiling Jittor (first use only)"}
     seen.clear()
-    build.ensure_built(tmp_path, "stamp", seen.append)
+    build.ensure_built(tmp_path, "stamp", preparing)
     assert seen == []  # the stamp fits: nothing is started
-    build.ensure_built(tmp_path, "another compiler", seen.append)
+    build.ensure_built(tmp_path, "another compiler", preparing)
     assert seen
 
 
@@ -272,7 +277,7 @@ def test_a_failed_compilation_shows_its_last_lines(
     (tmp_path / "jittor.py").write_text("print('x.cc:1: error: no such thing')\nraise OSError")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(RuntimeSetupError, match="x.cc:1: error: no such thing"):
-        build.ensure_built(tmp_path, "stamp", lambda _: None)
+        build.ensure_built(tmp_path, "stamp", lambda *_: None)
     assert not build.is_built(tmp_path)
 
 
@@ -281,7 +286,7 @@ def test_an_interrupted_compilation_leaves_no_process(tmp_path: Path) -> None:
         "import os, pathlib, time\n"
         "pathlib.Path(__file__).with_name('pid').write_text(str(os.getpid()))\ntime.sleep(60)\n")
     program = ("from pathlib import Path\nfrom jstyleid_core.runtime.build import ensure_built\n"
-               f"ensure_built(Path({str(tmp_path)!r}), 's', lambda p: None)")
+               f"ensure_built(Path({str(tmp_path)!r}), 's', lambda *p: None)")
     parent = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL,
                               env={**os.environ, "PYTHONPATH": str(tmp_path)},
                               preexec_fn=interruptible)
@@ -307,16 +312,15 @@ def test_warming_up_says_how_far_it_is_and_is_remembered() -> None:
     from jstyleid_core.runtime.jittor import jt
     from jstyleid_core.warm import is_warm, warm_kernels
 
-    seen: list[build.BuildProgress] = []
+    seen: list[tuple[str, int, int]] = []
     threads = []
 
-    def report(progress: build.BuildProgress) -> None:
+    def preparing(*progress: Any) -> None:
         seen.append(progress)
         threads.append(jt.flags.use_parallel_op_compiler)
 
-    warm_kernels(report)
-    assert [p.done for p in seen] == list(range(11))
-    assert {p.total for p in seen} == {10}
+    warm_kernels(preparing)
+    assert seen == [("compiling kernels", done, 10) for done in range(11)]
     assert is_warm()
     assert set(threads) == {16}
     assert jt.flags.use_parallel_op_compiler == 0

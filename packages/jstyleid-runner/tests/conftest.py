@@ -20,20 +20,21 @@ from typer.testing import CliRunner
 
 from inline_executor import InlineExecutor
 from jstyleid_core import runtime
+from jstyleid_core.progress import OnStep
 from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL, find_checkpoint
 from jstyleid_dreambooth import LoRAWeights, LowRank, read_lora, write_lora
-from jstyleid_dreambooth.training.job import TrainingJob, Watcher, recipe_digest
+from jstyleid_dreambooth.training.job import TrainingJob, TrainingProgress, recipe_digest
 from jstyleid_dreambooth.training.prior import ClassImage, read_latents
 from jstyleid_runner.cli import app
 from jstyleid_runner.planning.plan import build_plan
 from jstyleid_runner.reports.progress import LineDisplay
-from jstyleid_runner.scheduling.executor import Progress
+from jstyleid_runner.scheduling.executor import TaskProgress
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.split import read_split
 from jstyleid_runner.worker import engine
-from jstyleid_runner.worker.engine import Engine, OnPicture, OnStep
+from jstyleid_runner.worker.engine import Engine, OnPicture
 from jstyleid_runner.worker.payloads import Payload, run_payloads
 from jstyleid_runner.worker.prepared import PreparedEngine
 from jstyleid_runner.worker.worker import ImageWorker, WorkerSpec
@@ -82,7 +83,7 @@ class FakeEngine:
         self._fingerprint = fingerprint
         self._drawing: tuple[str, ...] | None = None
 
-    def train(self, job: TrainingJob, watch: Watcher) -> Path:
+    def train(self, job: TrainingJob, watch: TrainingProgress) -> Path:
         self.before_call("train")
         assert self._drawing is None, "a LoRA is attached"
         if job.settings.prior:
@@ -165,7 +166,9 @@ class FakeEngine:
         return Image.frombytes("RGB", self.settings.size, noise)
 
 
-def train(job: TrainingJob, fingerprint: str, watch: Watcher, count: Callable[[int], None]) -> Path:
+def train(
+    job: TrainingJob, fingerprint: str, watch: TrainingProgress, count: Callable[[int], None]
+) -> Path:
     """Write what a finished training leaves, without training."""
     settings = job.settings
     watch.stage(f"training {job.name}", settings.steps, settings.evaluations)
@@ -185,13 +188,15 @@ class FakeWorker:
     ) -> None:
         self.engine, self.settings, self.loras = engine, settings, loras
 
-    def compile(self, progress: Progress) -> None:
+    def compile(self, progress: TaskProgress) -> None:
         pass
 
-    def prepare(self, progress: Progress) -> None:
+    def prepare(self, progress: TaskProgress) -> None:
         self.prepared = PreparedEngine(self.engine, self.settings.size, self.loras)
 
-    def perform(self, payloads: Sequence[Payload], progress: Progress) -> Iterator[bytes | None]:
+    def perform(
+        self, payloads: Sequence[Payload], progress: TaskProgress
+    ) -> Iterator[bytes | None]:
         return run_payloads(self.prepared, payloads, progress)
 
 
@@ -239,7 +244,7 @@ class FakeModel:
         self.opened += 1
         return SimpleNamespace(train=self.train, fingerprint=self._fingerprint)
 
-    def train(self, job: TrainingJob, watch: Watcher) -> Path:
+    def train(self, job: TrainingJob, watch: TrainingProgress) -> Path:
         self.before_call("train")
         self.trained.append(job.name)
         return train(job, self._fingerprint, watch, lambda evaluations: None)

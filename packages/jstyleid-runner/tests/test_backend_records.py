@@ -17,7 +17,7 @@ from jstyleid_dreambooth.training.prior import class_images
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.planning.provenance import KEY, read_provenance
 from jstyleid_runner.reports.progress import LineDisplay
-from jstyleid_runner.scheduling.executor import Progress
+from jstyleid_runner.scheduling.executor import TaskProgress
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.worker import worker as worker_module
 from jstyleid_runner.worker.worker import WorkerSpec
@@ -100,7 +100,7 @@ def test_workers_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
     monkeypatch.setattr(worker_module, "start_compiled", lambda *given: told.append(given[-1]))
     monkeypatch.setattr(worker_module, "compile_training", lambda *given: told.append(given[-1]))
-    pickle.loads(pickle.dumps(worker))().compile(Progress(print))
+    pickle.loads(pickle.dumps(worker))().compile(TaskProgress(print))
     assert told == ["jdiffusion", "jdiffusion"]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from file_worker import FileWorkerSpec, Reading, files_of, own_version
 from jstyleid_core.errors import InputError
-from jstyleid_runner.scheduling.executor import Event, Progress, Ready, WorkerFactory
+from jstyleid_runner.scheduling.executor import Event, Ready, TaskProgress, WorkerFactory
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS, NoWorkersError, Scheduler
 from jstyleid_runner.scheduling.state import SchedulerState
@@ -136,7 +136,7 @@ class Run:
 
 def expected(tasks: list[Task]) -> dict[str, bytes]:
     alone = SleepingWorker()
-    return {task.id: next(alone.perform([Sleep(task.id, 0)], Progress(print)))
+    return {task.id: next(alone.perform([Sleep(task.id, 0)], TaskProgress(print)))
             for task in tasks}
 
 

@@ -22,8 +22,8 @@ from jstyleid_runner.scheduling.executor import (
     Failed,
     Finished,
     Lost,
-    Progress,
     Ready,
+    TaskProgress,
     classify_error,
 )
 from jstyleid_runner.scheduling.ledger import Ledger, Output
@@ -263,7 +263,7 @@ def test_processes_killed_at_random(ledger: Ledger) -> None:
     undisturbed = SleepingWorker()
     assert len(killed) >= 3
     assert notes.kept == {
-        task.id: next(undisturbed.perform([Sleep(task.id, 0)], Progress(print)))
+        task.id: next(undisturbed.perform([Sleep(task.id, 0)], TaskProgress(print)))
         for task in tasks}
 
 

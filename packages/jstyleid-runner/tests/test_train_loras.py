@@ -20,7 +20,7 @@ from jstyleid_runner.storage.layout import LoRAFolder
 from jstyleid_runner.storage.split import read_split
 from jstyleid_runner.workflows.session import RunCounts
 from jstyleid_runner.workflows.train import (
-    TrainingWatch,
+    DisplayedTraining,
     TrainRequest,
     ValidationPlan,
     train_loras,
@@ -219,7 +219,7 @@ def test_an_unreadable_record(
 
 def test_what_a_training_costs_is_known_when_its_stages_begin() -> None:
     display = Mock()
-    watch = TrainingWatch(display, 30, ())
+    watch = DisplayedTraining(display, 30, ())
     watch.stage("drawing 2 class images", 4, 8)
     watch.stage("training 00", 4, 24)
     # One of five steps was done before.
@@ -232,7 +232,7 @@ def test_validation_pictures_are_laid_out_on_a_sheet(tmp_path: Path) -> None:
     paths[1].parent.mkdir()
     for path in paths:
         Image.new("RGB", (8, 8), "red").save(path)
-    TrainingWatch(LineDisplay(stream), 0, paths[:1]).validated(100, paths[1:])
+    DisplayedTraining(LineDisplay(stream), 0, paths[:1]).validated(100, paths[1:])
     sheet = tmp_path / "step-000100.png"
     with Image.open(sheet) as image:
         assert image.size == (8 + 3 * 200, 8 + 221)

@@ -1,7 +1,7 @@
 """What `transfer` and `generate` write, with a model that paints the mean of its inputs."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,10 @@ from typer.testing import CliRunner
 
 import jstyleid_core
 from jstyleid_core import runtime
+from jstyleid_core.progress import OnStep
 from jstyleid_runner.cli import app
 from jstyleid_runner.worker import engine
 from jstyleid_runner.workflows import generate as one_picture
-
-OnStep = Callable[[], None]
 
 
 class FakeStableDiffusion:

@@ -14,8 +14,8 @@ from typing import Any
 
 from jstyleid_core.backends.jdiffusion import environment
 from jstyleid_core.errors import CheckpointError, setting
+from jstyleid_core.progress import Preparing
 from jstyleid_core.runtime import Backend, build, devices, onednn, requirements, startup
-from jstyleid_core.runtime.build import Report
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
 _LEAST_FREE = 2 * 2**30
@@ -35,12 +35,12 @@ class Check:
 
 
 def run_checks(
-    device: devices.Device = "auto", report: Report | None = None, backend: Backend = "native"
+    device: devices.Device = "auto", preparing: Preparing | None = None, backend: Backend = "native"
 ) -> list[Check]:
     """Check compiler, headers, numpy, Jittor, oneDNN, CUDA, models and disk space.
 
-    Starts Jittor, and so compiles it on first use; `report` receives the progress. For JDiffusion
-    the requirements of its environment and its import are checked, too.
+    Starts Jittor, and so compiles it on first use; `preparing` receives the progress. For
+    JDiffusion the requirements of its environment and its import are checked, too.
     """
     checks = [
         Check("Python", True, f"{platform.python_version()} at {sys.executable}"),
@@ -51,7 +51,7 @@ def run_checks(
     ]
     if backend == "jdiffusion":
         checks.append(_jdiffusion_environment())
-    checks.append(_start(device, report))
+    checks.append(_start(device, preparing))
     if checks[-1].ok:
         checks.append(_convolution())
         if backend == "jdiffusion" and all(check.ok for check in checks):
@@ -89,11 +89,11 @@ def _found_onednn() -> str:
     return f"{library.version} (oneDNN 2.2.0) in {library.lib}"
 
 
-def _start(device: devices.Device, report: Report | None) -> Check:
+def _start(device: devices.Device, preparing: Preparing | None) -> Check:
     try:
         version = requirements.jittor_version()
         started = time.monotonic()
-        jittor = startup.start(device, report)
+        jittor = startup.start(device, preparing)
         seconds = time.monotonic() - started
         cache = startup.cache_folder()
     except RuntimeSetupError as error:

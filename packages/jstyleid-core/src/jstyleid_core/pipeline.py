@@ -27,10 +27,11 @@ from jstyleid_core.errors import InputError, setting
 from jstyleid_core.images import Size, to_array, to_images
 from jstyleid_core.interfaces import Networks
 from jstyleid_core.model.tokenizer import CLIPTokenizer
+from jstyleid_core.progress import OnStep, Preparing
 from jstyleid_core.runtime import Backend, DType
 from jstyleid_core.runtime.jittor import Var, jt, nn
 from jstyleid_core.weights.checkpoint import Checkpoint, find_checkpoint, fingerprint, shown_source
-from jstyleid_core.weights.loading import LoadReport, load_networks
+from jstyleid_core.weights.loading import load_networks
 
 Tokenizer = Callable[[Sequence[str]], NDArray[Any]]
 """Prompts to token ids (B, 77)."""
@@ -82,7 +83,7 @@ class StableDiffusion:
         source: str | os.PathLike[str] | Checkpoint | None = None,
         *,
         dtype: DType = "auto",
-        report: LoadReport | None = None,
+        preparing: Preparing | None = None,
         backend: Backend = "native",
     ) -> StableDiffusion:
         """Load a checkpoint in diffusers layout, from a folder or the hub.
@@ -92,7 +93,7 @@ class StableDiffusion:
                 `JSTYLEID_MODEL` or SD 2.1 from the hub.
             dtype: `auto` is float16 on CUDA and float32 on the CPU, where float16 would be both
                 slow and wrong.
-            report: called with the progress of the loading.
+            preparing: called with the progress of the loading.
             backend: library of the networks, see `jstyleid_core.backends`.
 
         Raises:
@@ -121,7 +122,7 @@ class StableDiffusion:
             prediction_type=scheduler.prediction_type,
             checkpoint=checkpoint,
         )
-        load_networks(model.networks, checkpoint, number, report)
+        load_networks(model.networks, checkpoint, number, preparing)
         return model
 
     @property
@@ -315,7 +316,7 @@ class StableDiffusion:
         negative_prompt: str = "",
         size: Size = (512, 512),
         start: InitialLatents | None = None,
-        on_step: Callable[[], None] | None = None,
+        on_step: OnStep | None = None,
     ) -> list[Image.Image]:
         """Pictures of prompts: `sample`, decoded.
 

@@ -24,7 +24,8 @@ from jstyleid_core.config import (
 )
 from jstyleid_core.diffusion.schedule import Schedule
 from jstyleid_core.pipeline import StableDiffusion
-from jstyleid_core.runtime import Backend, BuildProgress, Report, build
+from jstyleid_core.progress import Preparing
+from jstyleid_core.runtime import Backend, build
 from jstyleid_core.runtime.jittor import jt
 from jstyleid_core.runtime.startup import cache_folder
 from jstyleid_core.styleid.method import StyleID
@@ -40,17 +41,17 @@ def is_warm(backend: Backend = "native") -> bool:
     return mark("kernels", backend).is_file()
 
 
-def warm_kernels(report: Report | None = None, backend: Backend = "native") -> None:
+def warm_kernels(preparing: Preparing | None = None, backend: Backend = "native") -> None:
     """Run text to image and style transfer on a tiny model of each kind, at batch 1 and 2.
 
     Args:
-        report: called with the number of rounds that are done.
+        preparing: called with the number of rounds that are done.
         backend: library of the networks.
     """
     with build.warming(jt):
         for done, _ in enumerate(_rounds(backend)):
-            if report:
-                report(BuildProgress("compiling kernels", done, _ROUNDS))
+            if preparing:
+                preparing("compiling kernels", done, _ROUNDS)
     jt.gc()
     mark("kernels", backend).touch()
 

@@ -20,7 +20,7 @@ from jstyleid_dreambooth import (
     read_lora,
     train_lora,
 )
-from jstyleid_dreambooth.training.job import Watcher
+from jstyleid_dreambooth.training.job import TrainingProgress
 from reference_sets import GOLDEN_LORA, distance
 from small_checkpoint import build
 
@@ -55,7 +55,7 @@ def trained(models: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) ->
         job = TrainingJob((StyleImages("00", (image,)),), settings, folder / "00",
                           class_folder=folder / "class")
         loras = LoRAs.of(model)
-        files[name] = train_lora(job, model, loras, Mock(spec=Watcher))
+        files[name] = train_lora(job, model, loras, Mock(spec=TrainingProgress))
         assert loras.mix == {}
     return files
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jstyleid_runner.scheduling.executor import Progress, TaskFiles
+from jstyleid_runner.scheduling.executor import TaskFiles, TaskProgress
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class FileWorkerSpec:
 
 
 class FileWorker:
-    def compile(self, progress: Progress) -> None:
+    def compile(self, progress: TaskProgress) -> None:
         pass
 
-    def prepare(self, progress: Progress) -> None:
+    def prepare(self, progress: TaskProgress) -> None:
         pass
 
-    def perform(self, payloads: Sequence[Reading], progress: Progress) -> Iterator[bytes]:
+    def perform(self, payloads: Sequence[Reading], progress: TaskProgress) -> Iterator[bytes]:
         for payload in payloads:
             (payload.diary / "checkpoints").mkdir(parents=True, exist_ok=True)
             said = payload.diary / "checkpoints" / "lines"

@@ -10,8 +10,8 @@ from jstyleid_runner.scheduling.executor import (
     Event,
     Failed,
     Finished,
-    Progress,
     Ready,
+    TaskProgress,
     Worker,
     WorkerFactory,
     classify_error,
@@ -39,8 +39,8 @@ class InlineExecutor:
     def start(self) -> None:
         """Make the worker; what cannot be made raises here."""
         self._made = self._make_worker()
-        self._made.compile(Progress(self._note))
-        self._made.prepare(Progress(self._note))
+        self._made.compile(TaskProgress(self._note))
+        self._made.prepare(TaskProgress(self._note))
         self._events.append(Ready(self._worker))
 
     def assign(self, worker: str, tasks: Sequence[Task]) -> None:
@@ -63,7 +63,7 @@ class InlineExecutor:
     def _perform(self, made: Worker, payloads: Sequence[Any]) -> None:
         start = time.perf_counter()
         try:
-            for product in made.perform(payloads, Progress(self._note)):
+            for product in made.perform(payloads, TaskProgress(self._note)):
                 now = time.perf_counter()
                 task = self._tasks.popleft()
                 self._events.append(Finished(self._worker, task.id, product, now - start))

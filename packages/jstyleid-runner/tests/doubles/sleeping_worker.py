@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from jstyleid_runner.scheduling.executor import Progress
+from jstyleid_runner.scheduling.executor import TaskProgress
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class SleepingWorker:
     def __init__(self, start: float = 0.0, room: int | None = None) -> None:
         self._start, self._room = start, room
 
-    def compile(self, progress: Progress) -> None:
+    def compile(self, progress: TaskProgress) -> None:
         """Nothing to compile."""
 
-    def prepare(self, progress: Progress) -> None:
+    def prepare(self, progress: TaskProgress) -> None:
         """Take as long as loading a model would."""
         time.sleep(self._start)
 
-    def perform(self, payloads: Sequence[Sleep], progress: Progress) -> Iterator[bytes]:
+    def perform(self, payloads: Sequence[Sleep], progress: TaskProgress) -> Iterator[bytes]:
         """Sleep for each payload in turn.
 
         Raises:

@@ -15,17 +15,18 @@ machine is warmed.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from jstyleid_core.progress import Preparing
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 from jstyleid_core.version import __version__
 
@@ -37,19 +38,7 @@ _ATTEMPTS = 3
 _THREADS = 16  # Jittor's own default
 
 
-@dataclass(frozen=True)
-class BuildProgress:
-    """Progress of a compilation: a message, and the numbers of files done and in all."""
-
-    message: str
-    done: int
-    total: int
-
-
-Report = Callable[[BuildProgress], None]
-
-
-def ensure_built(cache: Path, stamp: str, report: Report | None) -> None:
+def ensure_built(cache: Path, stamp: str, preparing: Preparing | None) -> None:
     """Compile Jittor into `cache` unless its stamp shows that this was done.
 
     Processes that start together wait for one of them to compile.
@@ -60,13 +49,13 @@ def ensure_built(cache: Path, stamp: str, report: Report | None) -> None:
     stamp_file = cache / _STAMP
     if _read(stamp_file) == stamp:
         return
-    say = report or _say_on_stderr()
-    with _lock(cache / "jstyleid-build.lock", say):
+    preparing = preparing or _on_stderr()
+    with _locked(cache / "jstyleid-build.lock", preparing):
         if _read(stamp_file) == stamp:
             return
         log = cache / "jstyleid-build.log"
         for _ in range(_ATTEMPTS):
-            if _build_in_child(cache, log, say):
+            if _build_in_child(cache, log, preparing):
                 stamp_file.write_text(stamp)
                 return
     raise RuntimeSetupError(f"Jittor keeps asking to be started again. Its output is in {log}")
@@ -82,7 +71,7 @@ def is_built(cache: Path) -> bool:
     return (cache / _STAMP).is_file()
 
 
-def _build_in_child(cache: Path, log: Path, say: Report) -> bool:
+def _build_in_child(cache: Path, log: Path, preparing: Preparing) -> bool:
     command = [sys.executable, "-c", f"import jittor; print({_TOKEN!r})"]
     with open(log, "w+b") as output:
         # A session of its own: Ctrl-C then reaches this process only, which ends the whole group.
@@ -92,7 +81,7 @@ def _build_in_child(cache: Path, log: Path, say: Report) -> bool:
             while child.poll() is None:
                 done = sum(1 for _ in cache.glob("**/obj_files/*.o"))
                 total = max(_OBJECTS, done + 1)
-                say(BuildProgress("compiling Jittor (first use only)", done, total))
+                preparing("compiling Jittor (first use only)", done, total)
                 time.sleep(0.5)
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -106,29 +95,31 @@ def _build_in_child(cache: Path, log: Path, say: Report) -> bool:
     return _TOKEN in text
 
 
-def _say_on_stderr() -> Report:
+def _on_stderr() -> Preparing:
     """Progress without a display: one line at the start, then one every half minute."""
     last = -30.0
 
-    def say(progress: BuildProgress) -> None:
+    def preparing(what: str, done: int, total: int) -> None:
         nonlocal last
         if time.monotonic() - last >= 30:
             last = time.monotonic()
-            print(f"jstyleid: {progress.message}: {progress.done} of about {progress.total} files",
-                  file=sys.stderr, flush=True)
+            print(f"jstyleid: {what}: {done} of about {total} files", file=sys.stderr, flush=True)
 
-    return say
+    return preparing
 
 
 @contextlib.contextmanager
-def _lock(path: Path, say: Report) -> Iterator[None]:
-    with open(path, "w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(BuildProgress("waiting for another process that compiles Jittor", 0, _OBJECTS))
-            fcntl.flock(handle, fcntl.LOCK_EX)
+def _locked(path: Path, preparing: Preparing) -> Iterator[None]:
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        preparing("waiting for another process that compiles Jittor", 0, _OBJECTS)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _read(path: Path) -> str | None:

@@ -28,8 +28,9 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from jstyleid_core.errors import setting
+from jstyleid_core.progress import Preparing
 from jstyleid_core.runtime import build, onednn, requirements
-from jstyleid_core.runtime.build import Report, ensure_built, forget
+from jstyleid_core.runtime.build import ensure_built, forget
 from jstyleid_core.runtime.devices import NVCC_FIX, Device, choose
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
@@ -49,17 +50,17 @@ _SIGNALS = (signal.SIGINT, signal.SIGCHLD, signal.SIGQUIT, signal.SIGFPE, signal
 _FOR = "-for-"
 
 
-def start(device: Device = "auto", report: Report | None = None) -> Any:
+def start(device: Device = "auto", preparing: Preparing | None = None) -> Any:
     """Import Jittor, ready to compute, and return the module; later calls return it at once.
 
     Nothing is downloaded and nothing is written outside Jittor's cache folder. On first use Jittor
-    is compiled, which takes minutes; `report` receives the progress
+    is compiled, which takes minutes; `preparing` receives the progress
     (printed to stderr by default).
 
     Args:
         device: `auto` takes CUDA where a card and a CUDA compiler are found. The environment
             variable `JSTYLEID_DEVICE` replaces `auto`.
-        report: called with a `BuildProgress` about twice a second while Jittor compiles.
+        preparing: called about twice a second while Jittor compiles.
 
     Raises:
         RuntimeSetupError: a requirement is missing; the message names the fix.
@@ -68,7 +69,7 @@ def start(device: Device = "auto", report: Report | None = None) -> Any:
         device = _device_from_environment()
     jittor = sys.modules.get("jittor")
     if jittor is None:
-        jittor = _first_start(device, report)
+        jittor = _first_start(device, preparing)
     if device == "cuda" and not jittor.has_cuda:
         raise RuntimeSetupError(
             f"{setting('device')} cuda: Jittor was started without CUDA in this process. "
@@ -112,7 +113,7 @@ def _device_from_environment() -> Device:
     return cast(Device, named)
 
 
-def _first_start(device: Device, report: Report | None) -> Any:
+def _first_start(device: Device, preparing: Preparing | None) -> Any:
     if sys.platform != "linux":
         raise RuntimeSetupError(f"{platform.system()} is not supported: only Linux is")
     numpy = requirements.numpy_version()
@@ -140,7 +141,7 @@ def _first_start(device: Device, report: Report | None) -> Any:
         "onednn": str(library.lib), "nvcc": choice.nvcc,
         "gpus": os.environ.get("CUDA_VISIBLE_DEVICES") if choice.nvcc else None,
     }, indent=1)
-    ensure_built(cache, stamp, report)
+    ensure_built(cache, stamp, preparing)
     return _import_jittor(cache, cuda=choice.nvcc is not None)
 
 

@@ -11,6 +11,7 @@ from jstyleid_core.diffusion.ddim import Inversion, Step, ddim_inversion, ddim_s
 from jstyleid_core.diffusion.denoiser import Denoiser, Network
 from jstyleid_core.errors import InputError
 from jstyleid_core.interfaces import AttentionLayer, processors
+from jstyleid_core.progress import OnStep
 from jstyleid_core.runtime.jittor import Var, jt
 from jstyleid_core.styleid.injection import (
     Features,
@@ -27,7 +28,6 @@ from jstyleid_core.styleid.style import Recipe, Style, hash_image
 if TYPE_CHECKING:
     from jstyleid_core.pipeline import StableDiffusion
 
-OnStep = Callable[[], None]
 
 
 class StyleID:

@@ -11,6 +11,7 @@ from typing import Literal
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.interfaces import Networks
 from jstyleid_core.kernels import widen
+from jstyleid_core.progress import Preparing
 from jstyleid_core.runtime.jittor import Var, jt, nn
 from jstyleid_core.weights.checkpoint import Checkpoint
 from jstyleid_core.weights.tensors import StoredTensor, stored_tensors, widen_bfloat16
@@ -22,9 +23,6 @@ _LISTED = 8
 # Until diffusers 0.13 the VAE's attention had names of its own; most published files still do.
 _OLD_VAE_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 _OLD_VAE = re.compile(r"(mid_block\.attentions\.0)\.(query|key|value|proj_attn)\.")
-
-LoadReport = Callable[[str, int, int], None]
-"""(component, tensors done, tensors in all)"""
 
 
 def module_name(component: Component, name: str) -> str | None:
@@ -125,7 +123,7 @@ def _problems(
 
 
 def load_networks(
-    networks: Networks, checkpoint: Checkpoint, dtype: str, report: LoadReport | None
+    networks: Networks, checkpoint: Checkpoint, dtype: str, preparing: Preparing | None
 ) -> None:
     """Stream a checkpoint's tensors into its networks.
 
@@ -133,7 +131,7 @@ def load_networks(
         networks: built from this checkpoint's configuration.
         checkpoint: checkpoint with the files.
         dtype: number format of UNet and text encoder.
-        report: called with the progress.
+        preparing: called after each tensor.
 
     Raises:
         CheckpointError: a file is missing, damaged or does not fit; the message names it.
@@ -145,5 +143,5 @@ def load_networks(
         ("unet", networks.unet, dtype),
     )
     for component, module, number in components:
-        on_tensor = partial(report, component) if report else None
+        on_tensor = partial(preparing, f"loading {component}") if preparing else None
         load_module(module, component, checkpoint.weights(component), number, on_tensor)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from jstyleid_core.differences import differences
 from jstyleid_core.files import hash_file
+from jstyleid_core.progress import Progress
 from jstyleid_dreambooth.prompts import fill, object_of
 from jstyleid_dreambooth.training.settings import TrainingSettings
 
@@ -132,25 +133,9 @@ def recipe_changes(there: TrainingRecipe, now: TrainingRecipe) -> list[str]:
     return differences(there, now)
 
 
-class Watcher(Protocol):
-    """A progress display, such as that of a command line."""
-
-    def note(self, text: str) -> None:
-        """Show a message."""
-        ...
-
-    def preparing(self, what: str, done: int, total: int) -> None:
-        """Show the progress of a preparation, such as encoding samples."""
-        ...
-
-    def stage(self, name: str, steps: int, evaluations: int) -> None:
-        """Begin a stage of `steps` steps; a UNet evaluation forward and back counts as three."""
-        ...
-
-    def step(self, detail: str = "") -> None:
-        """Count a step of the stage; the detail shows loss and learning rate."""
-        ...
+class TrainingProgress(Progress, Protocol):
+    """The progress of a training."""
 
     def validated(self, step: int, pictures: Sequence[Path]) -> None:
-        """Show the validation pictures of a step."""
+        """Report the validation pictures of a step."""
         ...

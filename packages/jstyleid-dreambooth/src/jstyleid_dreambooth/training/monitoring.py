@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from jstyleid_core import StableDiffusion
 from jstyleid_core.files import atomic_path
 from jstyleid_core.images import open_image, save_png
-from jstyleid_dreambooth.training.job import TrainingJob, Watcher
+from jstyleid_dreambooth.training.job import TrainingJob, TrainingProgress
 from jstyleid_dreambooth.training.learner import Learner, StepResult
 
 _WINDOW = 25
@@ -93,10 +93,10 @@ class Validator:
 
     def __init__(
         self, job: TrainingJob, model: StableDiffusion, learner: Learner, events: Events,
-        watch: Watcher,
+        progress: TrainingProgress,
     ) -> None:
         self._job, self._model, self._learner = job, model, learner
-        self._events, self._watch = events, watch
+        self._events, self._progress = events, progress
 
     def after(self, step: int, stop_if_asked: Callable[[], None]) -> None:
         """Draw, if due after this step; `stop_if_asked` is called at every sampling step."""
@@ -107,7 +107,7 @@ class Validator:
         paths = []
         with self._learner.eval_mode():
             for number, (stem, prompt) in enumerate(wanted.prompts):
-                self._watch.preparing(f"drawing after step {step}", number, len(wanted.prompts))
+                self._progress.preparing(f"drawing after step {step}", number, len(wanted.prompts))
                 [picture] = self._model.generate(
                     [prompt], [self._job.settings.seed], steps=wanted.steps,
                     guidance_scale=wanted.guidance, size=self._job.settings.size,
@@ -116,4 +116,4 @@ class Validator:
                 save_png(picture, path, {"prompt": prompt})
                 paths.append(path)
         self._events.pictures(step, paths)
-        self._watch.validated(step, paths)
+        self._progress.validated(step, paths)

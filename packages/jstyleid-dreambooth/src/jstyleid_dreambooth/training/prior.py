@@ -20,10 +20,11 @@ from safetensors.numpy import load_file, save
 from jstyleid_core.errors import InputError, setting
 from jstyleid_core.files import write_whole
 from jstyleid_core.images import open_image, save_png
+from jstyleid_core.progress import OnStep
 from jstyleid_core.runtime import Backend
 from jstyleid_dreambooth.prompts import fill
 from jstyleid_dreambooth.training.dataset import Posterior, Samples, encode
-from jstyleid_dreambooth.training.job import TrainingJob, Watcher
+from jstyleid_dreambooth.training.job import TrainingJob, TrainingProgress
 from jstyleid_dreambooth.training.settings import PriorSettings, TrainingSettings
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def class_prompts(prior: PriorSettings, objects: Sequence[str]) -> list[str]:
 
 
 def class_samples(
-    job: TrainingJob, prior: PriorSettings, model: StableDiffusion, watch: Watcher
+    job: TrainingJob, prior: PriorSettings, model: StableDiffusion, progress: TrainingProgress
 ) -> Samples:
     """Class images as latents: read, or drawn and kept in a folder of `job.class_folder`.
 
@@ -151,17 +152,17 @@ def class_samples(
                           model.dtype, model.backend)
     latents = job.class_latents or images.latents
     if job.class_latents is None and not latents.exists():
-        _draw_missing(images, prior, model, watch)
+        _draw_missing(images, prior, model, progress)
         data = encode_class_images(
             images.paths, model,
-            lambda done, total: watch.preparing("encoding class images", done, total))
+            lambda done, total: progress.preparing("encoding class images", done, total))
         write_whole(latents, data)
     return Samples(read_latents(latents, len(images.images)),
                    tuple(image.prompt for image in images.images), prior.weight)
 
 
 def draw_class_image(
-    image: ClassImage, model: StableDiffusion, on_step: Callable[[], None]
+    image: ClassImage, model: StableDiffusion, on_step: OnStep
 ) -> Image:
     """Draw a class image in a batch of its own, so that the result does not depend on others.
 
@@ -216,13 +217,13 @@ def _unreadable(path: Path, reason: str) -> InputError:
 
 
 def _draw_missing(
-    images: ClassImages, prior: PriorSettings, model: StableDiffusion, watch: Watcher
+    images: ClassImages, prior: PriorSettings, model: StableDiffusion, progress: TrainingProgress
 ) -> None:
     missing = [(image, path) for image, path in zip(images.images, images.paths, strict=True)
                if not path.exists()]
     if not missing:
         return
-    watch.stage(f"drawing {len(missing)} class images", prior.steps * len(missing),
+    progress.stage(f"drawing {len(missing)} class images", prior.steps * len(missing),
                 prior.evaluations * len(missing))
     for image, path in missing:
-        save_png(draw_class_image(image, model, watch.step), path, image.png_text)
+        save_png(draw_class_image(image, model, progress.step), path, image.png_text)

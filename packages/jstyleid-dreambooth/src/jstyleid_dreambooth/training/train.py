@@ -30,7 +30,12 @@ from jstyleid_dreambooth.training.checkpoints import (
     lora_file,
 )
 from jstyleid_dreambooth.training.dataset import Samples, crops, encode
-from jstyleid_dreambooth.training.job import TrainingJob, TrainingRecipe, Watcher, recipe_digest
+from jstyleid_dreambooth.training.job import (
+    TrainingJob,
+    TrainingProgress,
+    TrainingRecipe,
+    recipe_digest,
+)
 from jstyleid_dreambooth.training.learner import Learner, StepResult
 from jstyleid_dreambooth.training.monitoring import Events, Validator, write_curve
 from jstyleid_dreambooth.training.prior import class_samples
@@ -42,7 +47,7 @@ _CROPS = 2  # what a seed is for; see `batches`
 
 
 def train_lora(
-    job: TrainingJob, model: StableDiffusion, loras: LoRAs, watch: Watcher
+    job: TrainingJob, model: StableDiffusion, loras: LoRAs, progress: TrainingProgress
 ) -> Path:
     """Train a LoRA and write it to `job.folder`; continue from a checkpoint, if any.
 
@@ -54,7 +59,7 @@ def train_lora(
         job: job to train.
         model: model; its own weights do not change.
         loras: LoRAs of the model, inactive during the training.
-        watch: display of the progress.
+        progress: display of the progress.
 
     Returns:
         The LoRA's file.
@@ -70,11 +75,11 @@ def train_lora(
     mix = loras.mix
     try:
         loras.use({})
-        groups = [_samples(job, model, watch)]
+        groups = [_samples(job, model, progress)]
         if job.settings.prior is not None:
-            groups.append(class_samples(job, job.settings.prior, model, watch))
+            groups.append(class_samples(job, job.settings.prior, model, progress))
         loras.create(_NAME, job.settings.lora)
-        training = _Training(job, model, loras, recipe, state, watch)
+        training = _Training(job, model, loras, recipe, state, progress)
         try:
             training.run(BatchSampler(model, groups, job.settings))
         finally:
@@ -91,9 +96,10 @@ class _Training:
 
     def __init__(
         self, job: TrainingJob, model: StableDiffusion, loras: LoRAs, recipe: TrainingRecipe,
-        state: TrainingState | None, watch: Watcher,
+        state: TrainingState | None, progress: TrainingProgress,
     ) -> None:
-        self.job, self.model, self.loras, self.recipe, self.watch = job, model, loras, recipe, watch
+        self.job, self.model, self.loras = job, model, loras
+        self.recipe, self.progress = recipe, progress
         self.learner = Learner(model, loras, _NAME, job.settings)
         self.history: list[tuple[float, float, float]] = []
         self.saved = 0
@@ -105,19 +111,19 @@ class _Training:
     def run(self, sampler: BatchSampler) -> None:
         """Take the steps that are left."""
         settings, done = self.job.settings, len(self.history)
-        self.watch.stage(f"training {self.job.name}", settings.steps - done,
+        self.progress.stage(f"training {self.job.name}", settings.steps - done,
                          settings.evaluations * (settings.steps - done) // settings.steps)
         start = time.monotonic()
         with Events(self.job.folder / "events", done) as events, \
-                interrupts_wait(self.watch) as stop_if_asked:
-            validator = Validator(self.job, self.model, self.learner, events, self.watch)
+                interrupts_wait(self.progress) as stop_if_asked:
+            validator = Validator(self.job, self.model, self.learner, events, self.progress)
             try:
                 for step in range(done + 1, settings.steps + 1):
                     result = self.learner.step(sampler.batches(step))
                     self._check(result)
                     self.history.append((result.loss, result.grad_norm, result.learning_rate))
                     events.step(result)
-                    self.watch.step(_detail(result, (time.monotonic() - start) / (step - done)))
+                    self.progress.step(_detail(result, (time.monotonic() - start) / (step - done)))
                     if step % self.job.checkpoint_every == 0:
                         self.save()
                     stop_if_asked()
@@ -190,12 +196,12 @@ def _last_state(job: TrainingJob, model: str) -> TrainingState | None:
     return found.state
 
 
-def _samples(job: TrainingJob, model: StableDiffusion, watch: Watcher) -> Samples:
+def _samples(job: TrainingJob, model: StableDiffusion, progress: TrainingProgress) -> Samples:
     """The sample images as latents."""
     settings, posteriors, prompts = job.settings, [], []
     examples = job.examples()
     for number, (path, prompt) in enumerate(examples):
-        watch.preparing(f"encoding samples of {job.name}", number, len(examples))
+        progress.preparing(f"encoding samples of {job.name}", number, len(examples))
         cut_outs = crops(open_image(path), settings.size, enlarge=settings.enlarge,
                          count=settings.crops, seed=(settings.seed, _CROPS, number))
         posteriors.append(encode(model, cut_outs))
@@ -204,7 +210,7 @@ def _samples(job: TrainingJob, model: StableDiffusion, watch: Watcher) -> Sample
 
 
 @contextlib.contextmanager
-def interrupts_wait(watch: Watcher) -> Iterator[Callable[[], None]]:
+def interrupts_wait(progress: TrainingProgress) -> Iterator[Callable[[], None]]:
     """Within the block the first Ctrl-C only raises where the function given is called.
 
     A second one raises at once. Outside the main thread, which alone gets signals, nothing changes.
@@ -216,7 +222,7 @@ def interrupts_wait(watch: Watcher) -> Iterator[Callable[[], None]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
-        watch.note("stopping after this step; press Ctrl-C again to lose it")
+        progress.note("stopping after this step; press Ctrl-C again to lose it")
 
     def stop_if_asked() -> None:
         if asked:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from jstyleid_core.runtime import Backend, BuildProgress, Report, build
+from jstyleid_core.progress import Preparing
+from jstyleid_core.runtime import Backend, build
 from jstyleid_core.runtime.jittor import jt
 from jstyleid_core.warm import mark, tiny_model
 from jstyleid_dreambooth.lora.loras import LoRAs
@@ -24,18 +25,18 @@ def is_training_warm(backend: Backend = "native") -> bool:
     return mark("training", backend).is_file()
 
 
-def warm_training(report: Report | None = None, backend: Backend = "native") -> None:
+def warm_training(preparing: Preparing | None = None, backend: Backend = "native") -> None:
     """Take a few steps with a tiny model of each kind, at batch 1 and 2.
 
     Args:
-        report: called with the number of rounds that are done.
+        preparing: called with the number of rounds that are done.
         backend: library of the networks.
     """
     rounds = 2 * 2 * len(_CHECKPOINTING[backend])
     with build.warming(jt):
         for done, _ in enumerate(_rounds(backend)):
-            if report:
-                report(BuildProgress("compiling kernels of training", done, rounds))
+            if preparing:
+                preparing("compiling kernels of training", done, rounds)
     jt.gc()
     mark("training", backend).touch()
 

@@ -25,12 +25,10 @@ def doctor(
 ) -> None:
     """Check the machine: compiler, Jittor, oneDNN, CUDA, models, disk. Exit code 1 if one fails."""
     from jstyleid_core.doctor import run_checks
-    from jstyleid_runner.worker.engine import build_report
     from jstyleid_runner.workflows.session import command_session
 
     with command_session() as display:
-        on_build = build_report(display.preparing)
-        checks = run_checks(device, on_build, backend)
+        checks = run_checks(device, display.preparing, backend)
         display.close()
         good = all(check.ok for check in checks)
         if as_json:
@@ -42,8 +40,8 @@ def doctor(
             from jstyleid_core.warm import warm_kernels
             from jstyleid_dreambooth.training.warm import warm_training
 
-            warm_kernels(on_build, backend)
-            warm_training(on_build, backend)
+            warm_kernels(display.preparing, backend)
+            warm_training(display.preparing, backend)
             display.note("--warm: everything is compiled")
         elif warm:
             display.note("--warm: nothing is compiled before the checks succeed")

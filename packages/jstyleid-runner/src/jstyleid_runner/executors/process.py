@@ -21,7 +21,7 @@ from typing import Any
 from jstyleid_core.errors import JStyleIDError
 from jstyleid_runner.scheduling.executor import (
     Message,
-    Progress,
+    TaskProgress,
     Worker,
     WorkerFactory,
     classify_error,
@@ -124,9 +124,9 @@ class _Link:
                 # The scheduler is gone, and with it whatever this was for.
                 os._exit(1)
 
-    def progress(self) -> Progress:
+    def progress(self) -> TaskProgress:
         """The progress of a new assignment, which `beat_for_ever` sends."""
-        return Progress(self._note)
+        return TaskProgress(self._note)
 
     def _note(self, detail: str, share: float) -> None:
         self._said = (detail, share)

@@ -11,22 +11,17 @@ from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as Bars
+
+from jstyleid_core.progress import Progress
 
 _WINDOW = 200
 """Steps the rate is measured over: long enough to be calm, short enough to follow a change."""
 
 
-class Display(Protocol):
+class Display(Progress, Protocol):
     """A display of what a command does. Commands and the executor know no other output."""
-
-    def note(self, text: str) -> None:
-        """Print a text."""
-        ...
-
-    def preparing(self, what: str, done: int, total: int) -> None:
-        """Something before the work proper: compiling, downloading, reading weights."""
-        ...
 
     def begin(self, total: int, done: int, evaluations: int, results: str = "pictures") -> None:
         """The work begins: how many results, how many are there, UNet evaluations ahead."""
@@ -34,14 +29,6 @@ class Display(Protocol):
 
     def revise(self, evaluations: int) -> None:
         """Add to the expected UNet evaluations; a negative number takes away."""
-        ...
-
-    def stage(self, name: str, steps: int, evaluations: int) -> None:
-        """A job of so many steps begins."""
-        ...
-
-    def step(self, detail: str = "") -> None:
-        """A step of the current stage is done, and what there is to say of it."""
         ...
 
     def advance(self, evaluations: float) -> None:
@@ -141,7 +128,7 @@ class BarDisplay:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
         self._meter = Meter()
-        self._progress = Progress(
+        self._progress = Bars(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[detail]}"),

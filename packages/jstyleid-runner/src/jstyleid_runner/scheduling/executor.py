@@ -17,11 +17,11 @@ _MEMORY_SIGNS = (
 """Parts of the messages of Jittor, CUDA and the C++ library."""
 
 
-class Progress:
+class TaskProgress:
     """The progress of an assignment, as a text and the share of it that is done.
 
     Everything that a worker does reports here: compiling, loading, and jobs with their steps. A
-    training takes it as its `Watcher`.
+    training takes it as its `TrainingProgress`.
 
     Args:
         report: takes the text and the share, from 0 to 1.
@@ -61,15 +61,15 @@ class Progress:
 class Worker(Protocol):
     """A worker: loads the model and runs tasks. It is created inside the worker process."""
 
-    def compile(self, progress: Progress) -> None:
+    def compile(self, progress: TaskProgress) -> None:
         """Compile what is not compiled on this machine yet; only one worker does it at a time."""
         ...
 
-    def prepare(self, progress: Progress) -> None:
+    def prepare(self, progress: TaskProgress) -> None:
         """Load the model."""
         ...
 
-    def perform(self, payloads: Sequence[Any], progress: Progress) -> Iterator[bytes | None]:
+    def perform(self, payloads: Sequence[Any], progress: TaskProgress) -> Iterator[bytes | None]:
         """Do an assignment; yields each order's product as soon as it is there, in their order."""
         ...
 

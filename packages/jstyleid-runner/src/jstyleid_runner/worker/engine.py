@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from jstyleid_core import runtime
 from jstyleid_core.backends.jdiffusion.environment import check
-from jstyleid_core.runtime import Backend, Device, DType, Report
+from jstyleid_core.progress import OnStep, Preparing
+from jstyleid_core.runtime import Backend, Device, DType
 from jstyleid_core.weights.checkpoint import (
     DEFAULT_MODEL,
     find_checkpoint,
 )
-from jstyleid_dreambooth.training.job import TrainingJob, Watcher
+from jstyleid_dreambooth.training.job import TrainingJob, TrainingProgress
 from jstyleid_dreambooth.training.prior import ClassImage, draw_class_image, encode_class_images
 from jstyleid_runner.settings import RunSettings
 
@@ -24,15 +25,6 @@ if TYPE_CHECKING:
     from jstyleid_core import StableDiffusion, Style, StyleID
     from jstyleid_core.pipeline import InitialLatents
     from jstyleid_dreambooth import LoRAs
-
-
-Preparing = Callable[[str, int, int], None]
-"""Takes what is being compiled or read, the part that is done, and the whole."""
-
-
-def build_report(preparing: Preparing) -> Report:
-    """Reports of compiling, told as everything else that is prepared."""
-    return lambda build: preparing(build.message, build.done, build.total)
 
 
 def start_compiled(device: Device, preparing: Preparing, backend: Backend = "native") -> None:
@@ -45,12 +37,11 @@ def start_compiled(device: Device, preparing: Preparing, backend: Backend = "nat
     """
     if backend == "jdiffusion":
         check()  # first: not after minutes of compiling
-    on_build = build_report(preparing)
-    runtime.start(device, report=on_build)
+    runtime.start(device, preparing)
     from jstyleid_core.warm import is_warm, warm_kernels
 
     if not is_warm(backend):
-        warm_kernels(on_build, backend)
+        warm_kernels(preparing, backend)
 
 
 def compile_training(preparing: Preparing, backend: Backend) -> None:
@@ -58,7 +49,7 @@ def compile_training(preparing: Preparing, backend: Backend) -> None:
     from jstyleid_dreambooth.training.warm import is_training_warm, warm_training
 
     if not is_training_warm(backend):
-        warm_training(build_report(preparing), backend)
+        warm_training(preparing, backend)
 
 
 class Trainer:
@@ -73,12 +64,12 @@ class Trainer:
         """The fingerprint of the checkpoint."""
         return self._model.fingerprint
 
-    def train(self, job: TrainingJob, watch: Watcher) -> Path:
+    def train(self, job: TrainingJob, progress: TrainingProgress) -> Path:
         """Train a LoRA, or what is left of it, and return its file."""
         from jstyleid_dreambooth.training.train import train_lora
 
-        compile_training(watch.preparing, self._model.backend)
-        return train_lora(job, self._model, self._loras, watch)
+        compile_training(progress.preparing, self._model.backend)
+        return train_lora(job, self._model, self._loras, progress)
 
 
 def named_source(model: str | None) -> str:
@@ -104,12 +95,11 @@ def load_model(
     return StableDiffusion.load(
         checkpoint,
         dtype=dtype,
-        report=lambda part, done, total: preparing(f"loading {part}", done, total),
+        preparing=preparing,
         backend=backend,
     )
 
 
-OnStep = Callable[[], None]
 OnPicture = Callable[[int, int], None]
 """Takes the number of pictures that are done, and of all."""
 
@@ -126,9 +116,9 @@ class Engine:
         self._trainer = Trainer(model, self._loras)
         self._start: InitialLatents | None = None
 
-    def train(self, job: "TrainingJob", watch: Watcher) -> Path:
+    def train(self, job: "TrainingJob", progress: TrainingProgress) -> Path:
         """Train a LoRA, or what is left of it."""
-        return self._trainer.train(job, watch)
+        return self._trainer.train(job, progress)
 
     def check_lora(self, lora: Path) -> None:
         """Raise a CheckpointError unless the LoRA in the file belongs to this model."""

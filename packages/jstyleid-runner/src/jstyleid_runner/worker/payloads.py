@@ -15,7 +15,7 @@ from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.prior import ClassImage
 from jstyleid_runner.planning.pending import ClassImagesPending, PendingWork, StylePending
 from jstyleid_runner.planning.provenance import Provenance, to_png_text
-from jstyleid_runner.scheduling.executor import ErrorKind, Progress, TaskFiles, classify_error
+from jstyleid_runner.scheduling.executor import ErrorKind, TaskFiles, TaskProgress, classify_error
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.worker.prepared import PreparedEngine
 
@@ -29,7 +29,7 @@ class Payload(ABC):
 
     @abstractmethod
     def run(
-        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: TaskProgress
     ) -> Iterator[bytes | None]:
         """Do several tasks of one kind, style and group; yields the output of each in turn.
 
@@ -53,7 +53,7 @@ class ClassImagePayload(Payload):
         return TaskFiles()
 
     def run(
-        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: TaskProgress
     ) -> Iterator[bytes | None]:
         """Generate class images, each by itself."""
         for payload in payloads:
@@ -74,7 +74,7 @@ class ClassLatentsPayload(Payload):
         return TaskFiles(once=self.images)
 
     def run(
-        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: TaskProgress
     ) -> Iterator[bytes | None]:
         """Encode them into the file that trainings read."""
         progress.stage("encoding class images", len(self.images))
@@ -96,7 +96,7 @@ class TrainPayload(Payload):
         return TaskFiles(read=(*samples, *latents), folders=(job.folder,))
 
     def run(
-        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: TaskProgress
     ) -> Iterator[bytes | None]:
         """Train it, or do what is left of the training."""
         engine.train(self.training, progress)
@@ -122,13 +122,13 @@ class InvertPayload(Payload):
         return TaskFiles(read=(self.reference,), held=(self.kept,) if self.kept else ())
 
     def run(
-        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: TaskProgress
     ) -> Iterator[bytes | None]:
         """Invert it, unless this worker or another has done so."""
         self.prepare(engine, progress)
         yield None
 
-    def prepare(self, engine: PreparedEngine, progress: Progress) -> None:
+    def prepare(self, engine: PreparedEngine, progress: TaskProgress) -> None:
         """Let the engine hold the inverted style."""
 
         def begin() -> Callable[[], None]:
@@ -162,7 +162,7 @@ class GeneratePayload(Payload):
         return TaskFiles(read=(*((self.lora,) if self.lora else ()), *self.start))
 
     def run(
-        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: TaskProgress
     ) -> Iterator[bytes | None]:
         """Generate images, with the rest of their group."""
         engine.prepare_generation(self.lora, self.start)
@@ -200,7 +200,7 @@ class TransferPayload(Payload):
         return TaskFiles(style.read, (self.content, *self.batch_mates), held=style.held)
 
     def run(
-        self, engine: PreparedEngine, payloads: Sequence[Self], progress: Progress
+        self, engine: PreparedEngine, payloads: Sequence[Self], progress: TaskProgress
     ) -> Iterator[bytes | None]:
         """Transfer the style to contents, with the rest of their group."""
         self.style.prepare(engine, progress)
@@ -214,7 +214,7 @@ class TransferPayload(Payload):
 
 
 def run_payloads(
-    engine: PreparedEngine, payloads: Sequence[Payload], progress: Progress
+    engine: PreparedEngine, payloads: Sequence[Payload], progress: TaskProgress
 ) -> Iterator[bytes | None]:
     """Do an assignment: payloads of one kind, style and group; yields the output of each."""
     try:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import fit, mean_image, open_image
-from jstyleid_dreambooth.training.job import TrainingJob, Watcher
+from jstyleid_core.progress import OnStep
+from jstyleid_dreambooth.training.job import TrainingJob, TrainingProgress
 from jstyleid_dreambooth.training.prior import ClassImage
-from jstyleid_runner.worker.engine import Engine, OnPicture, OnStep
+from jstyleid_runner.worker.engine import Engine, OnPicture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -46,11 +47,11 @@ class PreparedEngine:
         for lora in loras:
             engine.check_lora(lora)
 
-    def train(self, job: TrainingJob, watch: Watcher) -> None:
+    def train(self, job: TrainingJob, progress: TrainingProgress) -> None:
         """Train a LoRA, with nothing else in the GPU's memory."""
         self._attached.close()
         self._generation = self._style = None
-        self.engine.train(job, watch)
+        self.engine.train(job, progress)
 
     def draw_class_image(self, image: ClassImage, on_step: OnStep) -> "Image":
         """Generate a class image."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from jstyleid_core import runtime
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.runtime import Device
-from jstyleid_runner.scheduling.executor import Progress, TaskFiles
+from jstyleid_runner.scheduling.executor import TaskFiles, TaskProgress
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.worker.engine import Engine, compile_training, start_compiled
 from jstyleid_runner.worker.payloads import Payload, run_payloads
@@ -49,7 +49,7 @@ class ImageWorker:
     def __init__(self, spec: WorkerSpec) -> None:
         self._spec = spec
 
-    def compile(self, progress: Progress) -> None:
+    def compile(self, progress: TaskProgress) -> None:
         """Start Jittor, compiling it on first use, and compile the kernels that are missing."""
         runtime.redirect_native_output(self._spec.native_log)
         # Here, since every worker would compile them at the same time later.
@@ -57,7 +57,7 @@ class ImageWorker:
         if self._spec.settings.training:
             compile_training(progress.preparing, self._spec.settings.backend)
 
-    def prepare(self, progress: Progress) -> None:
+    def prepare(self, progress: TaskProgress) -> None:
         """Load the checkpoint, and check that it can generate the size asked for.
 
         Raises:
@@ -68,7 +68,7 @@ class ImageWorker:
         model = StableDiffusion.load(
             self._spec.source,
             dtype=self._spec.settings.dtype,
-            report=lambda part, done, total: progress.preparing(f"loading {part}", done, total),
+            preparing=progress.preparing,
             backend=self._spec.settings.backend,
         )
         model.check_size(self._spec.settings.size)
@@ -82,6 +82,8 @@ class ImageWorker:
         engine = Engine(model, self._spec.settings)
         self.engine = PreparedEngine(engine, self._spec.settings.size, self._spec.loras)
 
-    def perform(self, payloads: Sequence[Payload], progress: Progress) -> Iterator[bytes | None]:
+    def perform(
+        self, payloads: Sequence[Payload], progress: TaskProgress
+    ) -> Iterator[bytes | None]:
         """Do an assignment."""
         return run_payloads(self.engine, payloads, progress)

@@ -84,8 +84,8 @@ def _prompts(group: Sequence[StyleFolder], count: int) -> tuple[tuple[str, str],
     )
 
 
-class TrainingWatch:
-    """The `Watcher` of one training.
+class DisplayedTraining:
+    """The `TrainingProgress` of one training.
 
     Args:
         display: the display.
@@ -174,9 +174,9 @@ def train_loras(
     for job in left:
         opened = opened or model.open_trainer(request.dtype, job.settings.size)
         samples = [image for style in job.styles for image in style.images]
-        watch = TrainingWatch(display, job.settings.evaluations, samples)
+        progress = DisplayedTraining(display, job.settings.evaluations, samples)
         with logged(f"lora/{job.name}"):
-            file = opened.train(job, watch)
+            file = opened.train(job, progress)
         finished[job.name] = file
         counts.done += 1
         display.finished(file)
