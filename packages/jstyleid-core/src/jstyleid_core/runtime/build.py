@@ -24,8 +24,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from jstyleid_core.progress import Preparing
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 from jstyleid_core.version import __version__
@@ -110,6 +108,9 @@ def _on_stderr() -> Preparing:
 
 @contextlib.contextmanager
 def _locked(path: Path, preparing: Preparing) -> Iterator[None]:
+    # Here, since `--help` imports this module and compiles nothing.
+    from filelock import FileLock, Timeout
+
     lock = FileLock(path)
     try:
         lock.acquire(blocking=False)
