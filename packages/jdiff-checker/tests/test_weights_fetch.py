@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -41,6 +41,8 @@ class Server:
     """After how many bytes to hang up, one a download."""
     interrupt_after: int | None = None
     """After how many bytes of a download to press Ctrl-C."""
+    arrived: Callable[[], bool] = lambda: True
+    """Whether the download is so far that it can be interrupted."""
     ranges: bool = True
     announces_length: bool = True
     redirect: str | None = None
@@ -95,7 +97,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if server.interrupt_after is not None:
             self.wfile.write(rest[:server.interrupt_after])
             server.interrupt_after = None
-            time.sleep(0.3)  # lets the bytes arrive
+            while not server.arrived():
+                time.sleep(0.01)
             os.kill(os.getpid(), signal.SIGINT)
             return
         self.wfile.write(rest[:server.cuts.pop(0)] if server.cuts else rest)
@@ -285,10 +288,21 @@ def test_a_part_that_is_longer_than_the_file_is_dropped(
     assert folder.path(hub_file).read_bytes() == CONTENT
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell that starts the tests in the background makes them ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_keeps_what_arrived_of_a_hub_file(
     folder: WeightsFolder, hub_file: WeightsFile, server: Server
 ) -> None:
     server.interrupt_after = CUT
+    server.arrived = lambda: any(
+        path.stat().st_size >= CHUNK for path in folder.root.rglob("*.incomplete"))
     with pytest.raises(KeyboardInterrupt):
         fetch(folder, [hub_file])
     assert not folder.path(hub_file).exists()
@@ -300,10 +314,12 @@ def test_ctrl_c_keeps_what_arrived_of_a_hub_file(
     assert folder.path(hub_file).read_bytes() == CONTENT
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_leaves_nothing_of_another_file(
     folder: WeightsFolder, plain_file: WeightsFile, server: Server
 ) -> None:
     server.interrupt_after = CUT
+    server.arrived = lambda: left(folder) != []
     with pytest.raises(KeyboardInterrupt):
         fetch(folder, [plain_file])
     assert left(folder) == []
