@@ -54,6 +54,7 @@ def train(context: typer.Context, options: TrainOptions) -> None:
     Options left out are the preset's. LoRAs that are finished are kept; run the same command again
     after a stop. Class images and the log are in OUT/.jstyleid.
     """
+    from jstyleid_core.weights.checkpoint import model_source
     from jstyleid_runner.options.sources import refuse_given
     from jstyleid_runner.options.to_settings import (
         named_styles,
@@ -61,7 +62,6 @@ def train(context: typer.Context, options: TrainOptions) -> None:
     )
     from jstyleid_runner.storage.layout import LoRAFolder
     from jstyleid_runner.storage.split import class_objects, read_split
-    from jstyleid_runner.worker.engine import named_source
     from jstyleid_runner.workflows.model import ModelSource
     from jstyleid_runner.workflows.session import RunCounts, session
     from jstyleid_runner.workflows.train import (
@@ -103,7 +103,7 @@ def train(context: typer.Context, options: TrainOptions) -> None:
     counts = RunCounts(len(jobs))
     with session(folder, folder.log, counts, "LoRAs") as display:
         source = ModelSource(
-            named_source(options.model), options.device, display, backend=options.backend)
+            model_source(options.model), options.device, display, backend=options.backend)
         request = TrainRequest(jobs, folder, options.dtype, options.force)
         files = train_loras(request, source, display, counts)
     for file in files:

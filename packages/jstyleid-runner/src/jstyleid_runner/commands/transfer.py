@@ -62,14 +62,14 @@ def transfer(
 
     The settings are recorded in each picture that is written.
     """
-    from jstyleid_core.weights.checkpoint import shown_source
+    from jstyleid_core.weights.checkpoint import model_source, shown_source
     from jstyleid_runner.options.to_settings import parse_size, styleid_settings
-    from jstyleid_runner.worker.engine import load_model, named_source
+    from jstyleid_runner.worker.engine import load_model
     from jstyleid_runner.workflows.session import command_session
     from jstyleid_runner.workflows.transfer import TransferJob, run_transfer
 
     settings = styleid_settings(options)
-    source = named_source(options.model)
+    source = model_source(options.model)
     job = TransferJob.create(
         content=content,
         styles=styles,

@@ -19,7 +19,7 @@ from jstyleid_runner.planning.jobs import GenerateImage, TransferStyle
 from jstyleid_runner.planning.plan import StylePlan
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
-from jstyleid_runner.storage.records import HashedFile, digests, hash_file
+from jstyleid_runner.storage.records import HashedFile, digests
 
 
 def training_job(plan: StylePlan, settings: RunSettings, folder: OutFolder) -> TrainingJob | None:
@@ -77,10 +77,10 @@ def style_inputs(
         start = {"mean_of": digests(generate.start), "strength": settings.strength}
     lora: Mapping[str, Any] | None = None
     if generate.lora:
-        lora = asdict(hash_file(generate.lora))
+        lora = asdict(HashedFile.of(generate.lora))
     elif training:
         lora = training.recipe(model)
-    reference = hash_file(plan.invert.reference) if plan.invert else None
+    reference = HashedFile.of(plan.invert.reference) if plan.invert else None
     return StyleInputs(reference, start, lora)
 
 

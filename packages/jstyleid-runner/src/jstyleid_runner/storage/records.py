@@ -14,7 +14,7 @@ import jstyleid_core
 import jstyleid_dreambooth
 import jstyleid_runner
 from jstyleid_core.errors import InputError
-from jstyleid_core.files import atomic_path
+from jstyleid_core.files import atomic_path, hash_file
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,15 @@ class HashedFile:
     name: str
     sha256: str
 
-
-def hash_file(path: Path) -> HashedFile:
-    """The name and the digest of a file."""
-    return HashedFile(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """The name and the digest of a file."""
+        return cls(path.name, hash_file(path))
 
 
 def digests(paths: Iterable[Path]) -> dict[str, str]:
     """The digest of each of several files in one folder, by its name."""
-    found = map(hash_file, paths)
-    return {file.name: file.sha256 for file in found}
+    return {path.name: hash_file(path) for path in paths}
 
 
 _FILES = {".json", ".safetensors", ".txt", ".model"}

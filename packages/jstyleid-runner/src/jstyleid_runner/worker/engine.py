@@ -1,6 +1,5 @@
 """The engine of a worker: the loaded model with the operations that jobs use."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -11,10 +10,7 @@ from jstyleid_core import runtime
 from jstyleid_core.backends.jdiffusion.environment import check
 from jstyleid_core.progress import OnStep, Preparing
 from jstyleid_core.runtime import Backend, Device, DType
-from jstyleid_core.weights.checkpoint import (
-    DEFAULT_MODEL,
-    find_checkpoint,
-)
+from jstyleid_core.weights.checkpoint import find_checkpoint
 from jstyleid_dreambooth.training.job import TrainingJob, TrainingProgress
 from jstyleid_dreambooth.training.prior import ClassImage, draw_class_image, encode_class_images
 from jstyleid_runner.settings import RunSettings
@@ -70,11 +66,6 @@ class Trainer:
 
         compile_training(progress.preparing, self._model.backend)
         return train_lora(job, self._model, self._loras, progress)
-
-
-def named_source(model: str | None) -> str:
-    """The checkpoint `--model` means; without it, the environment or the default does."""
-    return model or os.environ.get("JSTYLEID_MODEL") or DEFAULT_MODEL
 
 
 def load_model(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jstyleid_core.errors import JStyleIDError
-from jstyleid_core.files import write_whole
+from jstyleid_core.files import hash_file, write_whole
 from jstyleid_runner.planning.pending import PendingWork
 from jstyleid_runner.planning.plan import Plan
 from jstyleid_runner.reports.contact_sheet import write_style_sheet
@@ -17,7 +17,6 @@ from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import State, Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
-from jstyleid_runner.storage.records import hash_file
 from jstyleid_runner.worker.payloads import GeneratePayload, Payload, payloads_of
 from jstyleid_runner.workflows.model import ModelSource
 from jstyleid_runner.workflows.session import RunCounts
@@ -218,7 +217,7 @@ def _reconcile(
 def _output(path: Path | None, folder: OutFolder) -> Output | None:
     if path is None or not path.exists():
         return None
-    return describe_output(path, folder.root, hash_file(path).sha256)
+    return describe_output(path, folder.root, hash_file(path))
 
 
 def _failed_message(folder: OutFolder, failed: Sequence[Entry], counts: RunCounts) -> str:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jstyleid_core.images import save_png
-from jstyleid_core.weights.checkpoint import shown_source
+from jstyleid_core.weights.checkpoint import model_source, shown_source
 from jstyleid_runner.options.common import ModelOptions
 from jstyleid_runner.planning.plan import guidance_evaluations
 from jstyleid_runner.planning.provenance import to_png_text
 from jstyleid_runner.storage.layout import picture_target, require_writable
-from jstyleid_runner.storage.records import hash_file
-from jstyleid_runner.worker.engine import load_model, named_source
+from jstyleid_runner.storage.records import HashedFile
+from jstyleid_runner.worker.engine import load_model
 from jstyleid_runner.workflows.session import command_session
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class WeightedLoRA:
 
     def provenance(self) -> dict[str, Any]:
         """The LoRA as recorded in a picture."""
-        file = hash_file(Path(self.weights.source))
+        file = HashedFile.of(Path(self.weights.source))
         return {"name": file.name, "sha256": file.sha256, "weight": self.weight}
 
 
@@ -100,7 +100,7 @@ def draw_picture(
     target = picture_target(out, drawing.prompt)
     require_writable(target.parent)
     named = read_loras(loras)
-    source = named_source(options.model)
+    source = model_source(options.model)
     with command_session() as display:
         loaded = load_model(source, options.dtype, options.device, display.preparing,
                             options.backend)

@@ -9,6 +9,7 @@ from rich.console import Console
 from jstyleid_core.differences import differences
 from jstyleid_core.errors import InputError
 from jstyleid_core.runtime import Device
+from jstyleid_core.weights.checkpoint import model_source
 from jstyleid_dreambooth.training.checkpoints import find_training
 from jstyleid_runner.options.run import RunOptions
 from jstyleid_runner.options.to_settings import named_styles, parse_size, run_styleid, run_training
@@ -27,11 +28,9 @@ from jstyleid_runner.storage.prompts import read_templates, usual_template
 from jstyleid_runner.storage.records import (
     HashedFile,
     RunRecord,
-    hash_file,
     versions,
 )
 from jstyleid_runner.storage.split import class_objects, find_loras, read_split, style_names
-from jstyleid_runner.worker.engine import named_source
 from jstyleid_runner.workflows.execution import IncompleteError, RunRequest, bullet_list, execute
 from jstyleid_runner.workflows.model import ModelSource
 from jstyleid_runner.workflows.session import RunCounts, session
@@ -172,7 +171,7 @@ def run_split(
 def _references(plan: Plan) -> dict[str, HashedFile]:
     """The sample image of each style that is inverted."""
     return {
-        style.style: hash_file(style.invert.reference)
+        style.style: HashedFile.of(style.invert.reference)
         for style in plan.styles
         if style.invert
     }
@@ -230,7 +229,7 @@ def _run(
     counts, start = RunCounts(plan.pictures), time.monotonic()
     try:
         with session(folder, folder.log, counts) as display:
-            source = ModelSource(named_source(options.model), device, display, workers)
+            source = ModelSource(model_source(options.model), device, display, workers)
             request = RunRequest(plan, settings, folder, options.force)
             try:
                 run_split(request, source, display, counts)
