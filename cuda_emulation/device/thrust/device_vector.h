@@ -1,0 +1,1 @@
+#pragma once  // included by Jittor, which uses nothing of it
