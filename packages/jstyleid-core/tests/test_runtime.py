@@ -303,7 +303,6 @@ def test_the_doctor_finds_this_machine_fit() -> None:
     checks = {check.name: check for check in run_checks("cpu")}
     assert all(check.ok for check in checks.values()), checks
     assert checks["Convolution"].details["library"] == "oneDNN"
-    assert checks["Convolution"].details["used"]
     assert checks["Jittor"].details["compiled"]
     json.dumps([check.details for check in checks.values()])
 

@@ -10,19 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 from jstyleid_core.errors import setting
+from jstyleid_core.runtime import toolkit
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
 Backend = Literal["native", "jdiffusion"]
 """Libraries of networks, see `jstyleid_core.backends`."""
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["auto", "float32", "float16"]
-
-_NVCC_PLACES = ("/usr/local/cuda/bin/nvcc", "/usr/bin/nvcc", "/opt/cuda/bin/nvcc")
-NVCC_FIX = (
-    "Install the CUDA toolkit and name its compiler in nvcc_path, "
-    "or run: python -m jittor_utils.install_cuda"
-)
-
 
 @dataclass(frozen=True)
 class GPU:
@@ -65,14 +59,14 @@ def visible_gpus() -> list[GPU]:
     return chosen
 
 
-def find_nvcc(jittor_home: Path) -> str | None:
-    """The CUDA compiler Jittor would use: `nvcc_path`, PATH, the usual places, Jittor's own."""
-    named = os.environ.get("nvcc_path")
-    if named:
-        return shutil.which(named)
-    own = sorted((jittor_home / ".cache" / "jittor" / "jtcuda").glob("*/bin/nvcc"))
-    places = [shutil.which("nvcc"), *_NVCC_PLACES, *map(str, own)]
-    return next((place for place in places if place and os.access(place, os.X_OK)), None)
+def capabilities() -> list[int]:
+    """Compute capabilities of the visible cards times ten, sorted, without repetitions."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    ran = subprocess.run([tool, "--query-gpu=compute_cap", "--format=csv,noheader"],
+                         capture_output=True, text=True, check=False)
+    return sorted({int(line.replace(".", "")) for line in ran.stdout.split()})
 
 
 @dataclass(frozen=True)
@@ -91,9 +85,9 @@ def choose(device: Device, jittor_home: Path) -> Choice:
     """
     if device == "cpu":
         return Choice(None)
-    cards, nvcc = visible_gpus(), find_nvcc(jittor_home)
+    cards, nvcc = visible_gpus(), toolkit.find_nvcc(jittor_home)
     if cards and nvcc:
-        return Choice(nvcc)
+        return Choice(str(nvcc))
     if device == "cuda":
         if not cards:
             raise RuntimeSetupError(
@@ -101,7 +95,8 @@ def choose(device: Device, jittor_home: Path) -> Choice:
                 f"CUDA_VISIBLE_DEVICES hides them). Use {setting('device')} cpu."
             )
         raise RuntimeSetupError(
-            f"{setting('device')} cuda: no CUDA compiler (nvcc) is found. {NVCC_FIX}")
+            f"{setting('device')} cuda: no CUDA compiler (nvcc) is found. {toolkit.INSTALL}")
     if cards:
-        return Choice(None, f"{cards[0].name} is not used: no CUDA compiler (nvcc). {NVCC_FIX}")
+        return Choice(
+            None, f"{cards[0].name} is not used: no CUDA compiler (nvcc). {toolkit.INSTALL}")
     return Choice(None)
