@@ -41,13 +41,14 @@ def attention(query: Var, key: Var, value: Var, heads: int, scale: float) -> Var
 
     # One key and value for the whole batch: the batch becomes more queries of that one.
     rows = query.reshape(1, batch * queries, width) if shared == 1 else query
-    # The scale goes on the query: after the product float16 may have overflowed already.
-    q, k, v = split(rows * scale, shared), split(key, shared), split(value, shared)
+    # Scores in float32: the 768-v checkpoint's overflow float16.
+    q, k = split(rows.float32() * scale, shared), split(key.float32(), shared)
+    v = split(value, shared)
     total = q.shape[1]
     slab = max(1, min(total, SLAB_BYTES // (4 * q.shape[0] * keys)))
     parts = []
     for start in range(0, total, slab):
-        scores = nn.bmm_transpose(q[:, start : start + slab], k).float32()
+        scores = nn.bmm_transpose(q[:, start : start + slab], k)
         weights = nn.softmax(scores, dim=-1).cast(v.dtype)
         parts.append(nn.bmm(weights, v))
     out = parts[0] if len(parts) == 1 else jt.concat(parts, dim=1)
