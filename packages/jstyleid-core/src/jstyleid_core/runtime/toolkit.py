@@ -20,6 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jstyleid_core.errors import setting
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
 _COMPATIBILITY = Path(__file__).parent / "cuda"
@@ -106,7 +107,7 @@ def prepare(nvcc: Path, capabilities: Sequence[int], cache: Path) -> Toolkit:
     return Toolkit(nvcc, version, cudnn, folder, {
         "nvcc_path": str(folder / "bin" / "nvcc"),
         "cc_flags": _compiler_flags(version, cudnn),
-        "NVCC_APPEND_FLAGS": _nvcc_flags(capabilities),
+        "NVCC_APPEND_FLAGS": _nvcc_flags(nvcc, capabilities),
         # Both are downloaded by Jittor's import. Nothing here uses cutlass; cutt moves axes, which
         # kernels of this project do.
         "use_cutt": "0", "use_cutlass": "0",
@@ -125,7 +126,7 @@ def check_cards(version: tuple[int, int], nvcc: Path, capabilities: Iterable[int
             raise RuntimeSetupError(
                 f"a card of compute capability {capability / 10} is visible; this project and CUDA "
                 f"{version[0]}.{version[1]} need {oldest / 10} and more. Hide the card with "
-                "CUDA_VISIBLE_DEVICES, or use --device cpu.")
+                f"CUDA_VISIBLE_DEVICES, or use {setting('device')} cpu.")
 
 
 def code_flags(nvcc: Path, capabilities: Iterable[int]) -> str:
@@ -271,10 +272,8 @@ def _compiler_flags(version: tuple[int, int], cudnn: tuple[int, int, int]) -> st
     return f' -I"{_COMPATIBILITY}"{included} '
 
 
-def _nvcc_flags(capabilities: Sequence[int]) -> str:
-    """Options for what Jittor's import compiles; the last option of a kind counts."""
-    flags = ["-std=c++17"]  # the kernels need 17, and so does CUB of CUDA 13; Jittor asks for 14
+def _nvcc_flags(nvcc: Path, capabilities: Sequence[int]) -> str:
+    """Options for what Jittor's import compiles; of two standards the last counts."""
+    flags = "-std=c++17"  # the kernels need 17, and so does CUB of CUDA 13; Jittor asks for 14
     newer = [c for c in capabilities if c > 90]  # the highest that Jittor compiles for
-    if newer:
-        flags += [f"-gencode=arch=compute_{c},code=sm_{c}" for c in sorted(set(newer))]
-    return " ".join(flags)
+    return f"{flags} {code_flags(nvcc, newer)}" if newer else flags
