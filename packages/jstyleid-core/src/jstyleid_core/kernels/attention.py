@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jstyleid_core.kernels import plain
 from jstyleid_core.kernels.code import cpu_kernel, cuda_kernel, runs_on_cpu
 from jstyleid_core.runtime.jittor import Var, jt
 
@@ -188,7 +187,7 @@ def attention(query: Var, key: Var, value: Var, heads: int, scale: float | None 
         (B, N, Cv). Exact to rounding; memory grows with N + M, not with N * M.
 
     Raises:
-        ValueError: the shapes do not fit together.
+        ValueError: the shapes do not fit together, or are beyond the kernels for CUDA.
     """
     batch, _, width = query.shape
     if (
@@ -207,7 +206,9 @@ def attention(query: Var, key: Var, value: Var, heads: int, scale: float | None 
     if runs_on_cpu():
         return _Attention(heads, scale)(query, key, value)
     if width // heads > _HEAD_SIZES[-1] or value.shape[2] != width:
-        return plain.attention(query, key, value, heads, scale)
+        raise ValueError(
+            f"attention on CUDA takes heads of up to {_HEAD_SIZES[-1]} numbers, and values as wide "
+            f"as keys; here are {heads} heads in {width}, and values of {value.shape[2]}")
     return _CudaAttention(heads, [scale])(query, key, value)[0]
 
 
