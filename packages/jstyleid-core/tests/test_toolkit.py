@@ -1,4 +1,4 @@
-"""CUDA toolkits as they come: one folder, Debian's packages, NVIDIA's wheels; with stand-in files."""
+"""CUDA toolkits as they come: one folder, Debian's packages, NVIDIA's wheels; stand-in files."""
 
 from __future__ import annotations
 
@@ -114,7 +114,8 @@ def test_wheels_of_another_version_are_left_alone(
     monkeypatch.setattr(sys, "path", [str(site)])
     nvcc = compiler(tmp_path / "cuda", "12.4", (75, 90))
     cudnn(tmp_path / "cuda" / "include", tmp_path / "cuda" / "lib64")
-    with pytest.raises(RuntimeSetupError, match=r"cublas\.h or libcublas\.so.*jstyleid-core\[cuda\]"):
+    missing = r"cublas\.h or libcublas\.so.*jstyleid-core\[cuda\]"
+    with pytest.raises(RuntimeSetupError, match=missing):
         toolkit.prepare(nvcc, [90], tmp_path / "cache")
 
 
@@ -152,7 +153,9 @@ def test_code_for_cards(
     nvcc = compiler(tmp_path / "cuda", codes=codes)
     assert toolkit.code_flags(nvcc, cards) == flags
     made = toolkit.kernel_flags("-O2 -arch=compute_75  -code=sm_75 ", nvcc, cards)
-    assert "-arch=" not in made and flags in made and "-O2" in made
+    assert "-arch=" not in made
+    assert flags in made
+    assert "-O2" in made
 
 
 def test_old_cards_and_toolkits_are_refused(tmp_path: Path) -> None:
