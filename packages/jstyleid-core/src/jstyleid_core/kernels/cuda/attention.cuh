@@ -28,7 +28,7 @@ template <class T, int D> struct Sizes {
 };
 
 template <class T, int D>
-__global__ void __launch_bounds__(Sizes<T, D>::warps * 32)
+__global__ void __launch_bounds__(Sizes<T, D>::warps * 32, 2)
 forward(const T* __restrict__ query, Segment<T> first, Segment<T> second, T* __restrict__ out, float* __restrict__ lse,
         int queries, int heads, int d, bool aligned) {
     using S = Sizes<T, D>;
