@@ -9,8 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -131,13 +130,17 @@ def median(values: list[float]) -> float:
     return float(f"{statistics.median(values):.6g}")
 
 
-def main(parts: dict[str, Callable[[Case], Result]]) -> None:
-    """Run the part named on the command line and write its result: `SCRIPT PART CASE RESULT`."""
+def main(parts: dict[str, Callable[[Case], Iterator[Result]]]) -> None:
+    """Run the part named on the command line, `SCRIPT PART CASE RESULT`.
+
+    A part yields its result so far, and what it has yielded last is kept if it fails later.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("part", choices=parts)
     parser.add_argument("case", type=Path)
     parser.add_argument("result", type=Path)
     given = parser.parse_args()
-    result = parts[cast(str, given.part)](Case.read(given.case))
-    given.result.write_text(json.dumps(result), encoding="utf-8")
-    sys.stdout.flush()
+    fresh = given.result.with_suffix(".part")
+    for result in parts[cast(str, given.part)](Case.read(given.case)):
+        fresh.write_text(json.dumps(result), encoding="utf-8")
+        fresh.replace(given.result)

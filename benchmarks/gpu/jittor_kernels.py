@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -62,13 +62,13 @@ def timed(call: Callable[[], Any], repeats: int) -> Result:
     return {"seconds": median(whole), "host_seconds": median(host)}
 
 
-def run(case: Case) -> Result:
+def run(case: Case) -> Iterator[Result]:
     """The time of every operator."""
     result: Result = {}
     for kernel in chosen(case.size, case.device):
         forget()
         result[kernel.name] = timed(compute(kernel), case.sizes.repeats)
-    return result
+        yield result
 
 
 if __name__ == "__main__":

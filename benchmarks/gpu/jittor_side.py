@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -83,7 +83,7 @@ def held(case: Case) -> Result:
     return {"reserved_bytes": int(jt.get_mem_info().total_cuda_used)}
 
 
-def doctor(case: Case) -> Result:
+def doctor(case: Case) -> Iterator[Result]:
     """The checks of `jstyleid doctor`, and the versions; compiles Jittor on first use."""
     from jstyleid_core.doctor import run_checks
     from jstyleid_core.runtime.toolkit import cudnn_version
@@ -94,18 +94,18 @@ def doctor(case: Case) -> Result:
                         "python": sys.version.split()[0]}
     if case.device == "cuda":
         cudnn = cudnn_version(Path(jt.compiler.cuda_home) / "include")
-        versions |= {"cuda": str(jt.compiler.nvcc_version),
+        versions |= {"cuda": ".".join(map(str, jt.compiler.nvcc_version)),
                      "cudnn": ".".join(map(str, cudnn)) if cudnn else None}
     failed = [f"{check.name}: {check.fix}" for check in checks if not check.ok]
-    return {"versions": versions, "failed": failed, "checks": [asdict(check) for check in checks]}
+    yield {"versions": versions, "failed": failed, "checks": [asdict(check) for check in checks]}
 
 
-def networks(case: Case) -> Result:
+def networks(case: Case) -> Iterator[Result]:
     """Every network in every number format: distances where there are values, and times."""
     expected = load_file(case.values) if case.values.is_file() else {}
     inputs = {name: expected.get(name, array) for name, array in case.inputs().items()}
     result: Result = {"load": {}, "distance": {}, "unet": {}, "vae": {}}
-    for dtype in case.dtypes:
+    for dtype in reversed(case.dtypes):  # the one that pictures are made in first
         forget()
         start = time.perf_counter()
         model = StableDiffusion.load(case.model, dtype=dtype)  # type: ignore[arg-type]
@@ -113,21 +113,25 @@ def networks(case: Case) -> Result:
         result["load"][dtype] = {"seconds": round(time.perf_counter() - start, 3), **held(case)}
         if expected:
             _network_distances(model, inputs, expected, dtype, result["distance"])
+            yield result
+        if dtype == case.best:
+            for _ in _unet_times(model, inputs, case, result["unet"]):
+                yield result
         if dtype == "float32":
             if expected:
                 _float32_distances(model, inputs, expected, result["distance"])
+                yield result
             _vae_times(model, inputs, case, result["vae"])
-        if dtype == case.best:
-            _unet_times(model, inputs, case, result["unet"])
+            yield result
         del model
-    return result
 
 
 def _network_distances(
     model: StableDiffusion, inputs: Values, expected: Values, dtype: str, result: Result
 ) -> None:
     """UNet and text encoder: from the reference in this format, and from its float32."""
-    found = {f"text.{dtype}": model.networks.embed(jt.array(inputs["ids"]))}
+    with jt.no_grad():
+        found = {f"text.{dtype}": model.networks.embed(jt.array(inputs["ids"]))}
     for name in sorted(inputs):
         if name.startswith("latent."):
             found[f"unet.{name[7:]}.{dtype}"] = model.network(jt.array(inputs["context"][:1]))(
@@ -162,7 +166,9 @@ def _float32_distances(
     result["styleid.latent"] = distance(last.x0, expected["styleid.latent"])
 
 
-def _unet_times(model: StableDiffusion, inputs: Values, case: Case, result: Result) -> None:
+def _unet_times(
+    model: StableDiffusion, inputs: Values, case: Case, result: Result
+) -> Iterator[None]:
     for pixels in case.sizes.pictures:
         for batch in BATCHES:
             forget()
@@ -171,6 +177,7 @@ def _unet_times(model: StableDiffusion, inputs: Values, case: Case, result: Resu
             result[f"{pixels}.{batch}"] = {
                 **seconds(partial(model.networks.predict, sample, TIMESTEP, context), case),
                 **held(case)}
+            yield
 
 
 def _vae_times(model: StableDiffusion, inputs: Values, case: Case, result: Result) -> None:
@@ -185,7 +192,7 @@ def _vae_times(model: StableDiffusion, inputs: Values, case: Case, result: Resul
         **seconds(lambda: model.networks.encode(image)[0], case), **held(case)}
 
 
-def transfer(case: Case) -> Result:
+def transfer(case: Case) -> Iterator[Result]:
     """StyleID of pictures in memory: seconds a picture, without loading and saving."""
     model = StableDiffusion.load(case.model)
     small, large = case.sizes.pictures
@@ -210,7 +217,7 @@ def transfer(case: Case) -> Result:
                 styleid.transfer(images[1:1 + batch], style)
                 times.append((time.perf_counter() - start) / batch)
             result[f"{pixels}.{batch}"] = {"seconds": median(times), **held(case)}
-    return result
+            yield result
 
 
 if __name__ == "__main__":

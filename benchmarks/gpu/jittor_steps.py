@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.extend(str(Path(__file__).resolve().parents[2] / folder)
@@ -19,7 +20,7 @@ from case import Case, Result, main, median
 from jittor_side import forget, held
 
 
-def training(case: Case) -> Result:
+def training(case: Case) -> Iterator[Result]:
     """Steps a second and memory, without and with gradient checkpointing."""
     result: Result = {}
     for name, checkpointing in (("plain", False), ("checkpointing", True)):
@@ -36,8 +37,8 @@ def training(case: Case) -> Result:
             times.append(time.perf_counter() - start)
         result[name] = {"steps_per_second": 1 / median(times[2:]),
                         "first_seconds": round(times[0], 3), "losses": losses, **held(case)}
+        yield result
         del step
-    return result
 
 
 if __name__ == "__main__":

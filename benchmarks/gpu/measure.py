@@ -2,8 +2,8 @@
 
 `python benchmarks/gpu/measure.py [--minutes 8] [--out DIR] [--model FOLDER]` writes
 `measurements.json` and `measurements.md` into DIR after every part. Each part is a process of its
-own with a limit of time. A part that fails is recorded, and the others go on; the same command
-again runs the parts that are not done.
+own with a limit of time. A part that fails is recorded with what it has found, and the others go
+on; the same command again runs the parts that are not done.
 
 The side of torch may have a Python of its own (`--torch-python`) or packages of its own
 (`--torch-path`). Without torch and diffusers this project is measured alone.
@@ -143,7 +143,7 @@ class Measurement:
         outcome = self._process(
             part.name, part.side, part.seconds, part.least,
             [str(HERE / part.script), part.name, str(self.work / "case.json"), str(result)])
-        if outcome["state"] == "done":
+        if result.is_file():  # of a part that has failed, what it had found
             outcome["result"] = json.loads(result.read_text(encoding="utf-8"))
         return outcome
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -42,7 +42,7 @@ def compute(kernel: Kernel, device: str) -> Callable[[], Tensor]:
     return lambda: F.layer_norm(x, (channels,), scale, shift, 1e-5)
 
 
-def run(case: Case) -> Result:
+def run(case: Case) -> Iterator[Result]:
     """The time of every operator, float32 without TF32."""
     torch.manual_seed(0)
     prepare(case)
@@ -50,7 +50,7 @@ def run(case: Case) -> Result:
     for kernel in chosen(case.size, case.device):
         forget(case)
         result[kernel.name] = {"seconds": seconds(compute(kernel, case.device), case, CALLS)}
-    return result
+        yield result
 
 
 if __name__ == "__main__":

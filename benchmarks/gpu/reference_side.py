@@ -1,7 +1,6 @@
 """The networks by torch and diffusers: values to compare with, times and memory.
 
-`python reference_side.py PART CASE RESULT`, started by `measure.py`. `versions` is a part of its
-own, with which `measure.py` finds out whether torch and diffusers are there.
+`python reference_side.py reference CASE RESULT`, started by `measure.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -98,7 +97,7 @@ def allow_tf32(allowed: bool) -> None:
     torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
-def reference(case: Case) -> Result:
+def reference(case: Case) -> Iterator[Result]:
     """Outputs of all networks into `case.values`, and what they cost."""
     import reference_values
     import styleid_torch
@@ -125,14 +124,16 @@ def reference(case: Case) -> Result:
         styled = styleid_torch.transfer(pipeline, inputs["picture"], inputs["style"],
                                         styleid_torch.Settings(STYLEID_STEPS))
         values["styleid.latent"] = _array(styled.latent)
-    _vae_times(pipeline.vae, given, case, result["vae"])
     if case.best == "float16":
         pipeline.to(torch.float16)
         with torch.no_grad():
             values |= _network_values(pipeline, given, case, "float16")
-    _unet_times(pipeline.unet, given, case, result["unet"])
     save_file(values, case.values)
-    return result
+    yield result
+    for _ in _unet_times(pipeline.unet, given, case, result["unet"]):
+        yield result
+    for _ in _vae_times(pipeline.vae, given, case, result["vae"]):
+        yield result
 
 
 def _array(tensor: Tensor) -> Any:
@@ -151,7 +152,9 @@ def _network_values(pipeline: Any, given: dict[str, Tensor], case: Case, dtype: 
     return {**found, f"text.{dtype}": _array(states)}
 
 
-def _unet_times(unet: Any, given: dict[str, Tensor], case: Case, result: Result) -> None:
+def _unet_times(
+    unet: Any, given: dict[str, Tensor], case: Case, result: Result
+) -> Iterator[None]:
     kind = getattr(torch, case.best)
     for pixels in case.sizes.pictures:
         for batch in BATCHES:
@@ -161,9 +164,12 @@ def _unet_times(unet: Any, given: dict[str, Tensor], case: Case, result: Result)
             result[f"{pixels}.{batch}"] = {
                 "seconds": seconds(partial(unet, sample, TIMESTEP, context), case),
                 **peak(case)}
+            yield
 
 
-def _vae_times(vae: Any, given: dict[str, Tensor], case: Case, result: Result) -> None:
+def _vae_times(
+    vae: Any, given: dict[str, Tensor], case: Case, result: Result
+) -> Iterator[None]:
     """Encoding and decoding: in float32, with TF32, and in float16 as diffusers does it."""
     kinds = [("float32", torch.float32, False)]
     if case.device == "cuda":
@@ -180,8 +186,8 @@ def _vae_times(vae: Any, given: dict[str, Tensor], case: Case, result: Result) -
         image = (given["picture"].permute(2, 0, 1)[None] / 127.5 - 1.0).to(kind)
         result[f"encode.{case.sizes.pictures[0]}.{name}"] = {
             "seconds": seconds(partial(vae.encode, image), case), **peak(case)}
-    allow_tf32(False)
+        yield
 
 
 if __name__ == "__main__":
-    main({"versions": lambda case: versions(), "reference": reference})
+    main({"reference": reference})

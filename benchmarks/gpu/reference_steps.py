@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.extend(str(Path(__file__).resolve().parents[2] / folder)
@@ -69,7 +70,7 @@ class Trainer:
         return float(loss.item())
 
 
-def training(case: Case) -> Result:
+def training(case: Case) -> Iterator[Result]:
     """Steps a second and memory, without and with gradient checkpointing."""
     prepare(case)
     result: Result = {"versions": versions()}
@@ -82,8 +83,8 @@ def training(case: Case) -> Result:
             losses.append(trainer.step(number))
             times.append(time.perf_counter() - start)
         result[name] = {"steps_per_second": 1 / median(times[2:]), "losses": losses, **peak(case)}
+        yield result
         del trainer
-    return result
 
 
 if __name__ == "__main__":

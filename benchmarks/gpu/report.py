@@ -78,10 +78,10 @@ def _list(versions: Record) -> str:
 
 def _accuracy(found: Record, results: Record) -> str:
     distances = _get(results, "networks", "distance")
-    if distances is None:
-        return ""
     if not distances:
-        reason = found["parts"].get("reference", {}).get("reason", "it has not run")
+        reason = found["parts"].get("reference", {}).get("reason")
+        if not reason or "networks" not in results:
+            return ""
         return f"## Accuracy\n\nNot compared, for lack of the part reference: {reason}"
     words = {"ddim.inverted": f"DDIM inversion, {INVERSION_STEPS} steps",
              "styleid.latent": f"StyleID, {STYLEID_STEPS} steps, latent"}

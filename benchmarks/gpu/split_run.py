@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 from case import Case, Result, main
 from jstyleid_core.runtime.devices import visible_gpus
@@ -22,14 +23,17 @@ PROMPTS = 2
 """Prompts of a style; four pictures in all for one card."""
 
 
-def run(case: Case) -> Result:
+def run(case: Case) -> Iterator[Result]:
     """Seconds a picture by the number of cards; 0 cards are the CPU."""
     data = case.work / "data"
     if not data.is_dir():
         draw_split(data / "drawn")
     cards = len(visible_gpus()) if case.device == "cuda" else 0
     numbers = [0] if case.device == "cpu" else sorted({1, cards})
-    return {f"gpus.{number}": _measured(case, number) for number in numbers}
+    result: Result = {}
+    for number in numbers:
+        result[f"gpus.{number}"] = _measured(case, number)
+        yield result
 
 
 def _measured(case: Case, gpus: int) -> Result:
