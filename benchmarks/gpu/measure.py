@@ -270,8 +270,14 @@ def main() -> None:
         measurement = Measurement(given)
     except ValueError as error:
         parser.error(str(error))
-    measurement.run(given.only)
+    try:
+        measurement.run(given.only)
+    except KeyboardInterrupt:
+        print("interrupted; the same command again goes on", file=sys.stderr)
+        sys.exit(130)
     print(measurement.file.with_suffix(".md"))
+    print(f"large files stay in {given.work}; remove it when nothing more is measured",
+          file=sys.stderr)
     if any(part["state"] == "failed" for part in measurement.found["parts"].values()):
         sys.exit(1)
 

@@ -1,4 +1,4 @@
-"""`benchmarks/gpu/measure.py` on the CPU at its tiny size, without torch: whole, resumed, failing."""
+"""`benchmarks/gpu/measure.py` at its tiny size, on the CPU, without torch: whole, resumed, failing."""
 
 import json
 import subprocess
