@@ -1,4 +1,4 @@
-"""`benchmarks/gpu/measure.py` at its tiny size, on the CPU, without torch: whole, resumed, failing."""
+"""`benchmarks/gpu/measure.py`, tiny, on the CPU, without torch: whole, resumed, failing."""
 
 import json
 import subprocess
