@@ -73,6 +73,8 @@ class CleanOptions:
 
         No run may be writing to the folder.
         """
+        from jstyleid_runner.planning.class_images import class_folder
+
         hidden = folder.hidden
         checkpoints = [path for path in _below(hidden / "loras")
                        if path.parent.name == "checkpoints"]
@@ -83,7 +85,7 @@ class CleanOptions:
                       tuple(_whole(_below(hidden / "contents"))), "--contents", self.contents),
             Removable("checkpoints of trainings", tuple(_whole(checkpoints)),
                       "--loras", self.loras),
-            Removable("class images", tuple(_whole(_below(folder.class_images))),
+            Removable("class images", tuple(_whole(_below(class_folder(folder)))),
                       "--class-images", self.class_images),
         ]
 
