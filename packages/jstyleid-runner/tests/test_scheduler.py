@@ -119,14 +119,14 @@ def test_nothing_is_begun_before_what_it_needs(ledger: Ledger) -> None:
 
 def test_the_rates_of_a_ledger(ledger: Ledger) -> None:
     assert measured(ledger.entries()) is None
-    costs = CostModel({Stage.CLASS: 9.9, Stage.TRAIN: 0.5, Stage.INVERT: 0.1, Stage.DRAW: 0.2,
+    costs = CostModel({Stage.SHARED: 9.9, Stage.TRAIN: 0.5, Stage.INVERT: 0.1, Stage.DRAW: 0.2,
                        Stage.STYLISE: 0.3})
     simulate(ledger, split(2, 2), 1, costs)
     found = measured(ledger.entries())
     assert found is not None
     # There were no class images: they are taken to be as fast as all else.
     mean = (3000 * 0.5 + 40 * 0.1 + 200 * 0.2 + 160 * 0.3) / 3400
-    assert found.evaluation == pytest.approx({**costs.evaluation, Stage.CLASS: mean})
+    assert found.evaluation == pytest.approx({**costs.evaluation, Stage.SHARED: mean})
 
 
 class Scripted(SimulatedExecutor):
