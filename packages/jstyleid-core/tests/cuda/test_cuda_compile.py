@@ -12,8 +12,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import jstyleid_core
 import pytest
+
+import jstyleid_core
 
 CARDS = (75, 80, 86, 89, 90, 120)
 SHARED_MEMORY = {75: 64, 80: 163, 86: 99, 89: 99, 90: 227, 120: 99}  # KiB that a block may take

@@ -233,7 +233,9 @@ def _make(folder: Path, nvcc: Path, includes: Sequence[Path], libraries: Sequenc
     whole = fresh / "lib64" / "libcudnn.so.9"
     if whole.exists():
         for part in ("ops_infer", "ops_train", "cnn_infer", "cnn_train"):
-            (fresh / "lib64" / f"libcudnn_{part}.so").symlink_to(whole.name)
+            at = fresh / "lib64" / f"libcudnn_{part}.so"
+            at.unlink(missing_ok=True)  # cuDNN 8's, where both are installed
+            at.symlink_to(whole.name)
     try:
         fresh.rename(folder)
     except OSError:  # another process was faster
