@@ -31,7 +31,8 @@ from jstyleid_core.errors import setting
 from jstyleid_core.progress import Preparing
 from jstyleid_core.runtime import build, onednn, requirements, toolkit
 from jstyleid_core.runtime.build import ensure_built, forget
-from jstyleid_core.runtime.devices import Device, capabilities, choose
+from jstyleid_core.runtime.devices import Device, choose
+from jstyleid_core.runtime.gpus import capabilities, installed_gpus, order_of_cards
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
 _ENVIRONMENT = {
@@ -124,12 +125,16 @@ def _first_start(device: Device, preparing: Preparing | None) -> Any:
     choice = choose(device, home)
     if choice.note:
         warnings.warn(choice.note, stacklevel=3)
-    for name, value in _ENVIRONMENT.items():
+    for name, value in (_ENVIRONMENT | order_of_cards()).items():
         os.environ.setdefault(name, value)
     os.environ["nvcc_path"] = ""
-    kit = None
+    kit, target = None, "cpu"
     if choice.nvcc:
-        kit = toolkit.prepare(Path(choice.nvcc), capabilities(), home / ".cache" / "jittor")
+        # Jittor computes on the first card, and keeps one cache for all cards of the machine.
+        every = capabilities(installed_gpus())
+        kit = toolkit.prepare(Path(choice.nvcc), capabilities(choice.cards[:1]),
+                              home / ".cache" / "jittor", every)
+        target = f"cuda{kit.version[0]}.{kit.version[1]}-sm_{'_'.join(map(str, every))}"
         for name, value in kit.environment.items():
             os.environ[name] = value
     library = _wire_onednn(home, needed=kit is None)
@@ -144,7 +149,7 @@ def _first_start(device: Device, preparing: Preparing | None) -> Any:
         "onednn": str(library.lib) if library else None,
         "toolkit": [str(kit.folder), kit.version, kit.cudnn, kit.environment] if kit else None,
     }, indent=1)
-    ensure_built(cache, stamp, preparing)
+    ensure_built(cache, stamp, preparing, target)
     return _import_jittor(cache, kit)
 
 
@@ -176,7 +181,7 @@ def _keep_apart(instructions: str) -> None:
 def _import_jittor(cache: Path, kit: toolkit.Toolkit | None) -> Any:
     try:
         with unchanged_process():
-            jittor = importlib.import_module("jittor")
+            jittor = build.import_jittor()
     except SystemExit as error:
         # Jittor rebuilt its core and left. The library it had already loaded cannot be unloaded.
         forget(cache)
@@ -187,7 +192,7 @@ def _import_jittor(cache: Path, kit: toolkit.Toolkit | None) -> Any:
         if not jittor.has_cuda or jittor.cudnn is None:
             raise RuntimeSetupError(f"Jittor found no usable CUDA with cuDNN. {toolkit.INSTALL}")
         jittor.flags.nvcc_flags = toolkit.kernel_flags(
-            jittor.flags.nvcc_flags, kit.nvcc, capabilities())
+            jittor.flags.nvcc_flags, kit.nvcc, kit.capabilities)
         jittor.flags.use_cuda = 1
     elif jittor.compile_extern.mkl_ops is None:
         raise RuntimeSetupError("Jittor started without oneDNN: unset use_mkl and run again")

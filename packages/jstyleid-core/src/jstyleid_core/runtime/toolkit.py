@@ -50,6 +50,9 @@ class Toolkit:
         nvcc: the compiler as found; `folder / "bin" / "nvcc"` starts it.
         version: of the toolkit, (major, minor).
         cudnn: version of cuDNN, (major, minor, patch).
+        capabilities: compute capabilities times ten of the cards that kernels are compiled for.
+        oldest: lowest compute capability times ten on which the kernels run.
+        newest: highest compute capability times ten that the compiler makes machine code for.
         folder: the folder of links that Jittor is given.
         environment: variables that must be set before Jittor is imported.
     """
@@ -57,6 +60,9 @@ class Toolkit:
     nvcc: Path
     version: tuple[int, int]
     cudnn: tuple[int, int, int]
+    capabilities: tuple[int, ...]
+    oldest: int
+    newest: int
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -73,13 +79,17 @@ def find_nvcc(jittor_home: Path) -> Path | None:
     return next((Path(place) for place in places if place and os.access(place, os.X_OK)), None)
 
 
-def prepare(nvcc: Path, capabilities: Sequence[int], cache: Path) -> Toolkit:
+def prepare(
+    nvcc: Path, capabilities: Sequence[int], cache: Path, installed: Sequence[int] = ()
+) -> Toolkit:
     """Make the folder for Jittor in `cache`, and choose the flags for this toolkit and these cards.
 
     Args:
         nvcc: the compiler.
-        capabilities: compute capabilities of the cards times ten, 75 for 7.5.
+        capabilities: compute capabilities of the cards in use times ten, 75 for 7.5.
         cache: folder for what is made.
+        installed: those of all cards of the machine. Everything is compiled for them, too, unless
+            they are too old: processes on different cards then have one cache.
 
     Raises:
         RuntimeSetupError: the toolkit is not complete, or does not fit the cards.
@@ -90,6 +100,8 @@ def prepare(nvcc: Path, capabilities: Sequence[int], cache: Path) -> Toolkit:
             f"the CUDA toolkit of {nvcc} is {version[0]}.{version[1]}; 11.8 and later are "
             f"supported. {INSTALL}")
     check_cards(version, nvcc, capabilities)
+    oldest, newest = _oldest(nvcc), max(_codes(nvcc))
+    targets = tuple(sorted({*capabilities, *(c for c in installed if c >= oldest)}))
     root = _root(nvcc)
     includes, libraries = _sources(root, version[0])
     key = "\n".join(map(str, [nvcc, version, *includes, *libraries, _COMPATIBILITY]))
@@ -104,10 +116,10 @@ def prepare(nvcc: Path, capabilities: Sequence[int], cache: Path) -> Toolkit:
         raise RuntimeSetupError(
             f"the CUDA toolkit of {nvcc} is not complete: "
             f"{', '.join(missing) or 'cudnn_version.h'} is missing. {INSTALL}")
-    return Toolkit(nvcc, version, cudnn, folder, {
+    return Toolkit(nvcc, version, cudnn, targets, oldest, newest, folder, {
         "nvcc_path": str(folder / "bin" / "nvcc"),
         "cc_flags": _compiler_flags(version, cudnn),
-        "NVCC_APPEND_FLAGS": _nvcc_flags(nvcc, capabilities),
+        "NVCC_APPEND_FLAGS": _nvcc_flags(nvcc, targets),
         # Both are downloaded by Jittor's import. Nothing here uses cutlass; cutt moves axes, which
         # kernels of this project do.
         "use_cutt": "0", "use_cutlass": "0",
@@ -120,13 +132,13 @@ def check_cards(version: tuple[int, int], nvcc: Path, capabilities: Iterable[int
     Raises:
         RuntimeSetupError: a card is too old.
     """
-    oldest = max(_LOWEST, min(_codes(nvcc)))
+    oldest = _oldest(nvcc)
     for capability in capabilities:
         if capability < oldest:
             raise RuntimeSetupError(
-                f"a card of compute capability {capability / 10} is visible; this project and CUDA "
-                f"{version[0]}.{version[1]} need {oldest / 10} and more. Hide the card with "
-                f"CUDA_VISIBLE_DEVICES, or use {setting('device')} cpu.")
+                f"a card of compute capability {capability / 10} is to be used; this project and "
+                f"CUDA {version[0]}.{version[1]} need {oldest / 10} and more. Choose other cards "
+                f"with CUDA_VISIBLE_DEVICES, or use {setting('device')} cpu.")
 
 
 def code_flags(nvcc: Path, capabilities: Iterable[int]) -> str:
@@ -188,6 +200,11 @@ def _codes(nvcc: Path) -> list[int]:
     return found
 
 
+def _oldest(nvcc: Path) -> int:
+    """The lowest compute capability times ten on which the kernels run."""
+    return max(_LOWEST, min(_codes(nvcc)))
+
+
 def _wheels() -> list[Path]:
     """Folders `nvidia/*` of NVIDIA's Python packages in this environment."""
     folders = [Path(entry) / "nvidia" for entry in sys.path if entry]
@@ -217,6 +234,7 @@ def _make(folder: Path, nvcc: Path, includes: Sequence[Path], libraries: Sequenc
     # A script, not a link: Jittor would follow a link and look for everything beside its target.
     script.write_text(f'#!/bin/sh\nexec "{nvcc}" "$@"\n')
     script.chmod(0o755)
+    (fresh / "include").mkdir()
     for source in includes:
         _link_all(source, fresh / "include")
     if not (fresh / "include" / "npp.h").exists() and not (_SYSTEM_INCLUDE / "npp.h").exists():
