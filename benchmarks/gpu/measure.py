@@ -29,7 +29,7 @@ from typing import Any, Literal
 import report
 from case import NO_HALF, Case
 from jstyleid_core.files import write_whole
-from jstyleid_core.runtime.devices import visible_gpus
+from jstyleid_core.runtime.gpus import visible_gpus
 
 HERE = Path(__file__).resolve().parent
 FORMAT = 1

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 
 from case import Case, Result, main
-from jstyleid_core.runtime.devices import visible_gpus
+from jstyleid_core.runtime.gpus import visible_gpus
 from jstyleid_core.synthetic.demo_split import draw_split
 from jstyleid_runner.scheduling.ledger import read_entries
 from jstyleid_runner.storage.layout import OutFolder
