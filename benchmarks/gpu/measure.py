@@ -48,7 +48,7 @@ class Part:
         name: name in the report, and the script's first argument.
         side: side whose Python runs it.
         script: path of the script in this folder.
-        seconds: longest time that it is given.
+        seconds: longest time that it is given, or a quarter of --minutes if that is more.
         least: seconds that must be left for it to be begun.
         needs_model: whether it reads the checkpoint.
     """
@@ -177,7 +177,7 @@ class Measurement:
         left = self.deadline - time.monotonic()
         if left < least:
             return _left_out(f"no time left of --minutes {self.minutes:g}; run the command again")
-        limit = min(longest, left)
+        limit = min(max(longest, 15 * self.minutes), left)  # more minutes, more for each part
         python = [sys.executable] if side == "jittor" else self.torch_python
         log = self.out / "logs" / f"{name}.log"
         log.parent.mkdir(exist_ok=True)

@@ -17,7 +17,7 @@ THEIRS = ("reference", "training-reference", "kernels-reference")
 
 def measure(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run the command; its Python for torch sees no installed package."""
-    command = [sys.executable, str(MEASURE), "--size", "tiny", "--device", "cpu",
+    command = [sys.executable, str(MEASURE), "--size", "tiny", "--device", "cpu", "--minutes", "60",
                "--out", str(folder / "out"), "--work", str(folder / "work"),
                "--torch-python", f"{sys.executable} -S", *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
