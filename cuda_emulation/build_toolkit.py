@@ -1,10 +1,11 @@
 """Builds the emulated CUDA toolkit: a folder that Jittor takes for a toolkit with a card.
 
-    python cuda_emulation/build_toolkit.py REAL EMULATED
+    python cuda_emulation/build_toolkit.py EMULATED [REAL]
 
-`REAL` is a real toolkit (`bin/nvcc`, `include`, `lib64` with cuBLAS, cuDNN, cuRAND …); `EMULATED`
-gets its headers as links, libraries with the same names and symbols, `bin/nvcc` and
-`bin/nvidia-smi`. A symbol that is not emulated ends the process with its name when it is called.
+`REAL` is a real toolkit (`bin/nvcc`, `include`, `lib64` with cuBLAS, cuDNN, cuRAND …), by default
+the one that `jstyleid` would use. `EMULATED` gets its headers as links, libraries with the same
+names and symbols, `bin/nvcc` and `bin/nvidia-smi`. A symbol that is not emulated ends the process
+with its name when it is called.
 """
 
 from __future__ import annotations
@@ -134,7 +135,18 @@ def _run(command: list[str]) -> None:
         sys.exit(f"{shlex.join(command)}\n{ran.stderr}")
 
 
+def _found() -> Path:
+    """The toolkit that `jstyleid` would use on this machine, as one folder."""
+    from jstyleid_core.runtime import toolkit
+    from jstyleid_core.runtime.startup import jittor_home
+
+    nvcc = toolkit.find_nvcc(jittor_home())
+    if nvcc is None:
+        sys.exit(f"no CUDA toolkit is found. {toolkit.INSTALL}")
+    return toolkit.prepare(nvcc, [90], jittor_home() / ".cache" / "jittor").folder
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: build_toolkit.py REAL EMULATED")
-    build(Path(sys.argv[1]), Path(sys.argv[2]))
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: build_toolkit.py EMULATED [REAL]")
+    build(Path(sys.argv[2]) if len(sys.argv) == 3 else _found(), Path(sys.argv[1]))

@@ -25,8 +25,8 @@ from kernel_source import SourceError, as_cpp, needs_change
 
 _DEVICE = Path(__file__).resolve().parent / "device"
 _MODES = ("cpu", "both", "real")
-# Headers with kernels that kernel files include, as they are named in the `#include`.
-_HEADERS_WITH_KERNELS = ("misc/cuda_atomic.h",)
+# Headers with kernels that kernel files include, in one of their folders: Jittor's, this project's.
+_HEADERS_WITH_KERNELS = ("misc/cuda_atomic.h", "*.cuh")
 
 
 def main(real: str, libraries: str, arguments: list[str]) -> int:
@@ -97,14 +97,14 @@ def _compile_for_cpu(source: str, arguments: list[str], libraries: str) -> tuple
 def _write_headers(arguments: list[str], made: Path) -> None:
     """Write the headers that hold kernels into `made`, turned into C++."""
     folders = [Path(a[2:].strip('"')) for a in arguments if a.startswith("-I") and len(a) > 2]
-    for name in _HEADERS_WITH_KERNELS:
-        for folder in folders:
-            if (folder / name).is_file():
-                text = (folder / name).read_text(errors="replace")
-                if needs_change(text):
-                    (made / name).parent.mkdir(parents=True, exist_ok=True)
-                    (made / name).write_text(as_cpp(text))
-                break
+    # The first folder that has a header gives it.
+    found = {header.relative_to(folder): header for folder in reversed(folders)
+             for pattern in _HEADERS_WITH_KERNELS for header in folder.glob(pattern)}
+    for name, header in found.items():
+        text = header.read_text(errors="replace")
+        if needs_change(text):
+            (made / name).parent.mkdir(parents=True, exist_ok=True)
+            (made / name).write_text(as_cpp(text))
 
 
 def _flags(arguments: list[str], source: str, new: str) -> list[str]:

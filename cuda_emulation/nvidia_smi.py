@@ -1,7 +1,7 @@
 """Stands in for nvidia-smi: lists `FAKE_GPUS` cards of capability `FAKE_CC`.
 
 Understood are `--query-gpu=FIELDS` (with `--format=csv,noheader,nounits`, as it is always printed
-here) and `-L`; anything else prints the versions. All cards are listed, whatever
+here), `-q -x` and `-L`; anything else prints the versions. All cards are listed, whatever
 CUDA_VISIBLE_DEVICES says, as by the real program.
 """
 
@@ -30,6 +30,9 @@ def main(arguments: list[str]) -> int:
         for card in range(count):
             fields = _fields(card)
             print(f"GPU {card}: {fields['name']} (UUID: {fields['uuid']})")
+    elif "-x" in arguments:
+        print("<nvidia_smi_log><driver_version>580.00</driver_version>"
+              "<cuda_version>13.0</cuda_version></nvidia_smi_log>")
     else:
         print("NVIDIA-SMI 580.00    Driver Version: 580.00    CUDA Version: 13.0")
     return 0

@@ -117,7 +117,7 @@ def self_attention(pipeline: StableDiffusionPipeline, layer: int) -> Attention:
 
 def encode(pipeline: StableDiffusionPipeline, picture: Picture) -> Tensor:
     """Return the latent (1, 4, H/8, W/8) of ``picture`` (H, W, 3): the posterior's mode, scaled."""
-    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None] / 127.5 - 1.0
+    pixels = torch.from_numpy(picture).to(pipeline.device).permute(2, 0, 1)[None] / 127.5 - 1.0
     mode = pipeline.vae.encode(pixels).latent_dist.mode()
     return mode * pipeline.vae.config.scaling_factor
 
@@ -126,14 +126,14 @@ def decode(pipeline: StableDiffusionPipeline, latent: Tensor) -> Picture:
     """Return the picture (H, W, 3) of ``latent`` (1, 4, H/8, W/8)."""
     pixels = pipeline.vae.decode(latent / pipeline.vae.config.scaling_factor).sample
     unit = (pixels / 2 + 0.5).clamp(0, 1)
-    picture: Picture = (unit[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+    picture: Picture = (unit[0].permute(1, 2, 0) * 255).round().to(torch.uint8).cpu().numpy()
     return picture
 
 
 def empty_prompt(pipeline: StableDiffusionPipeline) -> Tensor:
     """Return the text encoder's output (1, 77, width) for the empty prompt."""
     tokens = pipeline.tokenizer("", padding="max_length", max_length=77, return_tensors="pt")
-    return pipeline.text_encoder(tokens.input_ids).last_hidden_state
+    return pipeline.text_encoder(tokens.input_ids.to(pipeline.device)).last_hidden_state
 
 
 def invert(

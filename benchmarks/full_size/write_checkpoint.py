@@ -62,31 +62,35 @@ def text_encoder() -> CLIPTextModel:
     )
 
 
-def with_random_weights(model: M) -> M:
+def with_random_weights(model: M, device: str) -> M:
     """Return ``model``, made on the "meta" device, with float16 weights that keep the scale.
 
     Matrices and kernels are uniform with variance 1/fan_in, norm layers start as the identity,
     biases as 0.  Each tensor is drawn in float32 alone, so little more than the float16 model is
     ever in memory.
     """
-    model = model.half().to_empty(device="cpu")
+    model = model.half().to_empty(device=device)
     for name, parameter in model.named_parameters():
         if parameter.dim() == 1:
             parameter.data.fill_(0.0 if name.endswith("bias") else 1.0)
         else:
             fan_in = 4 if name.endswith("_embedding.weight") else math.prod(parameter.shape[1:])
             bound = math.sqrt(3 / fan_in)
-            parameter.data.copy_(torch.empty(parameter.shape).uniform_(-bound, bound))
+            drawn = torch.empty(parameter.shape, device=device).uniform_(-bound, bound)
+            parameter.data.copy_(drawn)
     return model
 
 
-def write(folder: Path) -> None:
-    """Write the checkpoint into ``folder``, one component after the other."""
+def write(folder: Path, device: str = "cpu") -> None:
+    """Write the checkpoint into ``folder``, one component after the other.
+
+    The numbers are drawn on ``device``, and differ from one kind of device to another.
+    """
     torch.manual_seed(0)
     for component, make in (("unet", unet), ("vae", vae), ("text_encoder", text_encoder)):
         with torch.device("meta"):
             model = make()
-        with_random_weights(model).save_pretrained(folder / component)
+        with_random_weights(model, device).save_pretrained(folder / component)
     scheduler = DDIMScheduler.from_pretrained(SMALL / "sd21-v" / "scheduler")
     scheduler.save_pretrained(folder / "scheduler")
     for tokenizer in (SMALL / "tokenizer", SMALL / "sd21-v" / "tokenizer"):
@@ -98,7 +102,9 @@ def main() -> None:
     """Write the folder named on the command line."""
     parser = argparse.ArgumentParser(description="Write a full-size random checkpoint.")
     parser.add_argument("folder", type=Path)
-    write(parser.parse_args().folder)
+    parser.add_argument("--device", default="cpu", help="where the numbers are drawn")
+    given = parser.parse_args()
+    write(given.folder, given.device)
 
 
 if __name__ == "__main__":

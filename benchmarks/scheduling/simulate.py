@@ -22,15 +22,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from jstyleid_runner.planning.jobs import (
+from jstyleid_runner.planning.class_images import (
+    ClassPlan,
     EncodeClassImages,
     GenerateClassImage,
-    GenerateImage,
-    InvertStyle,
-    TrainLoRA,
-    TransferStyle,
 )
-from jstyleid_runner.planning.plan import ClassPlan, Plan, StylePlan
+from jstyleid_runner.planning.jobs import GenerateImage, InvertStyle, TrainLoRA, TransferStyle
+from jstyleid_runner.planning.plan import Plan, StylePlan
 from jstyleid_runner.scheduling.estimates import CostModel, SimulatedExecutor
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import Scheduler
@@ -64,12 +62,12 @@ class Silent:
 
 def plan(styles: int, prompts: int, class_images: tuple[int, ...] = ()) -> Plan:
     """Return the plan of a split, without files; of class images the cost of each is given."""
-    shared: ClassPlan | None = None
+    shared: tuple[ClassPlan, ...] = ()
     needs: tuple[str, ...] = ()
     if class_images:
         images = tuple(GenerateClassImage(n, "", cost) for n, cost in enumerate(class_images))
-        shared = ClassPlan(images, EncodeClassImages(tuple(draw.id for draw in images)))
-        needs = (shared.encode.id,)
+        jobs = ClassPlan((), images, EncodeClassImages(tuple(draw.id for draw in images)))
+        shared, needs = (jobs,), jobs.needs
     found = []
     for number in range(styles):
         style = f"{number:04}"

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 import training_measurement
 from jstyleid_core import StableDiffusion
+from jstyleid_core.runtime import DType
 from jstyleid_core.runtime.jittor import jt
 from jstyleid_dreambooth import LoRAs, LoRAWeights, new_lora
 from jstyleid_dreambooth.lora.weights import as_float32
@@ -30,9 +31,9 @@ from jstyleid_dreambooth.training.settings import TrainingSettings
 from small_checkpoint import draw
 
 
-def load(given: argparse.Namespace) -> training_measurement.Step:
+def load(given: argparse.Namespace, dtype: DType = "float32") -> training_measurement.Step:
     """Return a step of the training of a new LoRA."""
-    model = StableDiffusion.load(given.folder, dtype="float32")
+    model = StableDiffusion.load(given.folder, dtype=dtype)
     settings = TrainingSettings(
         steps=given.steps, rank=training_measurement.RANK, targets=training_measurement.TARGETS,
         learning_rate=training_measurement.LEARNING_RATE,

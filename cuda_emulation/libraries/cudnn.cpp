@@ -1,7 +1,12 @@
-// cuDNN on the CPU: convolutions of 2 and 3 dimensions with their gradients.
+// cuDNN's graph interface on the CPU: one convolution of 2 dimensions, or one of its gradients.
+//
+// Descriptors keep their attributes as they are set; an execution reads them. The only engine asks
+// for a workspace, so that the asking is tested.
 #include <cudnn.h>
 
 #include <cstdio>
+#include <map>
+#include <vector>
 
 #include "convolution.h"
 #include "counters.h"
@@ -14,13 +19,44 @@ using namespace emulation;
 
 namespace {
 
-const size_t WORKSPACE = 64 << 10;  // what each algorithm asks for, so that the asking is tested
+const int64_t WORKSPACE = 64 << 10;
 const cudnnStatus_t OK = CUDNN_STATUS_SUCCESS;
 
 cudnnStatus_t refuse(cudnnStatus_t status, const char* reason) {
     count(ERRORS);
     fprintf(stderr, "cuda_emulation: cuDNN: %s\n", reason);
     return status;
+}
+
+struct Attribute {
+    cudnnBackendAttributeType_t type;
+    int64_t count;
+    std::vector<unsigned char> bytes;
+};
+
+// What a backend descriptor points to.
+struct Node {
+    cudnnBackendDescriptorType_t kind;
+    bool finished = false;
+    std::map<int, Attribute> attributes;
+
+    template <class T>
+    const T* get(int name) const {
+        const auto found = attributes.find(name);
+        return found == attributes.end() ? nullptr : (const T*)found->second.bytes.data();
+    }
+    const Node* part(int name) const {
+        const auto* held = get<cudnnBackendDescriptor_t>(name);
+        return held ? (const Node*)*held : nullptr;
+    }
+};
+
+size_t width_of(cudnnBackendAttributeType_t type) {
+    switch (type) {
+        case CUDNN_TYPE_INT64: case CUDNN_TYPE_DOUBLE: case CUDNN_TYPE_HANDLE:
+        case CUDNN_TYPE_BACKEND_DESCRIPTOR: case CUDNN_TYPE_VOID_PTR: return 8;
+        default: return 4;  // numbers in single precision and enumerations
+    }
 }
 
 Format format_of(cudnnDataType_t type) {
@@ -33,79 +69,101 @@ Format format_of(cudnnDataType_t type) {
     }
 }
 
-// Sizes of 4 or 5 dimensions, a flat image's as a depth of 1.
-cudnnStatus_t describe(Tensor* t, cudnnDataType_t type, int n, const int* sizes, const int* strides) {
-    if ((n != 4 && n != 5) || format_of(type) == Format::NONE)
-        return refuse(CUDNN_STATUS_NOT_SUPPORTED, "a tensor of this format or this many dimensions");
-    t->format = format_of(type);
-    t->size[2] = 1;
-    t->stride[2] = 0;
-    for (int i = 0; i < n; i++) {
-        const int axis = n == 4 && i >= 2 ? i + 1 : i;
-        t->size[axis] = sizes[i];
-        t->stride[axis] = strides[i];
+// Sizes of 4 dimensions, with a depth of 1.
+Tensor tensor_of(const Node& node) {
+    Tensor t{};
+    t.format = format_of(*node.get<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE));
+    const int64_t* sizes = node.get<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS);
+    const int64_t* strides = node.get<int64_t>(CUDNN_ATTR_TENSOR_STRIDES);
+    t.size[2] = 1;
+    for (int i = 0; i < 4; i++) {
+        t.size[i < 2 ? i : i + 1] = sizes[i];
+        t.stride[i < 2 ? i : i + 1] = strides[i];
     }
-    return OK;
+    return t;
 }
 
-// What one call of a convolution has in common with the others.
-struct Call {
-    const Tensor &x, &w, &y;
-    const Convolution& c;
-    const void* places[3];  // of x, w, y
-
-    Call(const void* xd, const void* xp, const void* wd, const void* wp, const void* cd,
-         const void* yd, const void* yp)
-        : x(*(const Tensor*)xd), w(*(const Tensor*)wd), y(*(const Tensor*)yd),
-          c(*(const Convolution*)cd), places{xp, wp, yp} {}
-
-    cudnnStatus_t check() const {
-        bool fits = x.size[0] == y.size[0] && w.size[0] == y.size[1] &&
-                    w.size[1] * c.groups == x.size[1] && w.size[0] % c.groups == 0;
-        for (int axis = 0; axis < 3; axis++) fits &= y.size[axis + 2] == c.output_size(x, w, axis);
-        if (!fits) return refuse(CUDNN_STATUS_BAD_PARAM, "the sizes do not fit together");
-        const Tensor* all[] = {&x, &w, &y};
-        for (int i = 0; i < 3; i++)
-            if (!within_allocation(places[i], all[i]->span() * width(all[i]->format)))
-                return refuse(CUDNN_STATUS_BAD_PARAM, "a tensor does not lie in device memory");
-        if (x.format != w.format || x.format != y.format)
-            return refuse(CUDNN_STATUS_NOT_SUPPORTED, "tensors of different formats");
-        return OK;
+Convolution convolution_of(const Node& node) {
+    Convolution c;
+    c.flipped = *node.get<cudnnConvolutionMode_t>(CUDNN_ATTR_CONVOLUTION_CONV_MODE) == CUDNN_CONVOLUTION;
+    c.sums = *node.get<cudnnDataType_t>(CUDNN_ATTR_CONVOLUTION_COMP_TYPE) == CUDNN_DATA_HALF ? Sums::HALF : Sums::FLOAT;
+    for (int i = 0; i < 2; i++) {
+        c.pad[i + 1] = node.get<int64_t>(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS)[i];
+        c.step[i + 1] = node.get<int64_t>(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES)[i];
+        c.dilation[i + 1] = node.get<int64_t>(CUDNN_ATTR_CONVOLUTION_DILATIONS)[i];
     }
+    return c;
+}
+
+// The names of one pass's attributes.
+struct Pass {
+    cudnnBackendDescriptorType_t kind;
+    int convolution, x, w, y, alpha, beta;
 };
 
-template <class Compute>
-cudnnStatus_t run(const Call& call, const void* workspace, size_t bytes, Compute compute) {
-    if (!card_takes_work())
-        return refuse(CUDNN_STATUS_EXECUTION_FAILED, "a convolution on a card that has vanished");
-    if (bytes < WORKSPACE || !within_allocation(workspace, bytes))
-        return refuse(CUDNN_STATUS_BAD_PARAM, "the workspace is too small or not in device memory");
-    const cudnnStatus_t status = call.check();
-    if (status != OK) return status;
-    count(CONVOLUTIONS);
-    if (counts_only()) return OK;
-    const Operation operation("a convolution of cuDNN");
-    compute(Windows{call.c, call.x, call.w, call.y});
+const Pass PASSES[] = {
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA},
+};
+
+cudnnStatus_t check(const Tensor& x, const Tensor& w, const Tensor& y, const Convolution& c, void* const places[3]) {
+    bool fits = x.size[0] == y.size[0] && w.size[0] == y.size[1] &&
+                w.size[1] * c.groups == x.size[1] && w.size[0] % c.groups == 0;
+    for (int axis = 0; axis < 3; axis++) fits &= y.size[axis + 2] == c.output_size(x, w, axis);
+    if (!fits) return refuse(CUDNN_STATUS_BAD_PARAM, "the sizes do not fit together");
+    if (x.format != w.format || x.format != y.format || x.format == Format::NONE)
+        return refuse(CUDNN_STATUS_NOT_SUPPORTED, "tensors of these formats");
+    const Tensor* all[] = {&x, &w, &y};
+    for (int i = 0; i < 3; i++)
+        if (!within_allocation(places[i], all[i]->span() * width(all[i]->format)))
+            return refuse(CUDNN_STATUS_BAD_PARAM, "a tensor does not lie in device memory");
     return OK;
 }
 
-template <class Performance, class Algorithm>
-cudnnStatus_t one_algorithm(Performance* found, int* count, Algorithm algorithm) {
-    *found = {};
-    found->algo = algorithm;
-    found->status = OK;
-    found->memory = WORKSPACE;
-    *count = 1;
-    return OK;
+// The array of a variant pack that belongs to a tensor.
+void* place_of(const Node& tensor, const Node& pack) {
+    const int64_t id = *tensor.get<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID);
+    const Attribute& ids = pack.attributes.at(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS);
+    for (int64_t i = 0; i < ids.count; i++)
+        if (((const int64_t*)ids.bytes.data())[i] == id)
+            return pack.get<void*>(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS)[i];
+    return nullptr;
 }
 
-float scalar(const void* value) { return *(const float*)value; }
+cudnnStatus_t compute(const Node& operation, const Node& pack) {
+    for (const Pass& pass : PASSES) {
+        if (pass.kind != operation.kind) continue;
+        const Node *xn = operation.part(pass.x), *wn = operation.part(pass.w), *yn = operation.part(pass.y);
+        const Tensor x = tensor_of(*xn), w = tensor_of(*wn), y = tensor_of(*yn);
+        Convolution c = convolution_of(*operation.part(pass.convolution));
+        c.groups = w.size[1] ? x.size[1] / w.size[1] : 1;  // as cuDNN concludes from the sizes
+        void* const places[] = {place_of(*xn, pack), place_of(*wn, pack), place_of(*yn, pack)};
+        const cudnnStatus_t status = check(x, w, y, c, places);
+        if (status != OK) return status;
+        count(CONVOLUTIONS);
+        if (counts_only()) return OK;
+        const float alpha = *operation.get<float>(pass.alpha), beta = *operation.get<float>(pass.beta);
+        const Operation open("a convolution of cuDNN");
+        const Windows windows{c, x, w, y};
+        if (&pass == &PASSES[0]) convolve(windows, places[0], places[1], places[2], alpha, beta);
+        if (&pass == &PASSES[1]) convolve_back(windows, places[1], places[2], places[0], alpha, beta);
+        if (&pass == &PASSES[2]) convolve_filter(windows, places[0], places[2], places[1], alpha, beta);
+        return OK;
+    }
+    return refuse(CUDNN_STATUS_NOT_SUPPORTED, "an operation that is no convolution");
+}
 
 }  // namespace
-
-#define IN const cudnnTensorDescriptor_t
-#define FILTER const cudnnFilterDescriptor_t
-#define CONVOLUTION const cudnnConvolutionDescriptor_t
 
 extern "C" {
 
@@ -116,139 +174,63 @@ const char* cudnnGetErrorString(cudnnStatus_t status) {
     return status == OK ? "CUDNN_STATUS_SUCCESS" : "an error, which cuda_emulation has printed";
 }
 
-cudnnStatus_t cudnnCreateTensorDescriptor(cudnnTensorDescriptor_t* d) {
-    *d = (cudnnTensorDescriptor_t) new Tensor{};
+cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t kind, cudnnBackendDescriptor_t* d) {
+    *d = (cudnnBackendDescriptor_t) new Node{kind};
     return OK;
 }
-cudnnStatus_t cudnnDestroyTensorDescriptor(cudnnTensorDescriptor_t d) { delete (Tensor*)d; return OK; }
-cudnnStatus_t cudnnSetTensorNdDescriptor(cudnnTensorDescriptor_t d, cudnnDataType_t type, int n,
-                                         const int* sizes, const int* strides) {
-    return describe((Tensor*)d, type, n, sizes, strides);
+cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t d) {
+    delete (Node*)d;
+    return OK;
+}
+cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name,
+                                       cudnnBackendAttributeType_t type, int64_t count, const void* values) {
+    Node& node = *(Node*)d;
+    if (node.finished) return refuse(CUDNN_STATUS_BAD_PARAM, "an attribute is set after the end");
+    const auto* first = (const unsigned char*)values;
+    node.attributes[name] = {type, count, {first, first + count * width_of(type)}};
+    return OK;
+}
+cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t d) {
+    ((Node*)d)->finished = true;
+    return OK;
 }
 
-cudnnStatus_t cudnnCreateFilterDescriptor(cudnnFilterDescriptor_t* d) {
-    *d = (cudnnFilterDescriptor_t) new Tensor{};
-    return OK;
-}
-cudnnStatus_t cudnnDestroyFilterDescriptor(cudnnFilterDescriptor_t d) { delete (Tensor*)d; return OK; }
-cudnnStatus_t cudnnSetFilterNdDescriptor(cudnnFilterDescriptor_t d, cudnnDataType_t type,
-                                         cudnnTensorFormat_t layout, int n, const int* sizes) {
-    int strides[8] = {}, next = 1;
-    if (n > 5) return refuse(CUDNN_STATUS_NOT_SUPPORTED, "a filter of this many dimensions");
-    if (layout == CUDNN_TENSOR_NHWC) {  // channels lie closest together
-        strides[1] = 1;
-        next = sizes[1];
+// One engine without notes, and the workspace of its plan.
+cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name,
+                                       cudnnBackendAttributeType_t, int64_t wanted, int64_t* count, void* values) {
+    const Node& node = *(const Node*)d;
+    if (!node.finished && node.kind != CUDNN_BACKEND_ENGINE_DESCRIPTOR)
+        return refuse(CUDNN_STATUS_BAD_PARAM, "an unfinished descriptor is asked");
+    switch (name) {
+        case CUDNN_ATTR_ENGINEHEUR_RESULTS: {
+            *count = 1;
+            if (wanted == 0) return OK;
+            Node& configuration = *(Node*)*(cudnnBackendDescriptor_t*)values;
+            configuration.attributes[CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH] =
+                node.attributes.at(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
+            configuration.finished = true;
+            return OK;
+        }
+        case CUDNN_ATTR_ENGINECFG_ENGINE: *count = 1; return OK;
+        case CUDNN_ATTR_ENGINE_NUMERICAL_NOTE: *count = 0; return OK;
+        case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE:
+            *count = 1;
+            *(int64_t*)values = WORKSPACE;
+            return OK;
+        default: return refuse(CUDNN_STATUS_NOT_SUPPORTED, "an attribute that is not emulated");
     }
-    for (int i = n - 1; i >= 0; i--) {
-        if (layout == CUDNN_TENSOR_NHWC && i == 1) continue;
-        strides[i] = next;
-        next *= sizes[i];
-    }
-    return describe((Tensor*)d, type, n, sizes, strides);
 }
 
-cudnnStatus_t cudnnCreateConvolutionDescriptor(cudnnConvolutionDescriptor_t* d) {
-    *d = (cudnnConvolutionDescriptor_t) new Convolution;
-    return OK;
-}
-cudnnStatus_t cudnnDestroyConvolutionDescriptor(cudnnConvolutionDescriptor_t d) {
-    delete (Convolution*)d;
-    return OK;
-}
-cudnnStatus_t cudnnSetConvolutionNdDescriptor(cudnnConvolutionDescriptor_t d, int n, const int* pad,
-                                              const int* step, const int* dilation,
-                                              cudnnConvolutionMode_t mode, cudnnDataType_t compute) {
-    if (n != 2 && n != 3) return refuse(CUDNN_STATUS_NOT_SUPPORTED, "this many dimensions");
-    auto* c = (Convolution*)d;
-    *c = Convolution();
-    c->flipped = mode == CUDNN_CONVOLUTION;
-    c->sums = compute == CUDNN_DATA_HALF ? Sums::HALF : Sums::FLOAT;
-    for (int i = 0; i < n; i++) {
-        const int axis = i + 3 - n;
-        c->pad[axis] = pad[i];
-        c->step[axis] = step[i];
-        c->dilation[axis] = dilation[i];
-    }
-    return OK;
-}
-cudnnStatus_t cudnnSetConvolutionGroupCount(cudnnConvolutionDescriptor_t d, int groups) {
-    ((Convolution*)d)->groups = groups;
-    return OK;
-}
-cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t, cudnnMathType_t) { return OK; }
-
-cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(cudnnHandle_t, IN, FILTER, CONVOLUTION, IN,
-                                                      cudnnConvolutionFwdAlgo_t, size_t* bytes) {
-    *bytes = WORKSPACE;
-    return OK;
-}
-cudnnStatus_t cudnnGetConvolutionBackwardDataWorkspaceSize(cudnnHandle_t, FILTER, IN, CONVOLUTION, IN,
-                                                           cudnnConvolutionBwdDataAlgo_t, size_t* bytes) {
-    *bytes = WORKSPACE;
-    return OK;
-}
-cudnnStatus_t cudnnGetConvolutionBackwardFilterWorkspaceSize(cudnnHandle_t, IN, IN, CONVOLUTION, FILTER,
-                                                             cudnnConvolutionBwdFilterAlgo_t,
-                                                             size_t* bytes) {
-    *bytes = WORKSPACE;
-    return OK;
-}
-
-cudnnStatus_t cudnnFindConvolutionForwardAlgorithmEx(
-    cudnnHandle_t, IN xd, const void* x, FILTER wd, const void* w, CONVOLUTION cd, IN yd, void* y,
-    const int, int* count, cudnnConvolutionFwdAlgoPerf_t* found, void*, size_t) {
-    const cudnnStatus_t status = Call(xd, x, wd, w, cd, yd, y).check();
-    return status != OK ? status : one_algorithm(found, count, CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM);
-}
-cudnnStatus_t cudnnFindConvolutionBackwardDataAlgorithmEx(
-    cudnnHandle_t, FILTER wd, const void* w, IN yd, const void* y, CONVOLUTION cd, IN xd, void* x,
-    const int, int* count, cudnnConvolutionBwdDataAlgoPerf_t* found, void*, size_t) {
-    const cudnnStatus_t status = Call(xd, x, wd, w, cd, yd, y).check();
-    return status != OK ? status : one_algorithm(found, count, CUDNN_CONVOLUTION_BWD_DATA_ALGO_1);
-}
-cudnnStatus_t cudnnFindConvolutionBackwardFilterAlgorithmEx(
-    cudnnHandle_t, IN xd, const void* x, IN yd, const void* y, CONVOLUTION cd, FILTER wd, void* w,
-    const int, int* count, cudnnConvolutionBwdFilterAlgoPerf_t* found, void*, size_t) {
-    const cudnnStatus_t status = Call(xd, x, wd, w, cd, yd, y).check();
-    return status != OK ? status : one_algorithm(found, count, CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1);
-}
-cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(cudnnHandle_t, IN, FILTER, CONVOLUTION, IN, const int,
-                                                     int* count, cudnnConvolutionFwdAlgoPerf_t* found) {
-    return one_algorithm(found, count, CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM);
-}
-cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithm_v7(cudnnHandle_t, FILTER, IN, CONVOLUTION, IN,
-                                                          const int, int* count,
-                                                          cudnnConvolutionBwdDataAlgoPerf_t* found) {
-    return one_algorithm(found, count, CUDNN_CONVOLUTION_BWD_DATA_ALGO_1);
-}
-cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(cudnnHandle_t, IN, IN, CONVOLUTION, FILTER,
-                                                            const int, int* count,
-                                                            cudnnConvolutionBwdFilterAlgoPerf_t* found) {
-    return one_algorithm(found, count, CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1);
-}
-
-cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t, const void* alpha, IN xd, const void* x, FILTER wd,
-                                      const void* w, CONVOLUTION cd, cudnnConvolutionFwdAlgo_t,
-                                      void* workspace, size_t bytes, const void* beta, IN yd, void* y) {
-    return run(Call(xd, x, wd, w, cd, yd, y), workspace, bytes, [&](const Windows& windows) {
-        convolve(windows, x, w, y, scalar(alpha), scalar(beta));
-    });
-}
-cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t, const void* alpha, FILTER wd, const void* w,
-                                           IN yd, const void* y, CONVOLUTION cd,
-                                           cudnnConvolutionBwdDataAlgo_t, void* workspace, size_t bytes,
-                                           const void* beta, IN xd, void* x) {
-    return run(Call(xd, x, wd, w, cd, yd, y), workspace, bytes, [&](const Windows& windows) {
-        convolve_back(windows, w, y, x, scalar(alpha), scalar(beta));
-    });
-}
-cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t, const void* alpha, IN xd, const void* x, IN yd,
-                                             const void* y, CONVOLUTION cd,
-                                             cudnnConvolutionBwdFilterAlgo_t, void* workspace,
-                                             size_t bytes, const void* beta, FILTER wd, void* w) {
-    return run(Call(xd, x, wd, w, cd, yd, y), workspace, bytes, [&](const Windows& windows) {
-        convolve_filter(windows, x, y, w, scalar(alpha), scalar(beta));
-    });
+cudnnStatus_t cudnnBackendExecute(cudnnHandle_t, cudnnBackendDescriptor_t plan, cudnnBackendDescriptor_t arrays) {
+    const Node &pack = *(const Node*)arrays, &chosen = *(const Node*)plan;
+    if (!card_takes_work())
+        return refuse(CUDNN_STATUS_EXECUTION_FAILED, "a convolution on a card that has vanished");
+    void* const* workspace = pack.get<void*>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE);
+    if (!workspace || !within_allocation(*workspace, WORKSPACE))
+        return refuse(CUDNN_STATUS_BAD_PARAM, "the workspace is too small or not in device memory");
+    const Node* configuration = chosen.part(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
+    const Node* graph = configuration->part(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
+    return compute(*graph->part(CUDNN_ATTR_OPERATIONGRAPH_OPS), pack);
 }
 
 }  // extern "C"

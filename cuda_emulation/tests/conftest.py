@@ -11,6 +11,7 @@ import pytest
 from emulated import Program
 
 PROGRAMS = Path(__file__).parent / "programs"
+KERNELS = Path(__file__).parents[2] / "packages/jstyleid-core/src/jstyleid_core/kernels/cuda"
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +19,7 @@ def toolkit() -> Path:
     named = os.environ.get("CUDA_EMULATION_TOOLKIT")
     if not named or not (Path(named) / "bin" / "nvcc").is_file():
         pytest.fail("CUDA_EMULATION_TOOLKIT must name an emulated toolkit: "
-                    "build one with `python cuda_emulation/build_toolkit.py REAL EMULATED`")
+                    "build one with `python cuda_emulation/build_toolkit.py EMULATED`")
     return Path(named)
 
 
@@ -31,7 +32,8 @@ def program(toolkit: Path, tmp_path_factory: pytest.TempPathFactory) -> Program:
         made = folder / name
         if not made.exists():
             command = [str(toolkit / "bin" / "nvcc"), "-x", "cu", "-std=c++17", "-arch=sm_90",
-                       f"-I{toolkit / 'include'}", f"-I{PROGRAMS}", str(PROGRAMS / f"{name}.cu"),
+                       f"-I{toolkit / 'include'}", f"-I{PROGRAMS}",
+                       f"-I{KERNELS}", str(PROGRAMS / f"{name}.cu"),
                        "-o", str(made), f"-L{toolkit / 'lib64'}", "-lcublas", "-lcudnn", "-lcurand"]
             ran = subprocess.run(command, capture_output=True, text=True, check=False,
                                  env=os.environ | {"FAKE_NVCC": "both"})

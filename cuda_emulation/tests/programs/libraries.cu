@@ -44,47 +44,108 @@ static void products() {
     cublasDestroy(handle);
 }
 
-static void convolutions(cudnnDataType_t compute, const char* forward) {
+using Part = cudnnBackendDescriptor_t;
+
+static Part make(cudnnBackendDescriptorType_t type) {
+    Part part;
+    cudnnBackendCreateDescriptor(type, &part);
+    return part;
+}
+static void set(Part part, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, const void* values, int count = 1) {
+    cudnnBackendSetAttribute(part, name, type, count, values);
+}
+static Part tensor(int64_t id, cudnnDataType_t type, std::vector<int64_t> sizes) {
+    const Part part = make(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
+    const int64_t strides[] = {sizes[1] * sizes[2] * sizes[3], sizes[2] * sizes[3], sizes[3], 1}, alignment = 16;
+    set(part, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, &type);
+    set(part, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, sizes.data(), 4);
+    set(part, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, strides, 4);
+    set(part, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, &id);
+    set(part, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, &alignment);
+    cudnnBackendFinalize(part);
+    return part;
+}
+
+// The attributes of one pass: the operation, its convolution, x, w, y, alpha and beta.
+struct Names {
+    cudnnBackendDescriptorType_t operation;
+    cudnnBackendAttributeName_t convolution, x, w, y, alpha, beta;
+};
+#define NAMES(KIND, PASS, X, W, Y) \
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_##KIND##_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_##PASS##_CONV_DESC, \
+     CUDNN_ATTR_OPERATION_CONVOLUTION_##PASS##_##X, CUDNN_ATTR_OPERATION_CONVOLUTION_##PASS##_##W, \
+     CUDNN_ATTR_OPERATION_CONVOLUTION_##PASS##_##Y, CUDNN_ATTR_OPERATION_CONVOLUTION_##PASS##_ALPHA, \
+     CUDNN_ATTR_OPERATION_CONVOLUTION_##PASS##_BETA}
+static const Names FORWARD = NAMES(FORWARD, FORWARD, X, W, Y);
+static const Names BACKWARD_DATA = NAMES(BACKWARD_DATA, BWD_DATA, DX, W, DY);
+static const Names BACKWARD_FILTER = NAMES(BACKWARD_FILTER, BWD_FILTER, X, DW, DY);
+
+// x (2, 4, 7, 6), w (6, 2, 3, 3) in 2 groups, stride 2 and 1, padding 1 and 2 -> y (2, 6, 4, 8)
+static int convolve(const Names& names, cudnnDataType_t type, cudnnDataType_t sums, void* x, void* w, void* y, bool workspace = true, int64_t width = 8) {
     cudnnHandle_t handle;
     cudnnCreate(&handle);
-    cudnnTensorDescriptor_t x, y;
-    cudnnFilterDescriptor_t w;
-    cudnnConvolutionDescriptor_t c;
-    cudnnCreateTensorDescriptor(&x);
-    cudnnCreateTensorDescriptor(&y);
-    cudnnCreateFilterDescriptor(&w);
-    cudnnCreateConvolutionDescriptor(&c);
-    const bool half = compute != CUDNN_DATA_DOUBLE;  // a float convolution is marked by `double` here
-    const cudnnDataType_t type = half ? CUDNN_DATA_HALF : CUDNN_DATA_FLOAT;
-    // x (2, 4, 7, 6), w (6, 2, 3, 3) in 2 groups, stride 2 and 1, padding 1 and 2 -> y (2, 6, 4, 8)
-    const int xs[] = {2, 4, 7, 6}, xt[] = {168, 42, 6, 1}, ws[] = {6, 2, 3, 3};
-    const int ys[] = {2, 6, 4, 8}, yt[] = {192, 32, 8, 1}, pad[] = {1, 2}, step[] = {2, 1}, dilation[] = {1, 1};
-    cudnnSetTensorNdDescriptor(x, type, 4, xs, xt);
-    cudnnSetTensorNdDescriptor(y, type, 4, ys, yt);
-    cudnnSetFilterNdDescriptor(w, type, CUDNN_TENSOR_NCHW, 4, ws);
-    cudnnSetConvolutionNdDescriptor(c, 2, pad, step, dilation, CUDNN_CROSS_CORRELATION, half ? compute : CUDNN_DATA_FLOAT);
-    cudnnSetConvolutionGroupCount(c, 2);
-    size_t bytes = 0;
-    cudnnGetConvolutionForwardWorkspaceSize(handle, x, w, c, y, CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM, &bytes);
-    Array<char> workspace(bytes);
+    const Part convolution = make(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR), operation = make(names.operation);
+    const int64_t spatial = 2, padding[] = {1, 2}, step[] = {2, 1}, dilation[] = {1, 1};
+    const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
+    set(convolution, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, &sums);
+    set(convolution, CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, &mode);
+    set(convolution, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_TYPE_INT64, &spatial);
+    set(convolution, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, dilation, 2);
+    set(convolution, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, step, 2);
+    set(convolution, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, padding, 2);
+    set(convolution, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, padding, 2);
+    cudnnBackendFinalize(convolution);
+    const Part tensors[] = {tensor('x', type, {2, 4, 7, 6}), tensor('w', type, {6, 2, 3, 3}), tensor('y', type, {2, 6, 4, width})};
     const float one = 1, zero = 0;
-    if (half) {
-        Array<__half> dx(sevenths(336, 1)), dw(sevenths(108, 2)), dy(384);
-        cudnnConvolutionForward(handle, &one, x, dx.device, w, dw.device, c, CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM, workspace.device, bytes, &zero, y, dy.device);
-        show(forward, widened(dy.down()));
-        return;
-    }
-    Array<float> dx(numbers(336, 1)), dw(numbers(108, 2)), dy(384), gx(336), gw(108);
-    show("forward_status", std::vector<int>{cudnnConvolutionForward(handle, &one, x, dx.device, w, dw.device, c, CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM, workspace.device, bytes, &zero, y, dy.device)});
-    show(forward, dy.down());
-    cudnnConvolutionBackwardData(handle, &one, w, dw.device, y, dy.device, c, CUDNN_CONVOLUTION_BWD_DATA_ALGO_1, workspace.device, bytes, &zero, x, gx.device);
+    set(operation, names.convolution, CUDNN_TYPE_BACKEND_DESCRIPTOR, &convolution);
+    set(operation, names.x, CUDNN_TYPE_BACKEND_DESCRIPTOR, &tensors[0]);
+    set(operation, names.w, CUDNN_TYPE_BACKEND_DESCRIPTOR, &tensors[1]);
+    set(operation, names.y, CUDNN_TYPE_BACKEND_DESCRIPTOR, &tensors[2]);
+    set(operation, names.alpha, CUDNN_TYPE_FLOAT, &one);
+    set(operation, names.beta, CUDNN_TYPE_FLOAT, &zero);
+    cudnnBackendFinalize(operation);
+    const Part graph = make(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR), ranking = make(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
+    set(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, &operation);
+    set(graph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, &handle);
+    cudnnBackendFinalize(graph);
+    const cudnnBackendHeurMode_t heuristics = CUDNN_HEUR_MODE_A;
+    set(ranking, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR, &graph);
+    set(ranking, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, &heuristics);
+    cudnnBackendFinalize(ranking);
+    Part configuration = make(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
+    int64_t count = 0, bytes = 0;
+    cudnnBackendGetAttribute(ranking, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &count, &configuration);
+    const Part plan = make(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR), pack = make(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
+    set(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, &handle);
+    set(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, &configuration);
+    cudnnBackendFinalize(plan);
+    cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &count, &bytes);
+    Array<char> memory(bytes);
+    void *place = workspace ? memory.device : nullptr, *pointers[] = {x, w, y};
+    const int64_t ids[] = {'x', 'w', 'y'};
+    set(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, ids, 3);
+    set(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, pointers, 3);
+    set(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, &place);
+    cudnnBackendFinalize(pack);
+    return cudnnBackendExecute(handle, plan, pack);
+}
+
+static void convolutions() {
+    const cudnnDataType_t F = CUDNN_DATA_FLOAT, H = CUDNN_DATA_HALF;
+    Array<float> x(numbers(336, 1)), w(numbers(108, 2)), y(384), gx(336), gw(108);
+    show("forward_status", std::vector<int>{convolve(FORWARD, F, F, x.device, w.device, y.device)});
+    show("forward", y.down());
+    convolve(BACKWARD_DATA, F, F, gx.device, w.device, y.device);
     show("backward_data", gx.down());
-    cudnnConvolutionBackwardFilter(handle, &one, x, dx.device, y, dy.device, c, CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1, workspace.device, bytes, &zero, w, gw.device);
+    convolve(BACKWARD_FILTER, F, F, x.device, gw.device, y.device);
     show("backward_filter", gw.down());
-    show("no_workspace", std::vector<int>{cudnnConvolutionForward(handle, &one, x, dx.device, w, dw.device, c, CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM, nullptr, 0, &zero, y, dy.device)});
-    const int wrong[] = {2, 6, 4, 7};
-    cudnnSetTensorNdDescriptor(y, type, 4, wrong, yt);
-    show("wrong_size", std::vector<int>{cudnnConvolutionForward(handle, &one, x, dx.device, w, dw.device, c, CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM, workspace.device, bytes, &zero, y, dy.device)});
+    show("no_workspace", std::vector<int>{convolve(FORWARD, F, F, x.device, w.device, y.device, false)});
+    show("wrong_size", std::vector<int>{convolve(FORWARD, F, F, x.device, w.device, y.device, true, 7)});
+    Array<__half> hx(sevenths(336, 1)), hw(sevenths(108, 2)), hy(384);
+    convolve(FORWARD, H, F, hx.device, hw.device, hy.device);
+    show("forward_half", widened(hy.down()));
+    convolve(FORWARD, H, H, hx.device, hw.device, hy.device);
+    show("forward_half_sums", widened(hy.down()));
 }
 
 static void random_numbers() {
@@ -118,8 +179,6 @@ int main(int count, char**) {
         return 0;
     }
     products();
-    convolutions(CUDNN_DATA_DOUBLE, "forward");
-    convolutions(CUDNN_DATA_FLOAT, "forward_half");
-    convolutions(CUDNN_DATA_HALF, "forward_half_sums");
+    convolutions();
     random_numbers();
 }

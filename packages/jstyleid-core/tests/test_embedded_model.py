@@ -1,6 +1,6 @@
 """The embedded model is found, is small, and draws what it is asked for.
 
-`embedded_model/measure.py` measures it with diffusers, on more pictures.
+`embedded_model/measure_model.py` measures it with diffusers, on more pictures.
 """
 
 from __future__ import annotations

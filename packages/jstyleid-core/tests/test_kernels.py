@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import plain_kernels as plain
 from jstyleid_core import kernels
-from jstyleid_core.kernels import plain
 from jstyleid_core.runtime.jittor import Var, jt
 from reference_sets import distance
 

@@ -77,13 +77,13 @@ if CLIP.is_file():  # made by the torch side; the vocabulary is too large to com
 
 @pytest.fixture
 def plain_operators(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What CUDA runs: no CPU kernel anywhere."""
+    """No kernel of this project anywhere."""
     compute_by_plain_operators(monkeypatch)
 
 
 @pytest.mark.usefixtures("plain_operators")
 def test_the_networks_in_plain_operators(small: Reference, models: Any) -> None:
-    """Nothing but the kernels differs between the devices, so this is CUDA's graph on the CPU."""
+    """The kernels hide no mistake of the graph, nor the graph one of theirs."""
     model, values = models(small.name), small.values
     with jt.no_grad():
         unet = model.networks.predict(jt.array(values["unet.sample"]), values["unet.timestep"],
@@ -95,7 +95,7 @@ def test_the_networks_in_plain_operators(small: Reference, models: Any) -> None:
 
 @pytest.mark.usefixtures("plain_operators")
 def test_half_precision_is_half_precision_throughout(small: Reference) -> None:
-    """Types flow through the graph as on CUDA; the CPU sums in half, hence the wide limit."""
+    """Types flow through the graph as on CUDA; Jittor sums in half here, hence the wide limit."""
     model = StableDiffusion.load(small.checkpoint)
     values = small.values
     with jt.no_grad():

@@ -15,7 +15,6 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.numpy import save
 from typer.testing import CliRunner
 
 from inline_executor import InlineExecutor
@@ -24,7 +23,7 @@ from jstyleid_core.progress import OnStep
 from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL, find_checkpoint
 from jstyleid_dreambooth import LoRAWeights, LowRank, read_lora, write_lora
 from jstyleid_dreambooth.training.job import TrainingJob, TrainingProgress, recipe_digest
-from jstyleid_dreambooth.training.prior import ClassImage, read_latents
+from jstyleid_dreambooth.training.prior import read_latents
 from jstyleid_runner.cli import app
 from jstyleid_runner.planning.plan import build_plan
 from jstyleid_runner.reports.progress import LineDisplay
@@ -34,7 +33,7 @@ from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.split import read_split
 from jstyleid_runner.worker import engine
-from jstyleid_runner.worker.engine import Engine, OnPicture
+from jstyleid_runner.worker.engine import Engine
 from jstyleid_runner.worker.payloads import Payload, run_payloads
 from jstyleid_runner.worker.prepared import PreparedEngine
 from jstyleid_runner.worker.worker import ImageWorker, WorkerSpec
@@ -91,15 +90,9 @@ class FakeEngine:
             read_latents(job.class_latents, job.settings.prior.images)
         return train(job, self._fingerprint, watch, self._count)
 
-    def draw_class_image(self, image: ClassImage, on_step: OnStep) -> Image.Image:
-        self.before_call("draw_class_image")
-        self._work(image.steps, 1 if image.guidance == 1 else 2, on_step)
-        return self._paint(image.prompt, str(image.seed))
-
-    def encode_class_images(self, images: Sequence[Path], on_picture: OnPicture) -> bytes:
-        self.before_call("encode_class_images")
-        values = np.array([[np.asarray(Image.open(path)).mean()] for path in images], np.float32)
-        return save({"mean": values, "deviation": values})
+    @contextmanager
+    def plain_model(self) -> Iterator[Any]:
+        yield SimpleNamespace(generate=self._generate_plainly, posterior=self._posterior)
 
     def check_lora(self, lora: Path) -> None:
         self.before_call("check_lora")
@@ -150,6 +143,20 @@ class FakeEngine:
         self._work(2 * self.settings.styleid.steps, len(contents), on_step)
         gamma = str(self.settings.styleid.gamma)
         return [self._paint(str(content.tobytes()), str(style), gamma) for content in contents]
+
+    def _generate_plainly(
+        self, texts: Sequence[str], seeds: Sequence[int], *, steps: int, guidance_scale: float,
+        size: tuple[int, int], on_step: OnStep,
+    ) -> list[Image.Image]:
+        self.before_call("plain generate")
+        self._work(steps, len(texts) * (1 if guidance_scale == 1 else 2), on_step)
+        return [self._paint(text, str(seed)) for text, seed in zip(texts, seeds, strict=True)]
+
+    def _posterior(self, images: Sequence[Image.Image]) -> tuple[Any, Any]:
+        self.before_call("posterior")
+        values = np.array([[np.asarray(image).mean()] for image in images], np.float32)
+        var = SimpleNamespace(numpy=lambda: values)
+        return var, var
 
     def _count(self, evaluations: int) -> None:
         self.evaluations += evaluations

@@ -1,6 +1,7 @@
 """Class images are jobs of a run: drawn once by all workers together, before any training."""
 
 import itertools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+import jstyleid_runner
 from all_ready import AllReady
 from jstyleid_runner.cli import app
 from jstyleid_runner.executors.process import cpu_slots
+from jstyleid_runner.planning.class_images import class_folder
 from jstyleid_runner.planning.plan import Plan
 from jstyleid_runner.reports.progress import LineDisplay
 from jstyleid_runner.scheduling.estimates import CostModel, forecast
@@ -29,6 +32,9 @@ MakeRequest = Callable[..., RunRequest]
 FakeModelClass = Callable[..., Any]
 
 IMAGES, CLASS_STEPS, TRAINING, CONTENT = 5, 2, 4, 3
+DRAW, ENCODE = "plain generate", ["posterior"] * IMAGES
+"""The calls of the engine that draw one of them, and that encode all."""
+SOURCES = Path(jstyleid_runner.__file__).parent
 
 
 @pytest.fixture
@@ -77,16 +83,27 @@ def test_the_plan_draws_them_before_any_training(make_request: MakeRequest, prio
     assert plan.evaluations == (
         IMAGES * 2 * CLASS_STEPS + 2 * TRAINING * 2 * 3 + 6 * 2 * CONTENT)
     alone = make_request(styles=["04"], **prior).plan
-    assert alone.class_images == plan.class_images
-    assert make_request(method="styleid").plan.class_images is None
+    assert len(plan.shared) == 1
+    assert alone.shared == plan.shared
+    assert make_request(method="styleid").plan.shared == ()
+
+
+def test_they_are_no_concern_of_other_files() -> None:
+    names = re.compile("class_?(image|folder|latent|plan)", re.IGNORECASE)
+    found = {str(path.relative_to(SOURCES)) for path in SOURCES.rglob("*.py")
+             if names.search(path.read_text())}
+    assert found == {
+        "planning/class_images.py", "planning/plan.py", "worker/payloads.py",
+        "options/clean.py",  # the option --class-images
+    }
 
 
 def test_workers_share_them(make_request: MakeRequest, prior: Any) -> None:
     training = {**prior["training"], "prior": {"images": 200, "steps": CLASS_STEPS}}
     tasks = make_request(**{**prior, "training": training}).plan.tasks
     costs = CostModel(dict.fromkeys(Stage, 1.0))
-    drawing = sum(task.cost for task in tasks if task.stage is Stage.CLASS)
-    rest = sum(task.cost for task in tasks if task.stage is not Stage.CLASS)
+    drawing = sum(task.cost for task in tasks if task.stage is Stage.SHARED)
+    rest = sum(task.cost for task in tasks if task.stage is not Stage.SHARED)
     assert forecast(tasks, {}, costs, 1, 4) == drawing + rest
     assert forecast(tasks, {}, costs, 8, 4) < drawing / 8 + rest
 
@@ -97,7 +114,7 @@ def test_a_run_draws_each_once_and_resumes(
     whole, model = make_request(out="whole", **prior), fake_model()
     calls = run(whole, model, display)
     assert model.evaluations == whole.plan.evaluations
-    assert calls[: IMAGES + 2] == [*["draw_class_image"] * IMAGES, "encode_class_images", "train"]
+    assert calls[: 2 * IMAGES + 1] == [*[DRAW] * IMAGES, *ENCODE, "train"]
     assert len(class_files(whole)) == IMAGES + 1
     # Stopped at the last of them: it alone is drawn by the next run.
     request, stopped, begun = make_request(**prior), fake_model(), itertools.count(1)
@@ -110,7 +127,7 @@ def test_a_run_draws_each_once_and_resumes(
     with pytest.raises(KeyboardInterrupt):
         run(request, stopped, display)
     calls = run(request, fake_model(), display)
-    assert calls.count("draw_class_image") == 1
+    assert calls.count(DRAW) == 1
     assert class_files(request) == class_files(whole)
     assert files(request, "*/*.png") == files(whole, "*/*.png")
     # In the ledger they are tasks like any other.
@@ -125,7 +142,7 @@ def test_what_is_damaged_or_gone_is_drawn_again(
     request = make_request(**prior)
     run(request, fake_model(), display)
     before = class_files(request)
-    [folder] = request.folder.class_images.iterdir()
+    [folder] = class_folder(request.folder).iterdir()
 
     def train_again() -> list[str]:
         (request.folder.lora("04") / "pytorch_lora_weights.safetensors").unlink()
@@ -139,7 +156,7 @@ def test_what_is_damaged_or_gone_is_drawn_again(
     (folder / "0001.png").write_bytes(spoilt)
     (folder / "0003.png").unlink()
     (folder / "latents.safetensors").write_bytes(b"cut off")
-    assert train_again() == ["draw_class_image"] * 2 + ["encode_class_images", "train", "generate"]
+    assert train_again() == [DRAW, DRAW, *ENCODE, "train", "generate"]
     assert class_files(request) == before
 
 
@@ -148,10 +165,10 @@ def test_without_a_training_left_they_are_not_missed(
 ) -> None:
     request = make_request(**prior)
     run(request, fake_model(), display)
-    for path in request.folder.class_images.rglob("*.*"):
+    for path in class_folder(request.folder).rglob("*.*"):
         path.unlink()
     request.folder.picture("04", "Ring").unlink()
-    assert "draw_class_image" not in run(request, fake_model(), display)
+    assert DRAW not in run(request, fake_model(), display)
 
 
 def test_changed_settings_draw_others(
@@ -160,8 +177,8 @@ def test_changed_settings_draw_others(
     run(make_request(**prior), fake_model(), display)
     training = {**prior["training"], "seed": 7}
     forced = make_request(force=True, **{**prior, "training": training})
-    assert run(forced, fake_model(), display).count("draw_class_image") == IMAGES
-    assert len(list(forced.folder.class_images.iterdir())) == 2
+    assert run(forced, fake_model(), display).count(DRAW) == IMAGES
+    assert len(list(class_folder(forced.folder).iterdir())) == 2
 
 
 def test_plan_shows_them(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +209,7 @@ def test_two_workers_and_a_training_alone_get_the_same_to_the_bit(
     two = make_request(out="two", prompts=1, batch=2, dtype="float32", **prior)
     workers = TwoWorkers(str(checkpoint), "cpu", display, LocalWorkers(cpu_slots(2)))
     run_split(two, workers, display, RunCounts())
-    drawn = [entry for entry in read_entries(two.folder.ledger) if entry.stage == Stage.CLASS]
+    drawn = [entry for entry in read_entries(two.folder.ledger) if entry.stage == Stage.SHARED]
     assert {entry.worker for entry in drawn} == {"cpu0", "cpu1"}
     assert class_files(two) == class_files(one)
     lora = "pytorch_lora_weights.safetensors"
@@ -205,7 +222,7 @@ def test_two_workers_and_a_training_alone_get_the_same_to_the_bit(
     jobs = training_jobs(read_split(data, "S"), one.settings.training, folder, packed=False,
                          objects=("apple", "ball"), checkpoint_every=9, shown=None)
     train_loras(TrainRequest(jobs, folder, "float32"), inline_model, display, RunCounts())
-    [alone] = folder.class_images.iterdir()
+    [alone] = class_folder(folder).iterdir()
     assert {path.name: path.read_bytes() for path in alone.iterdir()} == {
         Path(name).name: content for name, content in class_files(one).items()}
     assert {style: (folder.lora(style) / lora).read_bytes() for style in trained} == trained

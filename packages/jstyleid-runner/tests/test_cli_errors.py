@@ -109,7 +109,7 @@ def test_bad_input(
     arguments: str,
     message: str,
 ) -> None:
-    cards = [runtime.GPU(name, 1, 2) for name in ("Card A", "Card B")]
+    cards = [runtime.GPU(f"Card {name}", 1, 2, 0, f"GPU-{name}") for name in "AB"]
     monkeypatch.setattr(runtime, "visible_gpus", lambda: cards)
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "cut.png").write_bytes((tmp_path / "content.png").read_bytes()[:60])
@@ -120,13 +120,18 @@ def test_bad_input(
     assert not list(tmp_path.rglob("*.part*"))
 
 
-def test_no_card_at_all(data: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("option", "instead"), [("--gpus 1", "--gpus 0"), ("--device cuda", "--device cpu")]
+)
+def test_no_card_at_all(
+    data: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, option: str, instead: str
+) -> None:
     monkeypatch.setattr(runtime, "visible_gpus", list)
-    code, stderr = invoke("run", "--split", "S", "--gpus", "1")
+    code, stderr = invoke("run", "--split", "S", *option.split())
     assert (code, stderr) == (
         2,
-        "error: --gpus 1: this machine has no GPU that can be used. Leave the option out, or give "
-        "--gpus 0.",
+        f"error: {option}: this machine has no GPU that can be used. Leave the option out, or give "
+        f"{instead}.",
     )
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from jstyleid_core.errors import InputError
 from jstyleid_core.images import open_image
 from jstyleid_dreambooth.training.checkpoints import TrainingState
-from jstyleid_runner.planning.provenance import read_provenance, training_job
+from jstyleid_runner.planning.provenance import read_provenance
 from jstyleid_runner.reports.progress import LineDisplay
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split
@@ -189,7 +189,7 @@ def test_what_is_recorded(
     assert (facts["kind"], facts["method"]) == ("stylised", "styleid-dreambooth")
     assert facts["content"]["text"] == "Ring"
     assert facts["content"]["start"] == "noise"
-    job = training_job(both.plan.styles[1], both.settings, both.folder)
+    job = both.plan.styles[1].training(both.settings, both.folder)
     assert job
     assert facts["content"]["lora"] == job.recipe("abc")
     facts = read_provenance(drawn.folder.picture("04", "Ring"))
@@ -223,7 +223,7 @@ def test_what_is_left_of_another_training_makes_room(
     make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay, training: Any
 ) -> None:
     request = make_request(styles=["00"], **training)
-    job = training_job(request.plan.styles[0], request.settings, request.folder)
+    job = request.plan.styles[0].training(request.settings, request.folder)
     assert job
     recipe = job.recipe("abc")
     recipe["settings"] = {**recipe["settings"], "rank": 9}

@@ -26,6 +26,7 @@ from jstyleid_runner.executors.ray.files import (
     together,
 )
 from jstyleid_runner.options.common import WorkerOptions
+from jstyleid_runner.planning.class_images import class_folder
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.worker.payloads import (
@@ -50,14 +51,14 @@ def payloads() -> list[Payload]:
     contents = (OUT.content("00", "Ring"), OUT.content("00", "Hotel"))
     training = TrainingJob(
         (StyleImages("00", (DATA / "ball.png", DATA / "apple.png")),),
-        TrainingSettings(), OUT.lora("00"), OUT.class_images,
-        class_latents=OUT.class_images / "latents.safetensors")
+        TrainingSettings(), OUT.lora("00"), class_folder(OUT),
+        class_latents=class_folder(OUT) / "latents.safetensors")
     image = ClassImage("a ball", 1, 2, 7.5, (64, 64), {})
     lora = OUT.lora("00") / "pytorch_lora_weights.safetensors"
     facts: Any = {}
     return [
         ClassImagePayload("class/0", 2, image),
-        ClassLatentsPayload("class/latents", (OUT.class_images / "0000.png",)),
+        ClassLatentsPayload("class/latents", (class_folder(OUT) / "0000.png",)),
         TrainPayload(training),
         invert,
         GeneratePayload("content/00/Ring", 2, "Ring", 1, lora, (DATA / "ball.png",), facts, ()),
@@ -84,7 +85,7 @@ def test_every_file_of_a_payload_goes_along_and_no_path_stays(payload: Payload) 
     files = payload.files()
     known = {*files.read, *files.once, *files.folders, *files.held}
     # A run draws its class images itself, so that a training needs no folder of them.
-    assert set(paths_in(payload)) - known <= {OUT.class_images}
+    assert set(paths_in(payload)) - known <= {class_folder(OUT)}
     moved = relocated(payload, lambda path: Path("/node") / path.name)
     assert type(moved) is type(payload)
     assert len(paths_in(moved)) == len(paths_in(payload))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from jstyleid_runner.planning.class_images import class_folder
 from jstyleid_runner.planning.provenance import read_provenance
 from jstyleid_runner.reports.progress import LineDisplay
 from jstyleid_runner.scheduling.ledger import Ledger, read_entries
@@ -237,7 +238,7 @@ def test_leftovers_of_a_killed_run_are_removed(
         request.folder.root / "00" / ".Ring.abcd_123.part.png",
         request.folder.hidden / ".run.0a1b2c3d.part.json",
         request.folder.content("04", "").parent / ".Ring.xyz_wvut.part.png",
-        request.folder.class_images / "0123abcd" / ".0001.abcd_123.part.png",
+        class_folder(request.folder) / "0123abcd" / ".0001.abcd_123.part.png",
     ]
     mine = request.folder.root / "00" / ".Ring.part.png"
     for path in (*leftovers, mine):

@@ -14,7 +14,7 @@ import pytest
 
 from jstyleid_core.errors import InputError
 from jstyleid_runner.executors.local import LocalExecutor
-from jstyleid_runner.executors.process import cpu_slots, gpu_slots
+from jstyleid_runner.executors.process import cpu_slots
 from jstyleid_runner.scheduling.estimates import CostModel, SimulatedExecutor, measured
 from jstyleid_runner.scheduling.executor import (
     ErrorKind,
@@ -30,6 +30,8 @@ from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS, NoWorkersError, Scheduler
 from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import Stage, State, Task
+from jstyleid_runner.workflows.workers import choose_slots
+from nvidia_smi import card, install, part
 from sleeping_worker import Sleep, SleepingWorker
 
 EVEN = CostModel(dict.fromkeys(Stage, 1.0))
@@ -119,14 +121,14 @@ def test_nothing_is_begun_before_what_it_needs(ledger: Ledger) -> None:
 
 def test_the_rates_of_a_ledger(ledger: Ledger) -> None:
     assert measured(ledger.entries()) is None
-    costs = CostModel({Stage.CLASS: 9.9, Stage.TRAIN: 0.5, Stage.INVERT: 0.1, Stage.DRAW: 0.2,
+    costs = CostModel({Stage.SHARED: 9.9, Stage.TRAIN: 0.5, Stage.INVERT: 0.1, Stage.DRAW: 0.2,
                        Stage.STYLISE: 0.3})
     simulate(ledger, split(2, 2), 1, costs)
     found = measured(ledger.entries())
     assert found is not None
     # There were no class images: they are taken to be as fast as all else.
     mean = (3000 * 0.5 + 40 * 0.1 + 200 * 0.2 + 160 * 0.3) / 3400
-    assert found.evaluation == pytest.approx({**costs.evaluation, Stage.CLASS: mean})
+    assert found.evaluation == pytest.approx({**costs.evaluation, Stage.SHARED: mean})
 
 
 class Scripted(SimulatedExecutor):
@@ -225,12 +227,38 @@ def test_which_errors_mean_what() -> None:
     assert classify_error(RuntimeError("else")) is ErrorKind.OTHER
 
 
-def test_slots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert [(slot.name, slot.gpu) for slot in gpu_slots(2)] == [
-        ("gpu0", "0"), ("gpu1", "1")]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, 5,7")
-    assert [slot.gpu for slot in gpu_slots(2)] == ["3", "5"]
+@pytest.mark.parametrize(
+    ("visible", "gpus", "places"),
+    [
+        (None, None, ["GPU-bb"]),  # the fastest
+        (None, 3, ["GPU-bb", "GPU-aa", "MIG-dd"]),
+        (None, 4, ["GPU-bb", "GPU-aa", "MIG-dd", "MIG-ee"]),
+        ("0, 1", 2, ["GPU-aa", "GPU-bb"]),
+        ("2,0", 3, ["MIG-dd", "MIG-ee", "GPU-aa"]),
+        ("MIG-ee,MIG-dd", 2, ["MIG-ee", "MIG-dd"]),
+        ("GPU-b", None, ["GPU-bb"]),
+    ],
+)
+def test_each_worker_gets_a_card_that_the_user_lets_it_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, gpus: int | None,
+    places: list[str],
+) -> None:
+    install({"cards": [card(0, "GPU-aa", "X"), card(1, "GPU-bb", "Y", "8.9"),
+                       card(2, "GPU-cc", "Z", "8.0", parts=[
+                           part("MIG-dd", "3g.20gb", (1, 0), "20096 MiB"),
+                           part("MIG-ee", "2g.10gb", (5, 0), "9856 MiB")])]},
+            tmp_path, monkeypatch)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    slots = choose_slots("auto", gpus, None)
+    assert [slot.name for slot in slots] == [f"gpu{number}" for number in range(len(places))]
+    assert [slot.gpu for slot in slots] == places
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "of the command")
+    slots[-1].use_device()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == places[-1]
+
+
+def test_slots_on_the_cpu() -> None:
     [alone] = cpu_slots(1)
     assert (alone.gpu, alone.threads) == (None, None)
     assert [slot.threads for slot in cpu_slots(1000)] == [1] * 1000

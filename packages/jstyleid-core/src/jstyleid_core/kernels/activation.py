@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from jstyleid_core.kernels import plain
-from jstyleid_core.kernels.code import cpu_kernel, runs_on_cpu
+from jstyleid_core.kernels.code import cpu_kernel, cuda_kernel, runs_on_cpu
 from jstyleid_core.runtime.jittor import Var, jt
 
 # The C library's erff does not vectorise. This is the rational approximation that compilers for
@@ -64,6 +63,24 @@ class _GeluGate(jt.Function):  # type: ignore[misc, name-defined, unused-ignore]
         return cpu_kernel([self.input.shape], [self.input, grad], _BACKWARD)
 
 
+class _CudaGeluGate(jt.Function):  # type: ignore[misc, name-defined, unused-ignore]
+    def execute(self, x: Var) -> Var:
+        self.input = x
+        half = x.shape[-1] // 2
+        return cuda_kernel(
+            [[*x.shape[:-1], half]], [str(x.dtype)], [x], "elementwise",
+            "const int64 n = out0->shape[out0->shape.size() - 1];"
+            "elementwise::run_gelu_gate<in0_type>(in0_p, out0_p, out0->num / n, n);")[0]
+
+    def grad(self, grad: Var) -> Var:
+        x = self.input
+        return cuda_kernel(
+            [x.shape], [str(x.dtype)], [x, grad], "elementwise",
+            "const int64 n = in1->shape[in1->shape.size() - 1];"
+            "elementwise::run_gelu_gate_backward<in0_type>(in0_p, in1_p, out0_p, in1->num / n, n);"
+        )[0]
+
+
 def gelu_gate(x: Var) -> Var:
     """GEGLU (Shazeer 2020, equation 6) after its projection: hidden * GELU(gate), exact GELU.
 
@@ -73,6 +90,4 @@ def gelu_gate(x: Var) -> Var:
     Returns:
         (..., C).
     """
-    if not runs_on_cpu():
-        return plain.gelu_gate(x)
-    return _GeluGate()(x)
+    return _GeluGate()(x) if runs_on_cpu() else _CudaGeluGate()(x)

@@ -7,10 +7,10 @@ softmax in place, one product with the values. Heads are addressed by strides in
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from jstyleid_core.kernels import plain
-from jstyleid_core.kernels.code import cpu_kernel, runs_on_cpu
+from jstyleid_core.kernels.code import cpu_kernel, cuda_kernel, runs_on_cpu
 from jstyleid_core.runtime.jittor import Var, jt
 
 _SIZES = """
@@ -113,6 +113,66 @@ class _Attention(jt.Function):  # type: ignore[misc, name-defined, unused-ignore
         return cpu_kernel(shapes, [*self.inputs, grad], _BACKWARD, self.data, dnnl=True)
 
 
+# The CUDA kernels are compiled for these head sizes; others are padded with zeros up to the next.
+_HEAD_SIZES = (16, 32, 48, 64, 80, 128, 160, 256, 512)
+_LARGEST_WITH_GRADIENT = 160
+
+_CUDA_SEGMENT = (
+    "attention::Segment<in0_type>{{in{key}_p, in{value}_p, (int)in{key}_shape1,"
+    ' in{key}_shape0 == 1, (float)data["scale{number}"]}}'
+)
+
+
+class _CudaAttention(jt.Function):  # type: ignore[misc, name-defined, unused-ignore]
+    """Returns the output and the log-sum-exp of each query's scores, (B, heads, N)."""
+
+    def __init__(self, heads: int, scales: list[float]) -> None:
+        self.heads, self.scales = heads, scales
+
+    def execute(self, query: Var, *keys_and_values: Var) -> tuple[Var, Var]:
+        batch, queries, width = query.shape
+        self.head_size = width // self.heads
+        data: dict[str, float] = {"heads": self.heads}
+        segments = ["attention::Segment<in0_type>{}"] * 2
+        for number, scale in enumerate(self.scales):
+            data[f"scale{number}"] = scale
+            segments[number] = _CUDA_SEGMENT.format(
+                key=1 + 2 * number, value=2 + 2 * number, number=number)
+        call = f"""
+            const int heads = (int)data["heads"];
+            attention::run_forward<in0_type, {self._padded()}>(
+                in0_p, {segments[0]}, {segments[1]}, out0_p, out1_p,
+                in0_shape0, in0_shape1, heads, in0_shape2 / heads);"""
+        out, lse = cuda_kernel(
+            [query.shape, [batch, self.heads, queries]], [str(query.dtype), "float32"],
+            [query, *keys_and_values], "attention", call, data)
+        self.saved = [query, *keys_and_values, out, lse]
+        return out, lse
+
+    def grad(self, grad: Var, _: Var | None) -> Any:
+        if len(self.scales) > 1 or self.head_size > _LARGEST_WITH_GRADIENT:
+            raise NotImplementedError(
+                f"no gradient on CUDA for attention with heads of {self.head_size} numbers and "
+                f"{len(self.scales)} segments of keys: there is one for heads of up to "
+                f"{_LARGEST_WITH_GRADIENT} and one segment"
+            )
+        query, key, value, _out, lse = self.saved
+        call = f"""
+            const int heads = (int)data["heads"];
+            attention::run_backward<in0_type, {self._padded()}>(
+                in0_p, in1_p, in2_p, in3_p, in4_p, in5_p, out0_p, out1_p, out2_p, out3_p,
+                in0_shape0, in0_shape1, in1_shape1, heads, in0_shape2 / heads, in1_shape0 == 1,
+                data["scale"]);"""
+        gradients = cuda_kernel(
+            [query.shape, key.shape, value.shape, lse.shape], [str(query.dtype)] * 3 + ["float32"],
+            [*self.saved, grad], "attention_backward", call,
+            {"heads": self.heads, "scale": self.scales[0]})
+        return gradients[:3]
+
+    def _padded(self) -> int:
+        return next(size for size in _HEAD_SIZES if size >= self.head_size)
+
+
 def attention(query: Var, key: Var, value: Var, heads: int, scale: float | None = None) -> Var:
     """softmax(query key^T * scale) value, head by head (Vaswani et al. 2017, equation 1).
 
@@ -127,7 +187,7 @@ def attention(query: Var, key: Var, value: Var, heads: int, scale: float | None 
         (B, N, Cv). Exact to rounding; memory grows with N + M, not with N * M.
 
     Raises:
-        ValueError: the shapes do not fit together.
+        ValueError: the shapes do not fit together, or are beyond the kernels for CUDA.
     """
     batch, _, width = query.shape
     if (
@@ -143,6 +203,37 @@ def attention(query: Var, key: Var, value: Var, heads: int, scale: float | None 
         )
     if scale is None:
         scale = (width // heads) ** -0.5
-    if not runs_on_cpu():
-        return plain.attention(query, key, value, heads, scale)
-    return _Attention(heads, scale)(query, key, value)
+    if runs_on_cpu():
+        return _Attention(heads, scale)(query, key, value)
+    if width // heads > _HEAD_SIZES[-1] or value.shape[2] != width:
+        raise ValueError(
+            f"attention on CUDA takes heads of up to {_HEAD_SIZES[-1]} numbers, and values as wide "
+            f"as keys; here are {heads} heads in {width}, and values of {value.shape[2]}")
+    return _CudaAttention(heads, [scale])(query, key, value)[0]
+
+
+def attention_with_lse(
+    query: Var,
+    segments: Sequence[tuple[Var, Var]],
+    heads: int,
+    scales: Sequence[float] | None = None,
+) -> tuple[Var, Var]:
+    """Attention on CUDA to one or two segments of keys in one softmax, and its log-sum-exp.
+
+    Args:
+        query: (B, N, C), the heads side by side in C.
+        segments: one or two pairs of key and value, each (B, M, C) or (1, M, C).
+        heads: how many heads C is divided into.
+        scales: factor of the scores of each segment; 1 / sqrt(C / heads) when not given.
+
+    Returns:
+        The output (B, N, C) and log(sum(exp(scores))), (B, heads, N) float32.
+
+    Raises:
+        ValueError: there are not one or two segments.
+    """
+    if len(segments) not in (1, 2):
+        raise ValueError(f"attention takes one or two segments of keys, not {len(segments)}")
+    used = [(query.shape[2] // heads) ** -0.5] * len(segments) if scales is None else list(scales)
+    flat = [each for pair in segments for each in pair]
+    return _CudaAttention(heads, used)(query, *flat)

@@ -1,13 +1,14 @@
-"""How a hand-written CPU kernel becomes a Jittor operator.
+"""How a hand-written kernel for the CPU or for CUDA becomes a Jittor operator.
 
-A kernel computes the same bits however many threads there are. Its work is cut into tiles by the
-shapes alone, each tile is computed by one thread, and sums over tiles run in a fixed order.
+A CPU kernel computes the same bits however many threads there are. Its work is cut into tiles by
+the shapes alone, each tile is computed by one thread, and sums over tiles run in a fixed order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from jstyleid_core.runtime.jittor import Var, jt
@@ -100,6 +101,47 @@ def cpu_kernel(
     if dnnl:
         first.compile_options = {_dnnl_flags(): 1}
     return out
+
+
+def cuda_kernel(
+    shapes: Sequence[Sequence[int]],
+    dtypes: Sequence[str],
+    inputs: Sequence[Var],
+    file: str,
+    call: str,
+    data: dict[str, float] | None = None,
+    *,
+    cudnn: bool = False,
+) -> list[Var]:
+    """Run `call`, which starts kernels of a file in `kernels/cuda`.
+
+    Args:
+        shapes, dtypes: of the outputs.
+        inputs: arrays on the card.
+        file: name of the file, without its ending; Jittor compiles again where it has changed.
+        call: C++ statements with the names of `cpu_kernel`, and `in0_type`, `out0_type`, ….
+        data: numbers for the call.
+        cudnn: link cuDNN.
+
+    Returns:
+        A Var for each output.
+    """
+    outputs = jt.code(
+        shapes=[list(shape) for shape in shapes], dtypes=list(dtypes), inputs=list(inputs),
+        cuda_header=f'#include "{file}.cuh"\n',
+        cuda_src=call + "\nCHECK(0 == cudaGetLastError());\n",
+        data=data or {},
+    )
+    if cudnn:
+        outputs[0].compile_options = {_cudnn_flags(): 1}
+    return list(outputs)
+
+
+@cache
+def _cudnn_flags() -> str:
+    extern = Path(jt.flags.jittor_path) / "extern" / "cuda"
+    libraries = Path(jt.compiler.cuda_home) / "lib64"
+    return f"FLAGS: -I{extern / 'inc'} -I{extern / 'cudnn' / 'inc'} -L{libraries} -lcudnn "
 
 
 @cache

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jstyleid_core.kernels import plain
-from jstyleid_core.kernels.code import cpu_kernel, runs_on_cpu
+from jstyleid_core.kernels.code import cpu_kernel, cuda_kernel, runs_on_cpu
 from jstyleid_core.runtime.jittor import Var, jt
 
 # x is (B, C, H, W), the weight (O, C, KH, KW), the output (B, O, OH, OW); P = OH * OW pixels.
@@ -188,6 +187,32 @@ class _Convolution(jt.Function):  # type: ignore[misc, name-defined, unused-igno
         return cpu_kernel([shape], inputs, source, self.data, dnnl=True)
 
 
+class _CudaConvolution(jt.Function):  # type: ignore[misc, name-defined, unused-ignore]
+    """The same by cuDNN."""
+
+    def __init__(self, data: dict[str, float]) -> None:
+        self.data = data
+
+    def execute(self, x: Var, weight: Var) -> Var:
+        self.shape, self.weight = x.shape, weight
+        self.x = None if weight.is_stop_grad() else x
+        shape = [x.shape[0], weight.shape[0], *_output_size(x.shape, weight.shape, self.data)]
+        return self._pass("forward, in0, in1, out0", shape, [x, weight])
+
+    def grad(self, grad: Var) -> Any:
+        weight = self.weight
+        return (
+            self._pass("input_gradient, out0, in0, in1", self.shape, [weight, grad]),
+            None if self.x is None else
+            self._pass("weight_gradient, in0, out0, in1", weight.shape, [self.x, grad]),
+        )
+
+    def _pass(self, name_and_arrays: str, shape: Any, inputs: list[Var]) -> Var:
+        call = f"convolution::run<in0_type>(convolution::Pass::{name_and_arrays}, data);"
+        return cuda_kernel([shape], [str(inputs[0].dtype)], inputs, "convolution", call, self.data,
+                           cudnn=True)[0]
+
+
 def conv2d(
     x: Var,
     weight: Var,
@@ -217,9 +242,10 @@ def conv2d(
         data[f"{name}_h"], data[f"{name}_w"] = vertical, horizontal
     if x.shape[1] != weight.shape[1] or min(_output_size(x.shape, weight.shape, data)) < 1:
         raise ValueError(f"a convolution {tuple(weight.shape)} does not fit {tuple(x.shape)}")
-    if not runs_on_cpu():
-        return plain.conv2d(x, weight, bias, stride, padding, dilation)
-    return _Convolution(data)(x, weight, bias)
+    if runs_on_cpu():
+        return _Convolution(data)(x, weight, bias)
+    y = _CudaConvolution(data)(x, weight)
+    return y if bias is None else y + bias.reshape(1, -1, 1, 1)
 
 
 def _output_size(x: Any, weight: Any, data: dict[str, float]) -> list[int]:

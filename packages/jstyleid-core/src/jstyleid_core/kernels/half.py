@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jstyleid_core.kernels.code import cpu_kernel, runs_on_cpu
+from jstyleid_core.kernels.code import cpu_kernel
 from jstyleid_core.runtime.jittor import Var, jt
 
 # The conversion instruction is exact, subnormal numbers included; numpy converts in software. The
@@ -44,9 +44,7 @@ _WIDEN = """
 
 
 def widen(values: NDArray[Any]) -> Var:
-    """A float32 Var of a float16 array, of its shape; exact."""
-    if not runs_on_cpu():
-        return jt.array(values.astype(np.float32))
+    """A float32 Var on the CPU of a float16 array, of its shape; exact."""
     with jt.flag_scope(reuse_array=1):
         bits = jt.array(values.view(np.int16))
     return cpu_kernel([values.shape], [bits], _WIDEN, header="#include <immintrin.h>\n")

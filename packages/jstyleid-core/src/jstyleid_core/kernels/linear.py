@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from jstyleid_core.kernels import plain
 from jstyleid_core.kernels.code import cpu_kernel, runs_on_cpu
-from jstyleid_core.runtime.jittor import Var, jt
+from jstyleid_core.runtime.jittor import Var, jt, nn
 
 # A (rows, columns) matrix whose numbers are sums of `length` products.
 _TILES = """
@@ -103,5 +102,5 @@ def linear(x: Var, weight: Var, bias: Var | None = None) -> Var:
     if x.shape[-1] != weight.shape[1]:
         raise ValueError(f"a weight {tuple(weight.shape)} does not fit {tuple(x.shape)}")
     if not runs_on_cpu():
-        return plain.linear(x, weight, bias)
+        return nn.linear(x, weight, bias)  # cuBLAS
     return _Linear()(x, weight, bias)

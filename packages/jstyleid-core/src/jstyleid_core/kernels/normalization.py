@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jstyleid_core.kernels import plain
-from jstyleid_core.kernels.code import cpu_kernel, runs_on_cpu
+from jstyleid_core.kernels.code import cpu_kernel, cuda_kernel, runs_on_cpu
 from jstyleid_core.runtime.jittor import Var, jt
 
 _STATISTICS = """
@@ -175,6 +174,63 @@ class _Normalization(jt.Function):  # type: ignore[misc, name-defined, unused-ig
         return cpu_kernel(shapes, [*self.inputs, grad], self.backward, self.data)
 
 
+class _CudaGroupNorm(jt.Function):  # type: ignore[misc, name-defined, unused-ignore]
+    def __init__(self, data: dict[str, float]) -> None:
+        self.data = data
+
+    def execute(self, x: Var, weight: Var, bias: Var) -> Var:
+        self.inputs = [x, weight, bias]
+        self.frozen = weight.is_stop_grad() and bias.is_stop_grad()
+        return self._kernel([x.shape], [str(x.dtype)], self.inputs, """
+            normalization::run_group_forward<in0_type>(in0_p, in1_p, in2_p, out0_p, B, G, C, L,
+                                                       data["eps"], data["silu"] != 0);""")[0]
+
+    def grad(self, grad: Var) -> Any:
+        x, weight, bias = self.inputs
+        dx, sums = self._kernel([x.shape, [2, *x.shape[:2]]], [str(x.dtype), "float32"],
+                                [*self.inputs, grad], """
+            normalization::run_group_backward<in0_type>(in0_p, in1_p, in2_p, in3_p, out0_p, out1_p,
+                                                        B, G, C, L, data["eps"], data["silu"] != 0);
+            """)
+        if self.frozen:
+            return dx, None, None
+        dw, db = sums[0].sum(0), sums[1].sum(0)
+        return dx, dw.cast(weight.dtype), db.cast(bias.dtype)
+
+    def _kernel(self, shapes: Any, dtypes: list[str], inputs: list[Var], call: str) -> list[Var]:
+        sizes = """
+            const int64 B = in0_shape0, C = in0_shape1, L = in0->num / (B * C);
+            const int64 G = (int64)data["groups"];"""
+        return cuda_kernel(shapes, dtypes, inputs, "normalization", sizes + call, self.data)
+
+
+class _CudaLayerNorm(jt.Function):  # type: ignore[misc, name-defined, unused-ignore]
+    def __init__(self, eps: float) -> None:
+        self.data = {"eps": eps}
+
+    def execute(self, x: Var, weight: Var, bias: Var) -> Var:
+        self.inputs = [x, weight, bias]
+        self.frozen = weight.is_stop_grad() and bias.is_stop_grad()
+        return cuda_kernel([x.shape], [str(x.dtype)], self.inputs, "normalization", """
+            const int64 n = in1_shape0, rows = in0->num / n;
+            normalization::run_layer_forward<in0_type>(in0_p, in1_p, in2_p, out0_p, rows, n,
+                                                       data["eps"]);""", self.data)[0]
+
+    def grad(self, grad: Var) -> Any:
+        x, weight, bias = self.inputs
+        shapes: list[Any] = [x.shape, [x.numel() // weight.shape[0], 2]]
+        dtypes = [str(x.dtype), "float32"]
+        if not self.frozen:
+            shapes += [weight.shape, bias.shape]
+            dtypes += [str(weight.dtype), str(bias.dtype)]
+        out = cuda_kernel(shapes, dtypes, [x, weight, grad], "normalization", """
+            const int64 n = in1_shape0, rows = in0->num / n;
+            normalization::run_layer_backward<in0_type>(in0_p, in1_p, in2_p, out0_p, out1_p, %s,
+                                                        rows, n, data["eps"]);
+            """ % ("nullptr, nullptr" if self.frozen else "out2_p, out3_p"), self.data)
+        return (out[0], None, None) if self.frozen else (out[0], out[2], out[3])
+
+
 def group_norm(
     x: Var, weight: Var, bias: Var, groups: int, eps: float, silu: bool = False
 ) -> Var:
@@ -189,9 +245,9 @@ def group_norm(
     Returns:
         As `x`.
     """
-    if not runs_on_cpu():
-        return plain.group_norm(x, weight, bias, groups, eps, silu)
     data = {"groups": groups, "eps": eps, "silu": int(silu)}
+    if not runs_on_cpu():
+        return _CudaGroupNorm(data)(x, weight, bias)
     return _Normalization(_GROUP_FORWARD, _GROUP_BACKWARD, data)(x, weight, bias)
 
 
@@ -207,5 +263,5 @@ def layer_norm(x: Var, weight: Var, bias: Var, eps: float) -> Var:
         As `x`.
     """
     if not runs_on_cpu():
-        return plain.layer_norm(x, weight, bias, eps)
+        return _CudaLayerNorm(eps)(x, weight, bias)
     return _Normalization(_LAYER_FORWARD, _LAYER_BACKWARD, {"eps": eps})(x, weight, bias)

@@ -14,9 +14,9 @@ class Attention(nn.Module):
     """Multi-head attention; what happens between its projections is its processor's affair."""
 
     def __init__(
-        self, width: int, context_width: int | None, heads: int, upcast: bool, bias: bool = False
+        self, width: int, context_width: int | None, heads: int, bias: bool = False
     ) -> None:
-        self.heads, self.upcast = heads, upcast
+        self.heads = heads
         self.to_q = Linear(width, width, bias=bias)
         self.to_k = Linear(context_width or width, width, bias=bias)
         self.to_v = Linear(context_width or width, width, bias=bias)
@@ -29,20 +29,11 @@ class Attention(nn.Module):
 
     def attend(self, query: Var, key: Var, value: Var) -> Var:
         """softmax(q k^T / sqrt(d)) v over the heads; a key and value of batch 1 serve all."""
-        return attend(query, key, value, self.heads, self.upcast)
+        return kernels.attention(query, key, value, self.heads)
 
     def project_out(self, attended: Var) -> Var:
         """The output projection, `to_out`."""
         return self.to_out[0](attended)
-
-
-def attend(query: Var, key: Var, value: Var, heads: int, upcast: bool) -> Var:
-    """Attention over `heads`; `upcast` computes half precision in float32 and rounds once."""
-    if not upcast or query.dtype == "float32":
-        return kernels.attention(query, key, value, heads)
-    # The 768-v checkpoint's scores overflow float16.
-    out = kernels.attention(query.float32(), key.float32(), value.float32(), heads)
-    return out.cast(query.dtype)
 
 
 class GEGLU(nn.Module):
@@ -69,11 +60,11 @@ class FeedForward(nn.Module):
 class BasicTransformerBlock(nn.Module):
     """Self-attention, attention to the text, feed-forward, each on a normalised residual."""
 
-    def __init__(self, width: int, context_width: int, heads: int, upcast: bool) -> None:
+    def __init__(self, width: int, context_width: int, heads: int) -> None:
         self.norm1 = LayerNorm(width)
-        self.attn1 = Attention(width, None, heads, upcast)
+        self.attn1 = Attention(width, None, heads)
         self.norm2 = LayerNorm(width)
-        self.attn2 = Attention(width, context_width, heads, upcast)
+        self.attn2 = Attention(width, context_width, heads)
         self.norm3 = LayerNorm(width)
         self.ff = FeedForward(width)
 
@@ -90,28 +81,28 @@ class Transformer2D(nn.Module):
     """
 
     def __init__(
-        self, channels: int, context_width: int, heads: int, groups: int, linear: bool, upcast: bool
+        self, channels: int, context_width: int, heads: int, groups: int, linear: bool
     ) -> None:
         self.linear = linear
         self.norm = GroupNorm(groups, channels, 1e-6)
         projection = Linear if linear else partial(Conv2d, kernel_size=1)
         self.proj_in = projection(channels, channels)
         self.transformer_blocks = nn.ModuleList(
-            [BasicTransformerBlock(channels, context_width, heads, upcast)])
+            [BasicTransformerBlock(channels, context_width, heads)])
         self.proj_out = projection(channels, channels)
 
     def execute(self, x: Var, context: Var) -> Var:
-        batch, channels, height, width = x.shape
+        height, width = x.shape[2:]
         h = self.norm(x)
         if not self.linear:
             h = self.proj_in(h)
-        h = h.reshape(batch, channels, height * width).transpose(0, 2, 1)  # (B, H W, C)
+        h = kernels.to_tokens(h)
         if self.linear:
             h = self.proj_in(h)
         h = self.transformer_blocks[0](h, context)
         if self.linear:
             h = self.proj_out(h)
-        h = h.transpose(0, 2, 1).reshape(batch, channels, height, width)
+        h = kernels.to_map(h, height, width)
         if not self.linear:
             h = self.proj_out(h)
         return x + h

@@ -205,5 +205,5 @@ class UNet(nn.Module):
 def _transformers(config: UNetConfig, widths: list[tuple[int, int]], heads: int) -> nn.ModuleList:
     return nn.ModuleList([
         Transformer2D(out, config.cross_attention_dim, heads, config.norm_num_groups,
-                      config.use_linear_projection, config.upcast_attention)
+                      config.use_linear_projection)
         for _, out in widths])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jstyleid_core import kernels
 from jstyleid_core.config import VAEConfig
 from jstyleid_core.model.attention import Attention
 from jstyleid_core.model.layers import Conv2d, Downsample, GroupNorm, ResnetBlock, Upsample
@@ -14,14 +15,12 @@ class PixelAttention(Attention):
     """Single-head self-attention over the pixels of a feature map, on a normalised residual."""
 
     def __init__(self, channels: int, groups: int) -> None:
-        super().__init__(channels, None, heads=1, upcast=True, bias=True)
+        super().__init__(channels, None, heads=1, bias=True)
         self.group_norm = GroupNorm(groups, channels, _EPS)
 
     def execute(self, hidden: Var, context: Var | None = None) -> Var:
-        batch, channels, height, width = hidden.shape
-        tokens = self.group_norm(hidden).reshape(batch, channels, height * width)
-        attended = super().execute(tokens.transpose(0, 2, 1), context)
-        return hidden + attended.transpose(0, 2, 1).reshape(batch, channels, height, width)
+        attended = super().execute(kernels.to_tokens(self.group_norm(hidden)), context)
+        return hidden + kernels.to_map(attended, *hidden.shape[2:])
 
 
 class Middle(nn.Module):

@@ -5,7 +5,8 @@ first use with progress, decides between CPU and CUDA, and puts back what the im
 Python process. All other code gets Jittor through `jstyleid_core.runtime.jittor`.
 """
 
-from jstyleid_core.runtime.devices import GPU, Backend, Device, DType, visible_gpus
+from jstyleid_core.runtime.devices import Backend, Device, DType
+from jstyleid_core.runtime.gpus import GPU, visible_gpus
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 from jstyleid_core.runtime.startup import default_dtype, redirect_native_output, start
 

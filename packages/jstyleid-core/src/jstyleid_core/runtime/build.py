@@ -3,8 +3,9 @@
 The first import of Jittor compiles about 160 files, silently and for minutes. Here a child process
 does that while the parent counts the object files that appear. When Jittor finds its cache out of
 date it recompiles, prints "please rerun your command" and exits with code 0; the child is then
-simply started again. A stamp in the cache records what Jittor was built for, so a start without a
-compilation costs one file comparison.
+simply started again. A stamp in the cache records what Jittor was built with, so a start without a
+compilation costs one file comparison. The CPU and each set of CUDA cards have a stamp of their own,
+since Jittor keeps apart what it compiles for them.
 
 Jittor's threads for compiling kernels change its graph at the same time, without a lock. Seldom,
 about once in thousands of processes, that is a segmentation fault, and minutes pass until the
@@ -15,6 +16,7 @@ machine is warmed.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import signal
 import subprocess
@@ -29,22 +31,30 @@ from jstyleid_core.runtime.requirements import RuntimeSetupError
 from jstyleid_core.version import __version__
 
 _OBJECTS = 158  # object files of Jittor 1.3.11 for the CPU; CUDA adds some
-_STAMP = "jstyleid-built-for.json"
+_STAMP = "jstyleid-built-for-{target}.json"
 _TOKEN = "jittor is built"
 _ATTEMPTS = 3
 
 _THREADS = 16  # Jittor's own default
 
 
-def ensure_built(cache: Path, stamp: str, preparing: Preparing | None) -> None:
+def ensure_built(
+    cache: Path, stamp: str, preparing: Preparing | None, target: str = "cpu"
+) -> None:
     """Compile Jittor into `cache` unless its stamp shows that this was done.
 
     Processes that start together wait for one of them to compile.
 
+    Args:
+        cache: folder of Jittor's cache.
+        stamp: everything that makes a new compilation necessary.
+        preparing: receives the progress.
+        target: name of what is compiled for, different for the CPU and each set of cards.
+
     Raises:
         RuntimeSetupError: the compilation fails; the message ends with the compiler's last lines.
     """
-    stamp_file = cache / _STAMP
+    stamp_file = cache / _STAMP.format(target=target)
     if _read(stamp_file) == stamp:
         return
     preparing = preparing or _on_stderr()
@@ -61,16 +71,40 @@ def ensure_built(cache: Path, stamp: str, preparing: Preparing | None) -> None:
 
 def forget(cache: Path) -> None:
     """Make the next `ensure_built` check the cache by importing Jittor in a child process."""
-    (cache / _STAMP).unlink(missing_ok=True)
+    for stamp_file in cache.glob(_STAMP.format(target="*")):
+        stamp_file.unlink(missing_ok=True)
 
 
 def is_built(cache: Path) -> bool:
     """Whether Jittor was compiled into `cache` through `ensure_built`."""
-    return (cache / _STAMP).is_file()
+    return any(cache.glob(_STAMP.format(target="*")))
+
+
+_IMPORT = f"""
+from jittor_utils import install_cuda
+install_cuda.has_installation = lambda: False
+import jittor
+print({_TOKEN!r})
+"""
+
+
+def import_jittor() -> Any:
+    """Import Jittor without its search for a CUDA toolkit of its own; returns the module.
+
+    Where Jittor's cache has a folder `jtcuda`, the import asks for the driver's version, downloads
+    the toolkit for that version if the folder has another one, and takes all folders with "cuda"
+    in their names out of PATH and LD_LIBRARY_PATH. If there were any, it then executes the
+    process's command line again: everything the process did is lost, and a worker's pipe with it.
+    None of this is needed, because `nvcc_path` names the compiler, and what is compiled knows the
+    folders of its libraries.
+    """
+    install_cuda: Any = importlib.import_module("jittor_utils.install_cuda")
+    install_cuda.has_installation = lambda: False
+    return importlib.import_module("jittor")
 
 
 def _build_in_child(cache: Path, log: Path, preparing: Preparing) -> bool:
-    command = [sys.executable, "-c", f"import jittor; print({_TOKEN!r})"]
+    command = [sys.executable, "-c", _IMPORT]
     with open(log, "w+b") as output:
         # A session of its own: Ctrl-C then reaches this process only, which ends the whole group.
         child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT,

@@ -1,15 +1,14 @@
-"""Devices, backends and number formats; CUDA cards and compilers, found without Jittor."""
+"""Devices, backends and number formats, and the choice between CPU and CUDA; without Jittor."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from jstyleid_core.errors import setting
+from jstyleid_core.runtime import toolkit
+from jstyleid_core.runtime.gpus import GPU, visible_gpus, why_none_is_visible
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
 Backend = Literal["native", "jdiffusion"]
@@ -17,70 +16,14 @@ Backend = Literal["native", "jdiffusion"]
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["auto", "float32", "float16"]
 
-_NVCC_PLACES = ("/usr/local/cuda/bin/nvcc", "/usr/bin/nvcc", "/opt/cuda/bin/nvcc")
-NVCC_FIX = (
-    "Install the CUDA toolkit and name its compiler in nvcc_path, "
-    "or run: python -m jittor_utils.install_cuda"
-)
-
-
-@dataclass(frozen=True)
-class GPU:
-    """A CUDA card as the driver reports it; memory in bytes."""
-
-    name: str
-    free_bytes: int
-    total_bytes: int
-
-
-def visible_gpus() -> list[GPU]:
-    """The CUDA cards this process may use, in order; empty where there is no driver.
-
-    `CUDA_VISIBLE_DEVICES` is honoured as the driver would.
-    """
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return []
-    query = "--query-gpu=index,uuid,name,memory.free,memory.total"
-    ran = subprocess.run([tool, query, "--format=csv,noheader,nounits"],
-                         capture_output=True, text=True, check=False)
-    if ran.returncode != 0:
-        return []
-    cards: dict[str, GPU] = {}
-    by_uuid: dict[str, GPU] = {}
-    for line in ran.stdout.splitlines():
-        index, uuid, name, free, total = (field.strip() for field in line.split(","))
-        card = GPU(name, int(float(free) * 2**20), int(float(total) * 2**20))
-        cards[index] = by_uuid[uuid] = card
-    wanted = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if wanted is None:
-        return list(cards.values())
-    chosen: list[GPU] = []
-    for entry in (part.strip() for part in wanted.split(",")):
-        found = cards.get(entry) or next(
-            (card for uuid, card in by_uuid.items() if entry and uuid.startswith(entry)), None)
-        if found is None:
-            break  # the driver ignores everything after the first unknown entry
-        chosen.append(found)
-    return chosen
-
-
-def find_nvcc(jittor_home: Path) -> str | None:
-    """The CUDA compiler Jittor would use: `nvcc_path`, PATH, the usual places, Jittor's own."""
-    named = os.environ.get("nvcc_path")
-    if named:
-        return shutil.which(named)
-    own = sorted((jittor_home / ".cache" / "jittor" / "jtcuda").glob("*/bin/nvcc"))
-    places = [shutil.which("nvcc"), *_NVCC_PLACES, *map(str, own)]
-    return next((place for place in places if place and os.access(place, os.X_OK)), None)
-
 
 @dataclass(frozen=True)
 class Choice:
-    """CPU (`nvcc` is None) or CUDA, and why CUDA was passed over where a card is there."""
+    """CPU (`nvcc` is None) or CUDA with its cards; `note` says why a card there is not used."""
 
     nvcc: str | None
     note: str | None = None
+    cards: tuple[GPU, ...] = ()
 
 
 def choose(device: Device, jittor_home: Path) -> Choice:
@@ -91,17 +34,18 @@ def choose(device: Device, jittor_home: Path) -> Choice:
     """
     if device == "cpu":
         return Choice(None)
-    cards, nvcc = visible_gpus(), find_nvcc(jittor_home)
+    cards, nvcc = visible_gpus(), toolkit.find_nvcc(jittor_home)
     if cards and nvcc:
-        return Choice(nvcc)
+        return Choice(str(nvcc), cards=tuple(cards))
     if device == "cuda":
         if not cards:
             raise RuntimeSetupError(
-                f"{setting('device')} cuda: no CUDA card is visible (nvidia-smi lists none, or "
-                f"CUDA_VISIBLE_DEVICES hides them). Use {setting('device')} cpu."
+                f"{setting('device')} cuda: no CUDA card is visible: {why_none_is_visible()}. "
+                f"Use {setting('device')} cpu."
             )
         raise RuntimeSetupError(
-            f"{setting('device')} cuda: no CUDA compiler (nvcc) is found. {NVCC_FIX}")
+            f"{setting('device')} cuda: no CUDA compiler (nvcc) is found. {toolkit.INSTALL}")
     if cards:
-        return Choice(None, f"{cards[0].name} is not used: no CUDA compiler (nvcc). {NVCC_FIX}")
+        return Choice(
+            None, f"{cards[0].name} is not used: no CUDA compiler (nvcc). {toolkit.INSTALL}")
     return Choice(None)

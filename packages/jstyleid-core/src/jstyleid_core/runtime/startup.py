@@ -29,9 +29,10 @@ from typing import Any, Literal, cast
 
 from jstyleid_core.errors import setting
 from jstyleid_core.progress import Preparing
-from jstyleid_core.runtime import build, onednn, requirements
+from jstyleid_core.runtime import build, onednn, requirements, toolkit
 from jstyleid_core.runtime.build import ensure_built, forget
-from jstyleid_core.runtime.devices import NVCC_FIX, Device, choose
+from jstyleid_core.runtime.devices import Device, choose
+from jstyleid_core.runtime.gpus import capabilities, installed_gpus, order_of_cards
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
 _ENVIRONMENT = {
@@ -124,12 +125,19 @@ def _first_start(device: Device, preparing: Preparing | None) -> Any:
     choice = choose(device, home)
     if choice.note:
         warnings.warn(choice.note, stacklevel=3)
-    library = onednn.find()
-    onednn.wire(home, library)
-
-    for name, value in _ENVIRONMENT.items():
+    for name, value in (_ENVIRONMENT | order_of_cards()).items():
         os.environ.setdefault(name, value)
-    os.environ["nvcc_path"] = choice.nvcc or ""
+    os.environ["nvcc_path"] = ""
+    kit, target = None, "cpu"
+    if choice.nvcc:
+        # Jittor computes on the first card, and keeps one cache for all cards of the machine.
+        every = capabilities(installed_gpus())
+        kit = toolkit.prepare(Path(choice.nvcc), capabilities(choice.cards[:1]),
+                              home / ".cache" / "jittor", every)
+        target = f"cuda{kit.version[0]}.{kit.version[1]}-sm_{'_'.join(map(str, every))}"
+        for name, value in kit.environment.items():
+            os.environ[name] = value
+    library = _wire_onednn(home, needed=kit is None)
     os.environ["python_config_path"] = config
     os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
     _keep_apart(requirements.instruction_set(compiler))
@@ -138,11 +146,24 @@ def _first_start(device: Device, preparing: Preparing | None) -> Any:
     stamp = json.dumps({
         "jittor": version, "numpy": numpy, "python": sys.executable, "cache": str(cache),
         "compiler": [compiler, compiler_version, os.environ.get("cc_flags", "")],
-        "onednn": str(library.lib), "nvcc": choice.nvcc,
-        "gpus": os.environ.get("CUDA_VISIBLE_DEVICES") if choice.nvcc else None,
+        "onednn": str(library.lib) if library else None,
+        "toolkit": [str(kit.folder), kit.version, kit.cudnn, kit.environment] if kit else None,
     }, indent=1)
-    ensure_built(cache, stamp, preparing)
-    return _import_jittor(cache, cuda=choice.nvcc is not None)
+    ensure_built(cache, stamp, preparing, target)
+    return _import_jittor(cache, kit)
+
+
+def _wire_onednn(home: Path, needed: bool) -> onednn.OneDNN | None:
+    try:
+        library = onednn.find()
+    except RuntimeSetupError:
+        if needed:
+            raise
+        # Beside CUDA it has nothing to do, and Jittor would download it.
+        os.environ["use_mkl"] = "0"
+        return None
+    onednn.wire(home, library)
+    return library
 
 
 def _keep_apart(instructions: str) -> None:
@@ -157,19 +178,21 @@ def _keep_apart(instructions: str) -> None:
         os.environ["cache_name"] = f"{name}{_FOR}{instructions}"
 
 
-def _import_jittor(cache: Path, cuda: bool) -> Any:
+def _import_jittor(cache: Path, kit: toolkit.Toolkit | None) -> Any:
     try:
         with unchanged_process():
-            jittor = importlib.import_module("jittor")
+            jittor = build.import_jittor()
     except SystemExit as error:
         # Jittor rebuilt its core and left. The library it had already loaded cannot be unloaded.
         forget(cache)
         raise RuntimeSetupError(
             "Jittor's cache was out of date and is being rebuilt. Run the same command again."
         ) from error
-    if cuda:
+    if kit is not None:
         if not jittor.has_cuda or jittor.cudnn is None:
-            raise RuntimeSetupError(f"Jittor found no usable CUDA with cuDNN. {NVCC_FIX}")
+            raise RuntimeSetupError(f"Jittor found no usable CUDA with cuDNN. {toolkit.INSTALL}")
+        jittor.flags.nvcc_flags = toolkit.kernel_flags(
+            jittor.flags.nvcc_flags, kit.nvcc, kit.capabilities)
         jittor.flags.use_cuda = 1
     elif jittor.compile_extern.mkl_ops is None:
         raise RuntimeSetupError("Jittor started without oneDNN: unset use_mkl and run again")

@@ -11,6 +11,7 @@ from typing import Literal
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.interfaces import Networks
 from jstyleid_core.kernels import widen
+from jstyleid_core.kernels.code import runs_on_cpu
 from jstyleid_core.progress import Preparing
 from jstyleid_core.runtime.jittor import Var, jt, nn
 from jstyleid_core.weights.checkpoint import Checkpoint
@@ -84,12 +85,14 @@ def _as_var(tensor: StoredTensor, dtype: str) -> Var:
     stored = tensor.map()
     if tensor.dtype == "BF16":
         values = widen_bfloat16(stored).astype(dtype, copy=False)
-    elif tensor.dtype == "F16" and dtype == "float32":
+    elif tensor.dtype == "F16" and dtype == "float32" and runs_on_cpu():
         return widen(stored)
     else:
         values = stored.astype(dtype)
     with jt.flag_scope(reuse_array=1):  # the array becomes the Var's memory, without a copy
-        return jt.array(values)
+        loaded = jt.array(values)
+    # On CUDA an array keeps a page-locked twin on the host as long as it lives; its copy has none.
+    return loaded if runs_on_cpu() else loaded.copy()
 
 
 def _check(
@@ -145,3 +148,4 @@ def load_networks(
     for component, module, number in components:
         on_tensor = partial(preparing, f"loading {component}") if preparing else None
         load_module(module, component, checkpoint.weights(component), number, on_tensor)
+    jt.gc()  # gives back the memory that the tensors passed through

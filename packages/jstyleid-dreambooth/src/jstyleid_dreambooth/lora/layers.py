@@ -84,7 +84,7 @@ class Adapter:
         """Scale * B A in the shape of the layer's weight, float32."""
         rank = self.up.shape[1]
         up, down = self.up.reshape(-1, rank) * self.scale, self.down.reshape(rank, -1)
-        product = kernels.linear(up, down.transpose())
+        product = kernels.linear(up, kernels.swap(down.unsqueeze(0)).squeeze(0))
         return product.reshape(self.base.weight.shape)
 
     def values(self) -> LowRank:

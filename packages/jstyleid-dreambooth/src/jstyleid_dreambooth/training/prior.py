@@ -127,7 +127,7 @@ def class_prompts(prior: PriorSettings, objects: Sequence[str]) -> list[str]:
     Raises:
         InputError: the prompt names objects, and there are none.
     """
-    if "{object}" not in prior.prompt:
+    if not prior.takes_objects:
         return [prior.prompt] * prior.images
     if not objects:
         raise InputError(

@@ -46,6 +46,11 @@ class PriorSettings(BaseModel):
         return check_template(prompt, ("object",), setting("prior.prompt"), "prior.prompt")
 
     @property
+    def takes_objects(self) -> bool:
+        """Whether the prompt of the class images names objects."""
+        return "{object}" in self.prompt
+
+    @property
     def evaluations(self) -> int:
         """UNet evaluations of drawing one class image; guidance takes a second one a step."""
         return self.steps * (1 if self.guidance == 1 else 2)
@@ -127,6 +132,11 @@ class TrainingSettings(BaseModel):
         """Settings of the LoRA."""
         return LoRASettings(rank=self.rank, alpha=self.alpha, dropout=self.dropout,
                             targets=self.targets, text_targets=self.text_targets, seed=self.seed)
+
+    @property
+    def takes_objects(self) -> bool:
+        """Whether a training takes the objects of a whole split, for its class images."""
+        return self.prior is not None and self.prior.takes_objects
 
     @property
     def evaluations(self) -> int:

@@ -89,7 +89,7 @@ def _print_jobs(plan: "PlanFigures") -> None:
 
 
 def _some(ids: Sequence[str]) -> str:
-    """Class images are hundreds; `--json` has all."""
+    """A job may need hundreds; `--json` has all."""
     more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
     return ", ".join(ids[:_SHOWN]) + more
 

@@ -61,7 +61,7 @@ def train(context: typer.Context, options: TrainOptions) -> None:
         train_settings,
     )
     from jstyleid_runner.storage.layout import LoRAFolder
-    from jstyleid_runner.storage.split import class_objects, read_split
+    from jstyleid_runner.storage.split import read_split, training_objects
     from jstyleid_runner.workflows.model import ModelSource
     from jstyleid_runner.workflows.session import RunCounts, session
     from jstyleid_runner.workflows.train import (
@@ -95,7 +95,7 @@ def train(context: typer.Context, options: TrainOptions) -> None:
         settings,
         folder,
         packed=packed is not None,
-        objects=class_objects(options.data, options.split, settings),
+        objects=training_objects(options.data, options.split, settings),
         checkpoint_every=options.checkpoint_every,
         shown=ValidationPlan(every, options.validation_prompts) if every else None,
     )

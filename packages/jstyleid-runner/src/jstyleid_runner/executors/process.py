@@ -19,6 +19,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from jstyleid_core.errors import JStyleIDError
+from jstyleid_core.runtime import GPU
 from jstyleid_runner.scheduling.executor import (
     Message,
     TaskProgress,
@@ -34,7 +35,7 @@ class Slot:
 
     Attributes:
         name: name in logs and displays.
-        gpu: index of the GPU among those that are visible to the command; None for the CPU.
+        gpu: name of the GPU for `CUDA_VISIBLE_DEVICES`; None for the CPU.
         threads: CPU threads of the worker; None leaves the number to the libraries.
     """
 
@@ -49,12 +50,9 @@ class Slot:
             os.environ["OMP_NUM_THREADS"] = str(self.threads)
 
 
-def gpu_slots(count: int) -> list[Slot]:
-    """One place a GPU, by the numbers that `CUDA_VISIBLE_DEVICES` gives them if it is set."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    visible_gpus = visible.split(",") if visible else [str(number) for number in range(count)]
-    return [Slot(f"gpu{number}", gpu.strip(), None)
-            for number, gpu in enumerate(visible_gpus[:count])]
+def gpu_slots(gpus: Sequence[GPU]) -> list[Slot]:
+    """One place a GPU or MIG instance, by UUID: it holds in whatever order CUDA counts."""
+    return [Slot(f"gpu{number}", gpu.uuid, None) for number, gpu in enumerate(gpus)]
 
 
 def cpu_slots(count: int) -> list[Slot]:

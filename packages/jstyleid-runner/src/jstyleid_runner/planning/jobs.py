@@ -6,12 +6,14 @@ computed together.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from jstyleid_dreambooth.training.prior import ClassImages
+from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_runner.scheduling.task import Stage, Task
+from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
 
 
@@ -42,70 +44,22 @@ class Job(ABC):
         """The job as the scheduler sees it."""
         return Task(self.id, self.style, self.stage, self.needs, self.evaluations, self.group)
 
-    def output(self, folder: OutFolder, class_images: ClassImages | None) -> Path | None:
+
+class StyleJob(Job):
+    """A job of one style."""
+
+    def output(self, folder: OutFolder) -> Path | None:
         """The file for what a worker sends back; None for a job whose files the worker writes."""
         return None
 
 
 @dataclass(frozen=True)
-class GenerateClassImage(Job):
-    """Generate one of the class images, which the trainings of all styles share.
-
-    Class images are generated one at a time, so that a LoRA does not depend on `--batch`.
-
-    Attributes:
-        group: number of the image.
-        text: prompt.
-    """
-
-    group: int
-    text: str
-    evaluations: int
-    needs: tuple[str, ...] = ()
-    stage: ClassVar[Stage] = Stage.CLASS
-    style: ClassVar[str] = ""  # type: ignore[misc]
-
-    @property
-    def id(self) -> str:
-        """The job's name, unique in the run."""
-        return f"class/{self.group:04}"
-
-    def output(self, folder: OutFolder, class_images: ClassImages | None) -> Path | None:
-        """The class image."""
-        return class_images.paths[self.group] if class_images else None
-
-
-@dataclass(frozen=True)
-class EncodeClassImages(Job):
-    """Encode all class images into the latents that trainings read, without the UNet."""
-
-    needs: tuple[str, ...]
-    evaluations: int = 0
-    stage: ClassVar[Stage] = Stage.CLASS
-    style: ClassVar[str] = ""  # type: ignore[misc]
-
-    @property
-    def id(self) -> str:
-        """The job's name, unique in the run."""
-        return "class/latents"
-
-    @property
-    def group(self) -> int:  # type: ignore[override]
-        """A number after those of the images."""
-        return len(self.needs)
-
-    def output(self, folder: OutFolder, class_images: ClassImages | None) -> Path | None:
-        """The file of the latents."""
-        return class_images.latents if class_images else None
-
-
-@dataclass(frozen=True)
-class TrainLoRA(Job):
+class TrainLoRA(StyleJob):
     """Train the LoRA of a style.
 
     Attributes:
         samples: sample images of the style.
-        objects: objects that class images show, where the training takes class images.
+        objects: objects of the whole split, where the training takes them.
     """
 
     style: str
@@ -123,7 +77,7 @@ class TrainLoRA(Job):
 
 
 @dataclass(frozen=True)
-class InvertStyle(Job):
+class InvertStyle(StyleJob):
     """Invert the reference of a style, and keep the features that style transfer takes from it."""
 
     style: str
@@ -140,7 +94,7 @@ class InvertStyle(Job):
 
 
 @dataclass(frozen=True)
-class GenerateImage(Job):
+class GenerateImage(StyleJob):
     """Generate an image from a prompt.
 
     Attributes:
@@ -169,7 +123,7 @@ class GenerateImage(Job):
         """The job's name, unique in the run."""
         return f"{self.kind}/{self.style}/{self.prompt}"
 
-    def output(self, folder: OutFolder, class_images: ClassImages | None) -> Path | None:
+    def output(self, folder: OutFolder) -> Path | None:
         """The content image, or the result."""
         if self.kind == "content":
             return folder.content(self.style, self.prompt)
@@ -177,7 +131,7 @@ class GenerateImage(Job):
 
 
 @dataclass(frozen=True)
-class TransferStyle(Job):
+class TransferStyle(StyleJob):
     """Give a content image the look of the style; the output is a result of the run."""
 
     style: str
@@ -192,6 +146,60 @@ class TransferStyle(Job):
         """The job's name, unique in the run."""
         return f"picture/{self.style}/{self.prompt}"
 
-    def output(self, folder: OutFolder, class_images: ClassImages | None) -> Path | None:
+    def output(self, folder: OutFolder) -> Path | None:
         """The result."""
         return folder.picture(self.style, self.prompt)
+
+
+class SharedJob(Job):
+    """A job that all styles share; where its output goes is in `SharedPending.outputs`."""
+
+    stage: ClassVar[Stage] = Stage.SHARED
+    style: ClassVar[str] = ""  # type: ignore[misc]
+
+
+class SharedPending(ABC):
+    """The state of shared jobs of one kind in a run's folder."""
+
+    @property
+    @abstractmethod
+    def outputs(self) -> Mapping[str, Path]:
+        """The file of each job's output, by the job's id, whether the job is done or not."""
+
+    @property
+    @abstractmethod
+    def evaluations(self) -> int:
+        """UNet evaluations left."""
+
+    @abstractmethod
+    def provide(self, training: TrainingJob) -> TrainingJob:
+        """The training, told where the outputs are that it reads."""
+
+
+class SharedPlan(ABC):
+    """The shared jobs of one kind."""
+
+    @property
+    @abstractmethod
+    def jobs(self) -> Iterator[SharedJob]:
+        """Every job, none before what it needs."""
+
+    @property
+    @abstractmethod
+    def needs(self) -> tuple[str, ...]:
+        """Ids of the jobs that a training waits for."""
+
+    @abstractmethod
+    def find_pending(
+        self, folder: OutFolder, settings: RunSettings, model: str, needed: bool
+    ) -> SharedPending:
+        """Compare what a folder holds with these jobs.
+
+        What is damaged is made again without asking: the files are the run's own.
+
+        Args:
+            folder: folder of the run.
+            settings: settings of the run.
+            model: the checkpoint's fingerprint.
+            needed: whether a LoRA is to be trained; otherwise no job is left.
+        """

@@ -2,21 +2,14 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from jstyleid_core.differences import differences
-from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.checkpoints import finished_lora, lora_file
 from jstyleid_dreambooth.training.job import TrainingJob
-from jstyleid_dreambooth.training.prior import ClassImages, class_images, read_latents
-from jstyleid_runner.planning.jobs import (
-    EncodeClassImages,
-    GenerateClassImage,
-    GenerateImage,
-    Job,
-    TransferStyle,
-)
+from jstyleid_runner.planning.jobs import GenerateImage, Job, SharedPending, TransferStyle
 from jstyleid_runner.planning.plan import Plan, StylePlan
 from jstyleid_runner.planning.provenance import (
     DamagedError,
@@ -27,74 +20,12 @@ from jstyleid_runner.planning.provenance import (
     matches,
     picture_provenance,
     read_provenance,
-    style_inputs,
 )
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.records import HashedFile, digests
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ClassImagesPending:
-    """The pending work on class images; none where no training is pending.
-
-    Attributes:
-        images: all class images with their paths.
-        to_generate: jobs of the images that are missing.
-        encode: job of the latents, if they are missing.
-    """
-
-    images: ClassImages
-    to_generate: tuple[GenerateClassImage, ...] = ()
-    encode: EncodeClassImages | None = None
-
-    @property
-    def evaluations(self) -> int:
-        """UNet evaluations left."""
-        return sum(job.evaluations for job in self.to_generate)
-
-
-def find_pending_class_images(
-    plan: Plan, folder: OutFolder, settings: RunSettings, model: str, needed: bool
-) -> ClassImagesPending | None:
-    """Compare the class images in `folder` with what `plan` asks for.
-
-    They are files of the run, as contents are: damaged ones are made again without asking.
-
-    Args:
-        plan: plan of the run.
-        folder: folder of the run.
-        settings: settings of the run.
-        model: the checkpoint's fingerprint.
-        needed: whether a LoRA is to be trained.
-
-    Returns:
-        None where no training takes class images.
-    """
-    if plan.class_images is None or settings.training is None:
-        return None
-    objects = next(style.train.objects for style in plan.styles if style.train)
-    images = class_images(settings.training, objects, folder.class_images, model, settings.dtype,
-                          settings.backend)  # fmt: skip
-    if not needed or _has_latents(images):
-        return ClassImagesPending(images)
-    to_generate = tuple(
-        job
-        for job, image, path in zip(
-            plan.class_images.images, images.images, images.paths, strict=True
-        )
-        if not matches(path, image.provenance)
-    )
-    return ClassImagesPending(images, to_generate, plan.class_images.encode)
-
-
-def _has_latents(images: ClassImages) -> bool:
-    try:
-        read_latents(images.latents, len(images.images))
-    except InputError:
-        return False
-    return True
 
 
 @dataclass(frozen=True)
@@ -158,18 +89,24 @@ class PendingWork:
     """The state of a run's folder.
 
     Attributes:
-        class_images_pending: pending class images; None where no training takes any.
+        work: state of each style.
+        shared: state of the jobs that all styles share, by kind.
+        outputs: file of each job's output, by the job's id, whether the job is done or not; none
+            for a job whose files the worker writes.
+        done: number of results that are there.
+        conflicts: pictures in the way.
     """
 
     work: tuple[StylePending, ...]
-    class_images_pending: ClassImagesPending | None
+    shared: tuple[SharedPending, ...]
+    outputs: Mapping[str, Path]
     done: int
     conflicts: tuple[Conflict, ...]
 
     @property
     def evaluations(self) -> int:
         """UNet evaluations left."""
-        shared = self.class_images_pending.evaluations if self.class_images_pending else 0
+        shared = sum(kind.evaluations for kind in self.shared)
         return shared + sum(work.evaluations for work in self.work)
 
 
@@ -196,16 +133,19 @@ def find_pending(
         for style in plan.styles
     )
     training = any(style.training for style in work)
-    class_images_pending = find_pending_class_images(plan, folder, settings, model, training)
+    shared = tuple(kind.find_pending(folder, settings, model, training) for kind in plan.shared)
+    outputs = {id: path for kind in shared for id, path in kind.outputs.items()}
+    outputs |= {job.id: path for style in plan.styles for job in style.jobs
+                if (path := job.output(folder))}
     done = plan.pictures - sum(len(style.pending) for style in work)
-    return PendingWork(work, class_images_pending, done, tuple(conflicts))
+    return PendingWork(work, shared, outputs, done, tuple(conflicts))
 
 
 def _find_pending_of_style(
     style: StylePlan, folder: OutFolder, settings: RunSettings, model: str,
     training: TrainingJob | None, conflicts: list[Conflict],
 ) -> StylePending:
-    parts = style_inputs(style, settings, training, model)
+    parts = _style_inputs(style, settings, training, model)
     pending: list[PendingImage] = []
     batch_mates: list[PendingImage] = []
     for group in style.groups:
@@ -231,6 +171,23 @@ def _find_pending_of_style(
     else:
         training = None
     return StylePending(style, tuple(pending), tuple(batch_mates), training, lora)
+
+
+def _style_inputs(
+    plan: StylePlan, settings: RunSettings, training: TrainingJob | None, model: str
+) -> StyleInputs:
+    """The inputs of a style's pictures; `model` is the checkpoint's fingerprint."""
+    generate = plan.images[0]
+    start: str | Mapping[str, Any] = "noise"
+    if generate.start:
+        start = {"mean_of": digests(generate.start), "strength": settings.strength}
+    lora: Mapping[str, Any] | None = None
+    if generate.lora:
+        lora = asdict(HashedFile.of(generate.lora))
+    elif training:
+        lora = training.recipe(model)
+    reference = HashedFile.of(plan.invert.reference) if plan.invert else None
+    return StyleInputs(reference, start, lora)
 
 
 def _item(

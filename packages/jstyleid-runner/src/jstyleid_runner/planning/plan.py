@@ -9,24 +9,27 @@ on the other styles and prompts of the run.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
 from jstyleid_core.errors import InputError
-from jstyleid_dreambooth.training.prior import class_prompts
+from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
+from jstyleid_dreambooth.training.settings import TrainingSettings
+from jstyleid_runner.planning.class_images import class_folder, plan_class_images
 from jstyleid_runner.planning.jobs import (
-    EncodeClassImages,
-    GenerateClassImage,
     GenerateImage,
     InvertStyle,
     Job,
+    SharedPlan,
+    StyleJob,
     TrainLoRA,
     TransferStyle,
 )
 from jstyleid_runner.scheduling.task import Task
 from jstyleid_runner.settings import RunSettings
+from jstyleid_runner.storage.layout import LoRAFolder, OutFolder
 from jstyleid_runner.storage.split import Split, StyleFolder
 
 _SEEDS = 2**32
@@ -100,7 +103,7 @@ class StylePlan:
         return tuple(tuple(group) for _, group in grouped)
 
     @property
-    def jobs(self) -> Iterator[Job]:
+    def jobs(self) -> Iterator[StyleJob]:
         """Every job, none before what it needs."""
         if self.train:
             yield self.train
@@ -109,19 +112,35 @@ class StylePlan:
         yield from self.images
         yield from self.transfers
 
+    def training(self, settings: RunSettings, folder: OutFolder) -> TrainingJob | None:
+        """The training that the plan asks for, if it asks for one."""
+        if self.train is None or settings.training is None:
+            return None
+        samples = (StyleImages(self.train.style, self.train.samples),)
+        return training_job(samples, settings.training, folder, self.train.objects)
 
-@dataclass(frozen=True)
-class ClassPlan:
-    """The jobs of the class images, which all trainings need."""
 
-    images: tuple[GenerateClassImage, ...]
-    encode: EncodeClassImages
+def training_job(
+    styles: tuple[StyleImages, ...], settings: TrainingSettings, folder: OutFolder | LoRAFolder,
+    objects: tuple[str, ...],
+) -> TrainingJob:
+    """The training of a LoRA, in the folder of a command.
 
-    @property
-    def jobs(self) -> Iterator[Job]:
-        """Every job, none before what it needs."""
-        yield from self.images
-        yield self.encode
+    Args:
+        styles: styles with their samples.
+        settings: settings of the training.
+        folder: folder of the command.
+        objects: objects of the whole split, where the training takes them.
+    """
+    job = TrainingJob(
+        styles=styles,
+        settings=settings,
+        folder=folder.root,
+        class_folder=class_folder(folder),
+        objects=objects,
+    )
+    # The name follows from the styles, and the folder from the name.
+    return replace(job, folder=folder.lora(job.name))
 
 
 @dataclass(frozen=True)
@@ -129,19 +148,19 @@ class Plan:
     """All jobs of a run, by style.
 
     Attributes:
-        class_images: jobs of the class images; None where no training takes any.
+        shared: jobs that all styles share, by kind; empty where no training needs any.
         batch: pictures that are computed together.
     """
 
     styles: tuple[StylePlan, ...]
-    class_images: ClassPlan | None = None
+    shared: tuple[SharedPlan, ...] = ()
     batch: int = 1
 
     @property
     def jobs(self) -> Iterator[Job]:
         """Every job, none before what it needs."""
-        if self.class_images:
-            yield from self.class_images.jobs
+        for kind in self.shared:
+            yield from kind.jobs
         for style in self.styles:
             yield from style.jobs
 
@@ -177,14 +196,15 @@ def build_plan(
         settings: settings of the run.
         prompts: number of prompts of each style, the first ones; None for all.
         loras: LoRA file of each style, where the method uses LoRAs and does not train them.
-        objects: objects that class images show, where the training takes any.
+        objects: objects of the whole split, where the training takes them.
         batch: pictures of a style that are computed together.
 
     Raises:
         InputError: a style lacks the reference asked for, the start leaves no step to take, or
-            class images are to show objects and there are none.
+            the training takes objects and there are none.
     """
-    shared = _plan_class_images(settings, objects)
+    class_images = plan_class_images(settings.training, objects)
+    shared = (class_images,) if class_images else ()
     return Plan(
         tuple(
             _plan_style(
@@ -201,30 +221,19 @@ def guidance_evaluations(scale: float) -> int:
     return 1 if scale == 1 else 2
 
 
-def _plan_class_images(settings: RunSettings, objects: tuple[str, ...]) -> ClassPlan | None:
-    prior = settings.training.prior if settings.training else None
-    if prior is None:
-        return None
-    images = tuple(
-        GenerateClassImage(number, text, prior.evaluations)
-        for number, text in enumerate(class_prompts(prior, objects))
-    )
-    return ClassPlan(images, EncodeClassImages(tuple(generate.id for generate in images)))
-
-
 def _plan_style(
     style: StyleFolder,
     settings: RunSettings,
     prompts: int | None,
     lora: Path | None,
     objects: tuple[str, ...],
-    shared: ClassPlan | None,
+    shared: Sequence[SharedPlan],
     batch: int,
 ) -> StylePlan:
     train = invert = None
     if settings.training:
         evaluations = settings.training.evaluations
-        needs = (shared.encode.id,) if shared else ()
+        needs = tuple(id for kind in shared for id in kind.needs)
         train = TrainLoRA(style.id, style.references, objects, evaluations, needs)
     if settings.styleid and settings.reference:
         chosen = style.references[reference_index(style, settings.reference, settings.seed)]

@@ -13,26 +13,9 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from jstyleid_core.images import open_image
-from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
 from jstyleid_runner.planning.jobs import GenerateImage, TransferStyle
-from jstyleid_runner.planning.plan import StylePlan
 from jstyleid_runner.settings import RunSettings
-from jstyleid_runner.storage.layout import OutFolder
-from jstyleid_runner.storage.records import HashedFile, digests
-
-
-def training_job(plan: StylePlan, settings: RunSettings, folder: OutFolder) -> TrainingJob | None:
-    """The training that a style's plan asks for, if it asks for one."""
-    if plan.train is None or settings.training is None:
-        return None
-    return TrainingJob(
-        styles=(StyleImages(plan.train.style, plan.train.samples),),
-        settings=settings.training,
-        folder=folder.lora(plan.style),
-        class_folder=folder.class_images,
-        objects=plan.train.objects,
-    )
+from jstyleid_runner.storage.records import HashedFile
 
 
 @dataclass(frozen=True)
@@ -50,38 +33,6 @@ class StyleInputs:
     reference: HashedFile | None
     start: str | Mapping[str, Any]
     lora: Mapping[str, Any] | None
-
-
-def check_pictures(plan: StylePlan, training: TrainingJob | None) -> None:
-    """Open every picture that the style's jobs read, before hours of work.
-
-    Raises:
-        InputError: one cannot be read, or its name says no object where the training asks for it.
-    """
-    read = set(plan.images[0].start)
-    if plan.invert:
-        read.add(plan.invert.reference)
-    if training:
-        read.update(image for image, _ in training.examples())
-    for path in sorted(read):
-        open_image(path)
-
-
-def style_inputs(
-    plan: StylePlan, settings: RunSettings, training: TrainingJob | None, model: str
-) -> StyleInputs:
-    """The inputs of a style's pictures; `model` is the checkpoint's fingerprint."""
-    generate = plan.images[0]
-    start: str | Mapping[str, Any] = "noise"
-    if generate.start:
-        start = {"mean_of": digests(generate.start), "strength": settings.strength}
-    lora: Mapping[str, Any] | None = None
-    if generate.lora:
-        lora = asdict(HashedFile.of(generate.lora))
-    elif training:
-        lora = training.recipe(model)
-    reference = HashedFile.of(plan.invert.reference) if plan.invert else None
-    return StyleInputs(reference, start, lora)
 
 
 KEY = "jstyleid"

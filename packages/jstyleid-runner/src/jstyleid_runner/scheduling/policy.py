@@ -2,8 +2,8 @@
 
 1. A worker stays with its style, whose LoRA and features it holds. It trains what is to be trained,
    and else stylises, inverts the style's reference, draws, in this order, so that pictures appear
-   early and little lies about half done. Class images are a style of their own here, and the
-   longest chains begin with them.
+   early and little lies about half done. Jobs that all styles share are a style of their own
+   here, and the longest chains begin with them.
 2. Otherwise it goes to the style where the longest chain of work begins, so that no long training
    is left for the end; among equals to the one with the fewest workers for what is left of it.
 3. Contents are generated ahead of style transfer to a bound only, but no worker stays idle for it.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from jstyleid_runner.scheduling.state import SchedulerState, StyleQueue
 from jstyleid_runner.scheduling.task import Stage
 
-_ORDER = (Stage.CLASS, Stage.TRAIN, Stage.STYLISE, Stage.INVERT, Stage.DRAW)
+_ORDER = (Stage.SHARED, Stage.TRAIN, Stage.STYLISE, Stage.INVERT, Stage.DRAW)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from enum import StrEnum
 class Stage(StrEnum):
     """A stage in the making of a style's pictures."""
 
-    CLASS = "class"
-    """Class images, which no style owns and the trainings of all need."""
+    SHARED = "class"
+    """What no style owns and the trainings of all need; `class` in ledgers and tables."""
     TRAIN = "train"
     INVERT = "invert"
     DRAW = "draw"

@@ -72,15 +72,10 @@ class WorkFolder:
         """The output of Jittor's compiled parts."""
         return self.hidden / "jittor.log"
 
-    @property
-    def class_images(self) -> Path:
-        """Class images (prior preservation)."""
-        return self.hidden / "class_images"
-
-    def remove_shared_leftovers(self) -> None:
-        """Remove what a killed command was writing for itself and for all its LoRAs."""
-        for folder in (self.hidden, *self.class_images.glob("*")):
-            remove_leftovers(folder)
+    def remove_hidden_leftovers(self) -> None:
+        """Remove the files a killed command was writing below the hidden folder."""
+        for place, _, _ in os.walk(self.hidden):
+            remove_leftovers(Path(place))
 
     def prepare(self) -> None:
         """Make the folder, and find out whether it can be written to before any work is done."""
@@ -138,11 +133,8 @@ class OutFolder(WorkFolder):
 
     def remove_leftovers(self, styles: Iterable[str]) -> None:
         """Remove the files a killed run was writing. Finished files have other names."""
-        self.remove_shared_leftovers()
-        folders = [self.root, self.sheet("").parent, self.inverted("").parent]
-        for style in styles:
-            folders += [self.root / style, self.content(style, "").parent]
-        for folder in folders:
+        self.remove_hidden_leftovers()
+        for folder in (self.root, *(self.root / style for style in styles)):
             remove_leftovers(folder)
 
 

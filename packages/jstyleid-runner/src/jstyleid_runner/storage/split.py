@@ -154,13 +154,15 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-def class_objects(data: Path, split: str, training: TrainingSettings | None) -> tuple[str, ...]:
-    """The objects of the whole split, where class images take them; chosen styles share images.
+def training_objects(
+    data: Path, split: str, training: TrainingSettings | None
+) -> tuple[str, ...]:
+    """The objects of the whole split, where the training takes them; so chosen styles share them.
 
     Raises:
         InputError: a sample image's name does not say its object.
     """
-    if training is None or training.prior is None or "{object}" not in training.prior.prompt:
+    if training is None or not training.takes_objects:
         return ()
     return objects_of(read_samples(data, split))
 

@@ -1,6 +1,6 @@
 """The engine of a worker: the loaded model with the operations that jobs use."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,6 @@ from jstyleid_core.progress import OnStep, Preparing
 from jstyleid_core.runtime import Backend, Device, DType
 from jstyleid_core.weights.checkpoint import find_checkpoint
 from jstyleid_dreambooth.training.job import TrainingJob, TrainingProgress
-from jstyleid_dreambooth.training.prior import ClassImage, draw_class_image, encode_class_images
 from jstyleid_runner.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -91,10 +90,6 @@ def load_model(
     )
 
 
-OnPicture = Callable[[int, int], None]
-"""Takes the number of pictures that are done, and of all."""
-
-
 class Engine:
     """A loaded model with the settings of a run: the operations that jobs are made of."""
 
@@ -149,14 +144,11 @@ class Engine:
             on_step=on_step,
         )
 
-    def draw_class_image(self, image: ClassImage, on_step: OnStep) -> "Image":
-        """Generate a class image."""
+    @contextmanager
+    def plain_model(self) -> "Iterator[StableDiffusion]":
+        """The model, on which no LoRA acts within the block."""
         with self._loras.disabled():
-            return draw_class_image(image, self.model, on_step)
-
-    def encode_class_images(self, images: Sequence[Path], on_picture: OnPicture) -> bytes:
-        """The content of the file of latents that trainings read."""
-        return encode_class_images(images, self.model, on_picture)
+            yield self.model
 
     def invert_style(self, image: "Image", on_step: OnStep) -> "Style":
         """Invert a style's reference, which has its final size."""

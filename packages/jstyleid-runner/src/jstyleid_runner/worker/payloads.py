@@ -1,19 +1,22 @@
 """Payloads: what goes to a worker with a task, in plain data, and how a worker does it.
 
 A payload goes through a pipe or to another machine; its paths may be anywhere in its fields, in
-tuples and in other dataclasses. A new kind of job has a payload here beside its class in `jobs`.
+tuples and in other dataclasses. A new kind of job has a payload here, beside its class in
+`planning`.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from jstyleid_core.images import encode_png, open_image
 from jstyleid_dreambooth.training.job import TrainingJob
-from jstyleid_dreambooth.training.prior import ClassImage
-from jstyleid_runner.planning.pending import ClassImagesPending, PendingWork, StylePending
+from jstyleid_dreambooth.training.prior import ClassImage, draw_class_image, encode_class_images
+from jstyleid_runner.planning.class_images import ClassImagesPending
+from jstyleid_runner.planning.jobs import SharedPending
+from jstyleid_runner.planning.pending import PendingWork, StylePending
 from jstyleid_runner.planning.provenance import Provenance, to_png_text
 from jstyleid_runner.scheduling.executor import ErrorKind, TaskFiles, TaskProgress, classify_error
 from jstyleid_runner.storage.layout import OutFolder
@@ -58,7 +61,8 @@ class ClassImagePayload(Payload):
         """Generate class images, each by itself."""
         for payload in payloads:
             progress.stage(payload.id, payload.steps)
-            picture = engine.draw_class_image(payload.image, progress.step)
+            with engine.plain_model() as model:
+                picture = draw_class_image(payload.image, model, progress.step)
             yield encode_png(picture, payload.image.png_text)
 
 
@@ -78,7 +82,9 @@ class ClassLatentsPayload(Payload):
     ) -> Iterator[bytes | None]:
         """Encode them into the file that trainings read."""
         progress.stage("encoding class images", len(self.images))
-        yield engine.encode_class_images(self.images, lambda done, total: progress.step())
+        with engine.plain_model() as model:
+            latents = encode_class_images(self.images, model, lambda done, total: progress.step())
+        yield latents
 
 
 @dataclass(frozen=True)
@@ -237,14 +243,21 @@ def payloads_of(
         keep_styles: whether workers share inverted styles.
     """
     payloads: dict[str, Payload] = {}
-    latents = None
-    if pending.class_images_pending:
-        payloads |= _class_image_payloads(pending.class_images_pending)
-        latents = pending.class_images_pending.images.latents
+    for shared in pending.shared:
+        payloads |= _shared_payloads(shared)
     for work in pending.work:
         if work.pending:
-            payloads |= _style_payloads(work, folder, latents, keep_styles)
+            payloads |= _style_payloads(work, folder, pending.shared, keep_styles)
     return payloads
+
+
+def _shared_payloads(work: SharedPending) -> Mapping[str, Payload]:
+    match work:
+        case ClassImagesPending():
+            return _class_image_payloads(work)
+        case _:
+            # A job without a payload would be taken for one that is done.
+            raise TypeError(f"no payloads for {type(work).__name__}")
 
 
 def _class_image_payloads(work: ClassImagesPending) -> Mapping[str, Payload]:
@@ -258,11 +271,14 @@ def _class_image_payloads(work: ClassImagesPending) -> Mapping[str, Payload]:
 
 
 def _style_payloads(
-    work: StylePending, folder: OutFolder, latents: Path | None, keep_styles: bool
+    work: StylePending, folder: OutFolder, shared: Sequence[SharedPending], keep_styles: bool
 ) -> Mapping[str, Payload]:
     plan, payloads = work.plan, dict[str, Payload]()
     if work.training and plan.train:
-        payloads[plan.train.id] = TrainPayload(replace(work.training, class_latents=latents))
+        training = work.training
+        for kind in shared:
+            training = kind.provide(training)
+        payloads[plan.train.id] = TrainPayload(training)
     invert = None
     if plan.invert:
         invert = InvertPayload(

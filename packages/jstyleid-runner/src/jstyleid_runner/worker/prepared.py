@@ -1,7 +1,7 @@
 """A prepared engine: it holds a LoRA to generate with and an inverted style until the next ones."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -9,13 +9,12 @@ from jstyleid_core.errors import InputError
 from jstyleid_core.images import fit, mean_image, open_image
 from jstyleid_core.progress import OnStep
 from jstyleid_dreambooth.training.job import TrainingJob, TrainingProgress
-from jstyleid_dreambooth.training.prior import ClassImage
-from jstyleid_runner.worker.engine import Engine, OnPicture
+from jstyleid_runner.worker.engine import Engine
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from jstyleid_core import Style
+    from jstyleid_core import StableDiffusion, Style
 
 _T = TypeVar("_T")
 
@@ -53,13 +52,9 @@ class PreparedEngine:
         self._generation = self._style = None
         self.engine.train(job, progress)
 
-    def draw_class_image(self, image: ClassImage, on_step: OnStep) -> "Image":
-        """Generate a class image."""
-        return self.engine.draw_class_image(image, on_step)
-
-    def encode_class_images(self, images: Sequence[Path], on_picture: OnPicture) -> bytes:
-        """The file of the latents of class images."""
-        return self.engine.encode_class_images(images, on_picture)
+    def plain_model(self) -> "AbstractContextManager[StableDiffusion]":
+        """The model, on which no LoRA acts within the block."""
+        return self.engine.plain_model()
 
     def prepare_generation(self, lora: Path | None, start: tuple[Path, ...]) -> None:
         """Let `generate` use a LoRA, and start from the mean of pictures."""

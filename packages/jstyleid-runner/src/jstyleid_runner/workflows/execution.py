@@ -173,22 +173,19 @@ def execute(
     plan, folder = request.plan, request.folder
     payloads = payloads_of(pending, folder, keep_styles=len(model.workers) > 1)
     tasks = plan.tasks
-    shared = pending.class_images_pending
-    class_images = shared.images if shared else None
-    paths = {job.id: path for job in plan.jobs if (path := job.output(folder, class_images))}
     pictures = {(transfer or generate).id
                 for style in plan.styles for generate, transfer in style.pairs}
-    results = {id: paths[id] for id in payloads if id in pictures}
+    results = {id: pending.outputs[id] for id in payloads if id in pictures}
     given = {payload.lora for payload in payloads.values() if isinstance(payload, GeneratePayload)}
     loras = tuple(sorted(lora for lora in given if lora and lora.exists()))
     with Ledger(folder.ledger) as ledger:
         ledger.plan(tasks)
-        _reconcile(ledger, tasks, payloads, paths, folder)
+        _reconcile(ledger, tasks, payloads, pending.outputs, folder)
         scheduler_state = SchedulerState(tasks, ledger.states())
         executor = model.executor(
             request.settings, folder, loras, fingerprint, lambda task: payloads[task.id])
         monitor = RunMonitor(plan, folder, results, display, counts)
-        store = PictureStore(folder.root, paths)
+        store = PictureStore(folder.root, pending.outputs)
         Scheduler(
             scheduler_state, ledger, executor, store, monitor, model.workers, plan.batch).run()
         failed = [entry for entry in ledger.entries()

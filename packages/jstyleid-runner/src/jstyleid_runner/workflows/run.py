@@ -8,14 +8,15 @@ from rich.console import Console
 
 from jstyleid_core.differences import differences
 from jstyleid_core.errors import InputError
+from jstyleid_core.images import open_image
 from jstyleid_core.runtime import Device
 from jstyleid_core.weights.checkpoint import model_source
 from jstyleid_dreambooth.training.checkpoints import find_training
+from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_runner.options.run import RunOptions
 from jstyleid_runner.options.to_settings import named_styles, parse_size, run_styleid, run_training
 from jstyleid_runner.planning.pending import PendingWork, StylePending, find_pending
-from jstyleid_runner.planning.plan import Plan, build_plan
-from jstyleid_runner.planning.provenance import check_pictures, training_job
+from jstyleid_runner.planning.plan import Plan, StylePlan, build_plan
 from jstyleid_runner.reports.contact_sheet import write_style_sheet
 from jstyleid_runner.reports.pages.gallery import gallery_of, write_gallery
 from jstyleid_runner.reports.pages.timeline import write_timeline
@@ -30,7 +31,7 @@ from jstyleid_runner.storage.records import (
     RunRecord,
     versions,
 )
-from jstyleid_runner.storage.split import class_objects, find_loras, read_split, style_names
+from jstyleid_runner.storage.split import find_loras, read_split, style_names, training_objects
 from jstyleid_runner.workflows.execution import IncompleteError, RunRequest, bullet_list, execute
 from jstyleid_runner.workflows.model import ModelSource
 from jstyleid_runner.workflows.session import RunCounts, session
@@ -72,7 +73,7 @@ def plan_run(options: RunOptions) -> tuple[Plan, RunSettings]:
         settings,
         options.prompts,
         loras=find_loras(options.lora, split) if options.lora else None,
-        objects=class_objects(options.data, options.split, training),
+        objects=training_objects(options.data, options.split, training),
         batch=options.batch,
     )
     return plan, settings
@@ -133,9 +134,9 @@ def run_split(
     """
     plan, settings, folder = request.plan, request.settings, request.folder
     counts.total = plan.pictures
-    trainings = {style.style: training_job(style, settings, folder) for style in plan.styles}
+    trainings = {style.style: style.training(settings, folder) for style in plan.styles}
     for style in plan.styles:
-        check_pictures(style, trainings[style.style])
+        _check_pictures(style, trainings[style.style])
     record = RunRecord.read(folder.record)
     if record and not request.force:
         _refuse_changes(folder, differences(record.settings, settings.model_dump(mode="json")))
@@ -166,6 +167,21 @@ def run_split(
     for style in plan.styles:
         if not folder.sheet(style.style).exists():
             write_style_sheet(folder, style)
+
+
+def _check_pictures(plan: StylePlan, training: TrainingJob | None) -> None:
+    """Open every picture that the style's jobs read, before hours of work.
+
+    Raises:
+        InputError: one cannot be read, or its name says no object where the training asks for it.
+    """
+    read = set(plan.images[0].start)
+    if plan.invert:
+        read.add(plan.invert.reference)
+    if training:
+        read.update(image for image, _ in training.examples())
+    for path in sorted(read):
+        open_image(path)
 
 
 def _references(plan: Plan) -> dict[str, HashedFile]:

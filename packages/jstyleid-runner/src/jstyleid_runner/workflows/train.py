@@ -12,6 +12,7 @@ from jstyleid_dreambooth.prompts import DRAWING_TEMPLATE, fill
 from jstyleid_dreambooth.training.checkpoints import find_training, finished_lora
 from jstyleid_dreambooth.training.job import StyleImages, TrainingJob, Validation
 from jstyleid_dreambooth.training.settings import TrainingSettings
+from jstyleid_runner.planning.plan import training_job
 from jstyleid_runner.reports.contact_sheet import Cell, contact_sheet
 from jstyleid_runner.reports.progress import Display
 from jstyleid_runner.storage.layout import LoRAFolder, remove_folder
@@ -49,7 +50,7 @@ def training_jobs(
         settings: settings of every training.
         folder: folder for the LoRAs.
         packed: whether all styles together get one LoRA.
-        objects: objects that class images show.
+        objects: objects of the whole split, where the training takes them.
         checkpoint_every: steps between two checkpoints.
         shown: validation pictures, if any.
     """
@@ -58,17 +59,8 @@ def training_jobs(
     for group in groups:
         styles = tuple(StyleImages(style.id, style.references) for style in group)
         validation = Validation(shown.every, _prompts(group, shown.prompts)) if shown else None
-        job = TrainingJob(
-            styles=styles,
-            settings=settings,
-            folder=folder.root,
-            class_folder=folder.class_images,
-            objects=objects,
-            checkpoint_every=checkpoint_every,
-            validation=validation,
-        )
-        # The name follows from the styles, and the folder from the name.
-        jobs.append(replace(job, folder=folder.lora(job.name)))
+        job = training_job(styles, settings, folder, objects)
+        jobs.append(replace(job, checkpoint_every=checkpoint_every, validation=validation))
     return tuple(jobs)
 
 
@@ -109,7 +101,7 @@ class DisplayedTraining:
     def stage(self, name: str, steps: int, evaluations: int) -> None:
         """A stage begins; only now it is known what it costs.
 
-        There may be class images to draw, and steps that were done before a stop.
+        There may be pictures to draw first, and steps that were done before a stop.
         """
         self._display.revise(evaluations - self._announced)
         self._announced = 0
@@ -152,7 +144,7 @@ def train_loras(
     for job in jobs:
         for image, _ in job.examples():
             open_image(image)
-    folder.remove_shared_leftovers()
+    folder.remove_hidden_leftovers()
     stamp = model.stamp()
     opened: Trainer | None = None
     fingerprint = known_fingerprint(TrainRecord.read(folder.record), stamp)

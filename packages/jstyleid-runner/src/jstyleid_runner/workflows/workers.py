@@ -68,11 +68,11 @@ def choose_slots(device: Device, gpus: int | None, workers: int | None) -> list[
         workers: number of processes on the CPU; 1 unless given.
 
     Raises:
-        InputError: processes on the CPU are asked for where a GPU is used.
+        InputError: processes on the CPU are asked for where a GPU is used, or a GPU where there is
+            none.
     """
-    if device == "auto":
-        device = "cuda" if runtime.visible_gpus() else "cpu"
-    if device == "cpu":
+    visible = [] if device == "cpu" else runtime.visible_gpus()
+    if device == "cpu" or (device == "auto" and not visible):
         return cpu_slots(workers or 1)
     if workers is not None:
         raise InputError(
@@ -80,7 +80,13 @@ def choose_slots(device: Device, gpus: int | None, workers: int | None) -> list[
             "cpu.",
             fields=["workers", "gpus", "device"],
         )
-    return gpu_slots(gpus or 1)
+    if not visible:
+        raise InputError(
+            "--device cuda: this machine has no GPU that can be used. Leave the option out, or "
+            "give --device cpu.",
+            fields=["device"],
+        )
+    return gpu_slots(visible[:gpus or 1])
 
 
 @dataclass(frozen=True)

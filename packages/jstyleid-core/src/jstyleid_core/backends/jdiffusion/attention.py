@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from jstyleid_core import kernels
 from jstyleid_core.interfaces import AttentionProcessor, plain_attention
-from jstyleid_core.model.attention import attend
 from jstyleid_core.runtime.jittor import Var, nn
 
 _SUFFIX = ".processor"
@@ -51,7 +51,7 @@ class JDiffusionAttention:
 
     def attend(self, query: Var, key: Var, value: Var) -> Var:
         """Attention over the module's heads; a key and value of batch 1 serve all."""
-        return attend(query, key, value, self.module.heads, self.module.upcast_attention)
+        return kernels.attention(query, key, value, self.module.heads)
 
     def project_out(self, attended: Var) -> Var:
         """The output projection."""

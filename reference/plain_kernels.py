@@ -1,4 +1,4 @@
-"""The same operators in plain Jittor: what CUDA runs, and what the CPU kernels are tested against.
+"""The operators of `jstyleid_core.kernels` in plain Jittor, which the kernels are tested against.
 
 Half-precision inputs are computed in float32 inside and rounded once at the end, so a statistic or
 a softmax never loses digits to float16.
@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from jstyleid_core.runtime.jittor import Var, jt, nn
 
-SLAB_BYTES = 256 * 2**20
-"""Upper bound of the attention scores held at a time, in float32."""
+SLAB_BYTES = 256 * 2**20  # upper bound of the attention scores held at a time, in float32
 
 
-def linear(x: Var, weight: Var, bias: Var | None) -> Var:
+def linear(x: Var, weight: Var, bias: Var | None = None) -> Var:
     """Jittor's own matrix product; see `jstyleid_core.kernels.linear.linear`."""
     return nn.linear(x, weight, bias)
 
@@ -20,18 +19,21 @@ def linear(x: Var, weight: Var, bias: Var | None) -> Var:
 def conv2d(
     x: Var,
     weight: Var,
-    bias: Var | None,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
+    bias: Var | None = None,
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    dilation: tuple[int, int] = (1, 1),
 ) -> Var:
     """Jittor's own convolution; see `jstyleid_core.kernels.convolution.conv2d`."""
     return nn.conv2d(x, weight, bias, stride, padding, dilation)
 
 
-def attention(query: Var, key: Var, value: Var, heads: int, scale: float) -> Var:
+def attention(
+    query: Var, key: Var, value: Var, heads: int, scale: float | None = None
+) -> Var:
     """Attention in slabs of queries; see `jstyleid_core.kernels.attention.attention`."""
     batch, queries, width = query.shape
+    scale = (width // heads) ** -0.5 if scale is None else scale
     shared, keys = key.shape[0], key.shape[1]
 
     def split(x: Var, groups: int) -> Var:
@@ -41,13 +43,14 @@ def attention(query: Var, key: Var, value: Var, heads: int, scale: float) -> Var
 
     # One key and value for the whole batch: the batch becomes more queries of that one.
     rows = query.reshape(1, batch * queries, width) if shared == 1 else query
-    # The scale goes on the query: after the product float16 may have overflowed already.
-    q, k, v = split(rows * scale, shared), split(key, shared), split(value, shared)
+    # Scores in float32: the 768-v checkpoint's overflow float16.
+    q, k = split(rows.float32() * scale, shared), split(key.float32(), shared)
+    v = split(value, shared)
     total = q.shape[1]
     slab = max(1, min(total, SLAB_BYTES // (4 * q.shape[0] * keys)))
     parts = []
     for start in range(0, total, slab):
-        scores = nn.bmm_transpose(q[:, start : start + slab], k).float32()
+        scores = nn.bmm_transpose(q[:, start : start + slab], k)
         weights = nn.softmax(scores, dim=-1).cast(v.dtype)
         parts.append(nn.bmm(weights, v))
     out = parts[0] if len(parts) == 1 else jt.concat(parts, dim=1)

@@ -1,6 +1,6 @@
 """Measure the embedded model on drawings it was not trained on, with diffusers.
 
-    python embedded_model/measure.py [--pictures 8]
+    python embedded_model/measure_model.py [--pictures 8]
 
 Writes `measured.json` beside this file and sheets to look at into --sheets.
 """

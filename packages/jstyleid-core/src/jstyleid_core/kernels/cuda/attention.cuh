@@ -1,0 +1,160 @@
+// Attention without a matrix of scores in memory (Dao et al. 2022, algorithm 1): softmax(scale Q K^T) V, head by head.
+//
+// A block computes 64 queries of one head. It walks over tiles of keys with a running maximum and sum for each query;
+// scores, sums and results stay in float32. Heads are addressed by strides in (batch, tokens, channels).
+#pragma once
+#include "tile.cuh"
+
+namespace attention {
+
+// Keys and values. A batch of 1 serves all examples.
+template <class T> struct Segment {
+    const T *key, *value;
+    int tokens;
+    bool shared;
+    float scale;
+};
+
+// Sizes of tiles for heads of up to D numbers: `chunk` columns are in shared memory at a time, and at most 64 KB in
+// all, which every card has.
+template <class T, int D> struct Sizes {
+    static constexpr bool half = sizeof(T) == 2;
+    static constexpr int warps = 4, rows = 16 * warps;
+    static constexpr int chunk = half ? (D <= 160 ? D : 128) : (D <= 80 ? D : D == 160 ? 80 : 64);
+    static constexpr int keys = half && chunk < 128 ? 64 : 32;
+    static constexpr int stride = tile::padded<T>(chunk), score_stride = tile::padded<T>(keys);
+    static constexpr int bytes = sizeof(T) * ((rows + 2 * keys) * stride + rows * score_stride);
+    static_assert(D % chunk == 0 && bytes <= 65536, "a tile does not fit");
+};
+
+template <class T, int D>
+__global__ void __launch_bounds__(Sizes<T, D>::warps * 32, 2)
+forward(const T* __restrict__ query, Segment<T> first, Segment<T> second, T* __restrict__ out, float* __restrict__ lse,
+        int queries, int heads, int d, bool aligned) {
+    using S = Sizes<T, D>;
+    constexpr int R = S::rows, M = S::keys, DC = S::chunk, parts = D / DC;
+    extern __shared__ __align__(16) unsigned char memory[];
+    T* q = (T*)memory;
+    T *k = q + R * S::stride, *v = k + M * S::stride;
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    T *own_q = q + warp * 16 * S::stride, *p = v + M * S::stride + warp * 16 * S::score_stride;
+
+    const int row0 = blockIdx.x * R, head = blockIdx.y / parts, part = blockIdx.y % parts, example = blockIdx.z;
+    const int64_t channels = (int64_t)heads * d;
+    const int rows = min(R, queries - row0), out_column = part * DC, out_columns = min(DC, d - out_column);
+    if (out_columns <= 0) return;
+    query += ((int64_t)example * queries + row0) * channels + head * d;
+    const int tiles = (first.tokens + M - 1) / M, all = tiles + (second.tokens + M - 1) / M;
+
+    // The tile t of keys or values: where it begins, and how many tokens it has.
+    auto segment = [&](int t, const T*& key, const T*& value, float& scale) {
+        const Segment<T>& s = t < tiles ? first : second;
+        const int token = (t < tiles ? t : t - tiles) * M;
+        const int64_t at = ((s.shared ? 0 : (int64_t)example * s.tokens) + token) * channels + head * d;
+        key = s.key + at;
+        value = s.value + at;
+        scale = s.scale * 1.4426950408889634f;  // the softmax is computed with powers of two
+        return min(M, s.tokens - token);
+    };
+
+    float o[DC / 8][4], s[M / 8][4], top[2] = {-INFINITY, -INFINITY}, sum[2] = {0.f, 0.f};
+    tile::clear(o);
+    const T *key, *value;
+    float scale;
+    int tokens = segment(0, key, value, scale);
+    if (parts == 1) tile::load<R, DC>(q, query, channels, rows, d, aligned);
+    if (parts == 1) tile::load<M, DC>(k, key, channels, tokens, d, aligned);
+    __pipeline_commit();
+    for (int t = 0; t < all; t++) {
+        tokens = segment(t, key, value, scale);
+        tile::clear(s);
+        for (int c = 0; c < parts; c++) {
+            const int columns = min(DC, d - c * DC);
+            if (parts > 1) {
+                __syncthreads();
+                tile::load<R, DC>(q, query + c * DC, channels, rows, columns, aligned);
+                tile::load<M, DC>(k, key + c * DC, channels, tokens, columns, aligned);
+                __pipeline_commit();
+            }
+            __pipeline_wait_prior(0);
+            __syncthreads();
+            if (c == parts - 1) {
+                tile::load<M, DC>(v, value + out_column, channels, tokens, out_columns, aligned);
+                __pipeline_commit();
+            }
+            tile::multiply_transposed<M, DC>(s, own_q, S::stride, k, S::stride, lane);
+        }
+        float high[2] = {top[0], top[1]};
+#pragma unroll
+        for (int j = 0; j < M / 8; j++)
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                const bool there = 8 * j + lane % 4 * 2 + i % 2 < tokens;
+                s[j][i] = there ? s[j][i] * scale : -INFINITY;
+                high[i / 2] = fmaxf(high[i / 2], s[j][i]);
+            }
+        float shrink[2], part_sum[2] = {0.f, 0.f};
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            high[i] = tile::row_max(high[i]);
+            shrink[i] = exp2f(top[i] - high[i]);
+            top[i] = high[i];
+        }
+#pragma unroll
+        for (int j = 0; j < M / 8; j++)
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                s[j][i] = exp2f(s[j][i] - top[i / 2]);
+                part_sum[i / 2] += s[j][i];
+            }
+#pragma unroll
+        for (int i = 0; i < 2; i++) sum[i] = sum[i] * shrink[i] + tile::row_sum(part_sum[i]);
+#pragma unroll
+        for (int j = 0; j < DC / 8; j++)
+#pragma unroll
+            for (int i = 0; i < 4; i++) o[j][i] *= shrink[i / 2];
+        tile::store<M>(p, S::score_stride, s, lane);
+        __pipeline_wait_prior(0);
+        __syncthreads();
+        if (t + 1 < all && parts == 1) {
+            const T *next, *unused;
+            float factor;
+            const int n = segment(t + 1, next, unused, factor);
+            tile::load<M, DC>(k, next, channels, n, d, aligned);
+        }
+        __pipeline_commit();
+        tile::multiply<DC, M>(o, p, S::score_stride, v, S::stride, lane);
+    }
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        const int row = warp * 16 + lane / 4 + 8 * i;
+        if (row >= rows) continue;
+        const float inverse = 1.f / sum[i];
+        T* at = out + ((int64_t)example * queries + row0 + row) * channels + head * d + out_column;
+#pragma unroll
+        for (int j = 0; j < DC / 8; j++) {
+            const int column = 8 * j + lane % 4 * 2;
+            if (column < out_columns) at[column] = tile::from_float<T>(o[j][2 * i] * inverse);
+            if (column + 1 < out_columns) at[column + 1] = tile::from_float<T>(o[j][2 * i + 1] * inverse);
+        }
+        if (part == 0 && lane % 4 == 0)
+            lse[((int64_t)example * heads + head) * queries + row0 + row] = (top[i] + log2f(sum[i])) * 0.6931471805599453f;
+    }
+}
+
+template <class Kernel> inline void allow(Kernel kernel, int bytes) {
+    if (bytes > 48 * 1024) cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+}
+
+template <class T, int D>
+void run_forward(const T* query, Segment<T> first, Segment<T> second, T* out, float* lse, int batch, int queries, int heads,
+                 int d) {
+    using S = Sizes<T, D>;
+    auto kernel = forward<T, D>;
+    allow(kernel, S::bytes);
+    const bool aligned = d * sizeof(T) % 16 == 0;
+    const dim3 grid((queries + S::rows - 1) / S::rows, heads * (D / S::chunk), batch);
+    kernel<<<grid, S::warps * 32, S::bytes>>>(query, first, second, out, lse, queries, heads, d, aligned);
+}
+
+}  // namespace attention
