@@ -6,20 +6,19 @@ table of registers and shared memory is printed with `pytest -s`.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 import jstyleid_core
+from jstyleid_core.runtime import toolkit
 
 CARDS = (75, 80, 86, 89, 90, 120)
 SHARED_MEMORY = {75: 64, 80: 163, 86: 99, 89: 99, 90: 227, 120: 99}  # KiB that a block may take
 KERNELS = Path(jstyleid_core.__file__).parent / "kernels" / "cuda"
-COMPILER = os.environ.get("REAL_NVCC") or shutil.which("nvcc")
+COMPILER = toolkit.find_nvcc(Path())
 
 FORWARD = [("__half", size) for size in (48, 64, 80, 128, 160, 512)]
 FORWARD += [("float", size) for size in (48, 64, 80, 128, 160, 512)]
