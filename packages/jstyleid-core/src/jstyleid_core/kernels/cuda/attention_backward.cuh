@@ -12,7 +12,7 @@ namespace attention {
 
 template <class T, int D> struct BackwardSizes {
     static constexpr int warps = 2, own = 16 * warps;      // rows that a block owns
-    static constexpr int other = sizeof(T) == 2 || D <= 80 ? 32 : D <= 128 ? 16 : 8;  // rows of a tile it walks over
+    static constexpr int other = D > 128 ? (sizeof(T) == 2 ? 16 : 8) : sizeof(T) == 2 || D <= 80 ? 32 : 16;  // rows of a tile that it walks over
     static constexpr int stride = tile::padded<T>(D), score_stride = tile::padded<T>(other);
     static constexpr int bytes = sizeof(T) * (2 * (own + other) * stride + own * score_stride) + 8 * other;
     static_assert(bytes <= 65536, "a tile does not fit");
