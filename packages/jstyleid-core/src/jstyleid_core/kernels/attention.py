@@ -209,7 +209,9 @@ def attention(query: Var, key: Var, value: Var, heads: int, scale: float | None 
         raise ValueError(
             f"attention on CUDA takes heads of up to {_HEAD_SIZES[-1]} numbers, and values as wide "
             f"as keys; here are {heads} heads in {width}, and values of {value.shape[2]}")
-    return _CudaAttention(heads, [scale])(query, key, value)[0]
+    # A style that was saved on the CPU is float32.
+    dtype = query.dtype
+    return _CudaAttention(heads, [scale])(query, key.cast(dtype), value.cast(dtype))[0]
 
 
 def attention_with_lse(
