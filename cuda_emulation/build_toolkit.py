@@ -58,7 +58,7 @@ def build(real: Path, emulated: Path) -> None:
             _link(Path(link.readlink().name), emulated / "lib64" / link.name)
     _write_program(emulated / "bin" / "nvcc", _HERE / "nvcc_stand_in.py", real / "bin" / "nvcc",
                    emulated / "lib64")
-    _write_program(emulated / "bin" / "nvidia-smi", _HERE / "nvidia_smi.py")
+    _write_program(emulated / "bin" / "nvidia-smi", _HERE / "nvidia_smi_stand_in.py")
 
 
 def _name(library: Path) -> str:
