@@ -49,6 +49,7 @@ def _fields(card: int) -> dict[str, str]:
         "memory.free": str(total),
         "memory.used": "0",
         "compute_cap": f"{capability[:-1]}.{capability[-1]}",
+        "mig.mode.current": "[N/A]",  # a card that cannot be divided
         "driver_version": "580.00",
     }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from jstyleid_core.runtime.gpus import visible_gpus
 from kernel_source import SourceError, as_cpp, needs_change
 
 
@@ -96,6 +97,17 @@ def test_nvidia_smi(toolkit: Path) -> None:
     assert smi(query, FAKE_GPUS="0").returncode != 0
     assert smi("--query-gpu=nonsense").returncode != 0
     assert smi("-L", FAKE_GPUS="3").stdout.count("Emulated") == 3
+
+
+def test_the_project_reads_the_cards(toolkit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{toolkit / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_GPUS", "2")
+    monkeypatch.setenv("FAKE_CC", "120")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    cards = visible_gpus()
+    assert [(card.index, card.capability, card.instance) for card in cards] == [
+        (0, 120, None), (1, 120, None)]
+    assert {card.total_bytes for card in cards} == {24576 << 20}
 
 
 def test_counters_from_python(toolkit: Path) -> None:
