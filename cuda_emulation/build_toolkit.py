@@ -19,9 +19,10 @@ from pathlib import Path
 _HERE = Path(__file__).resolve().parent
 _SOURCES = _HERE / "libraries"
 _RUNTIME = ["counters", "device_memory", "fibers", "threads", "launch", "cudart_memory",
-            "cudart_device", "cudart_launch"]
+            "cudart_device"]
 # The parts of each library that are emulated.
-_EMULATED = {"cudart": _RUNTIME, "cublas": ["cublas"], "cudnn": ["cudnn"], "curand": ["curand"]}
+_EMULATED = {"cudart": _RUNTIME, "cublas": ["cublas"], "cudnn": ["cudnn"], "curand": ["curand"],
+             "cusparse": ["cusparse"]}
 # Libraries of the compiler and of tools, which no program of Jittor's loads.
 _LEFT_OUT = ("nvvm", "nvblas", "nvtx3interop", "nvToolsExt", "nvJitLink", "nvrtc")
 _COMPILE = ["g++", "-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-Wall", "-Wextra"]

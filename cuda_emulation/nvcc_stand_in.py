@@ -5,16 +5,17 @@ holds kernels (`-x cu`):
 
     cpu     compiled by g++ with the headers in device/
     both    the same, and compiled by the real nvcc for the card; what it refuses is an error
-    real    compiled by the real nvcc only; launches are counted and do nothing
 
 `FAKE_NVCC_LOG=FILE` gets a line of JSON for each kernel file. All other command lines go to the
-real nvcc as they are.
+real nvcc as they are; with `--dryrun` the toolkit's folder is the emulated one, since programs ask
+for the folder in this way.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from pathlib import Path
 from kernel_source import SourceError, as_cpp, needs_change
 
 _DEVICE = Path(__file__).resolve().parent / "device"
-_MODES = ("cpu", "both", "real")
+_MODES = ("cpu", "both")
 # Headers with kernels that kernel files include, in one of their folders: Jittor's, this project's.
 _HEADERS_WITH_KERNELS = ("misc/cuda_atomic.h", "*.cuh")
 
@@ -44,8 +45,10 @@ def main(real: str, libraries: str, arguments: list[str]) -> int:
     if mode not in _MODES:
         print(f"FAKE_NVCC is {mode!r}: it must be one of {', '.join(_MODES)}", file=sys.stderr)
         return 2
+    if "--dryrun" in arguments:
+        return _dry_run(real, Path(libraries).parent, arguments)
     sources = [a for a in arguments if a.endswith((".cc", ".cu", ".cpp")) and a[0] != "-"]
-    if mode == "real" or "cu" not in arguments or len(sources) != 1 or "-o" not in arguments:
+    if "cu" not in arguments or len(sources) != 1 or "-o" not in arguments:
         os.execv(real, [real, *arguments])
     started = time.monotonic()
     checking = _check_for_card(real, arguments) if mode == "both" else None
@@ -63,6 +66,15 @@ def main(real: str, libraries: str, arguments: list[str]) -> int:
         sys.stderr.write(errors)
     _log(line)
     return code
+
+
+def _dry_run(real: str, emulated: Path, arguments: list[str]) -> int:
+    """What the real nvcc would do, as said by an nvcc in the folder `emulated`."""
+    ran = subprocess.run([real, *arguments], capture_output=True, text=True, check=False)
+    sys.stdout.write(ran.stdout)
+    sys.stderr.write(re.sub(r"^#\$ TOP=.*$", lambda _: f"#$ TOP={emulated}", ran.stderr,
+                            flags=re.M))
+    return ran.returncode
 
 
 def _check_for_card(real: str, arguments: list[str]) -> subprocess.Popen[str]:

@@ -40,7 +40,8 @@ def main(arguments: list[str]) -> int:
 
 def _fields(card: int) -> dict[str, str]:
     capability = os.environ.get("FAKE_CC") or "90"
-    total = int(os.environ.get("FAKE_GPU_MEMORY") or 24576)
+    memory = (os.environ.get("FAKE_GPU_MEMORY") or "24576").split(",")
+    total = int(memory[min(card, len(memory) - 1)])
     return {
         "index": str(card),
         "uuid": f"GPU-00000000-0000-0000-0000-{card:012d}",

@@ -9,22 +9,25 @@
 
 namespace emulation {
 
-// The whole number in an environment variable; a wrong one ends the process with a message.
-inline long setting(const char* name, long standard) {
+// The whole number in an environment variable; a wrong one ends the process with a message. Of
+// several with commas between them, the one for this card; the last is for all cards after it.
+inline long setting(const char* name, long standard, int card = 0) {
     const char* text = getenv(name);
     if (!text || !*text) return standard;
-    char* end = nullptr;
-    const long value = strtol(text, &end, 10);
-    if (*end || value < 0) {
-        fprintf(stderr, "cuda_emulation: %s=%s: a whole number from 0 is expected\n", name, text);
-        _Exit(2);
+    const char* at = text;
+    while (true) {
+        char* end = nullptr;
+        const long value = strtol(at, &end, 10);
+        if (end == at || (*end && *end != ',') || value < 0) {
+            fprintf(stderr, "cuda_emulation: %s=%s: a whole number from 0 is expected\n", name, text);
+            _Exit(2);
+        }
+        if (*end == 0 || card-- == 0) return value;
+        at = end + 1;
     }
-    return value;
 }
 
 inline int capability() { return (int)setting("FAKE_CC", 90); }
-
-inline size_t card_memory() { return (size_t)setting("FAKE_GPU_MEMORY", 24576) << 20; }  // MiB
 
 // The numbers of the cards that CUDA_VISIBLE_DEVICES leaves visible. As with the real driver, the
 // first entry that names no card hides itself and all entries after it.
@@ -52,6 +55,23 @@ inline std::vector<int> visible_cards() {
         at = comma + 1;
     }
     return chosen;
+}
+
+// Whether kernels, products, convolutions and copies on the card are counted and do nothing, so that
+// what a large model asks of a card is known in seconds.
+inline bool counts_only() {
+    static const bool only = getenv("FAKE_CUDA_COUNT_ONLY") != nullptr;
+    return only;
+}
+
+// The card's number of the one that this process calls `index`.
+inline int card_number(int index) {
+    static const std::vector<int> visible = visible_cards();
+    return index < (int)visible.size() ? visible[index] : 0;
+}
+
+inline size_t card_memory(int index) {
+    return (size_t)setting("FAKE_GPU_MEMORY", 24576, card_number(index)) << 20;  // MiB
 }
 
 // The dynamic shared memory in bytes that a block may ask for: without cudaFuncSetAttribute, and

@@ -3,13 +3,11 @@
 
 #include <cstdio>
 
+#include "card.h"
 #include "counters.h"
 #include "device_memory.h"
 #include "products.h"
 
-namespace emulation {
-bool counts_only();
-}
 using namespace emulation;
 
 namespace {

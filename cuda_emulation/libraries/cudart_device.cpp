@@ -83,7 +83,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int card) {
     snprintf(p->name, sizeof p->name, "Emulated %d", capability());
     p->major = capability() / 10;
     p->minor = capability() % 10;
-    p->totalGlobalMem = card_memory();
+    p->totalGlobalMem = card_memory(card);
     p->multiProcessorCount = 80;
     p->warpSize = 32;
     p->maxThreadsPerBlock = 1024;

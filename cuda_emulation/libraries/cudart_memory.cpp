@@ -27,7 +27,7 @@ cudaError_t allocate_for(void** pointer, size_t bytes, Kind kind) {
     *pointer = allocate(bytes, current_card(), kind);
     if (*pointer) return cudaSuccess;
     return fail(cudaErrorMemoryAllocation, "%zu bytes are asked for, and %zu of %zu are in use",
-                bytes, in_use(current_card()), card_memory());
+                bytes, in_use(current_card()), card_memory(current_card()));
 }
 
 cudaError_t free_device(void* pointer) {
@@ -61,6 +61,7 @@ cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) 
         count(source ? target ? BYTES_ON_DEVICE : BYTES_TO_HOST : BYTES_TO_DEVICE,
               (long long)bytes);
     }
+    if (source && counts_only()) return cudaSuccess;
     const Operation operation("a copy");
     memmove(to, from, bytes);
     return cudaSuccess;
@@ -116,7 +117,7 @@ cudaError_t cudaMemcpyToSymbol(const void* symbol, const void* from, size_t n, s
 
 cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total) {
     if (card_is_lost()) return fail(LOST, "cudaMemGetInfo on a card that has vanished");
-    *total = card_memory();
+    *total = card_memory(current_card());
     *free_bytes = *total - in_use(current_card());
     return cudaSuccess;
 }

@@ -8,13 +8,11 @@
 #include <map>
 #include <vector>
 
+#include "card.h"
 #include "convolution.h"
 #include "counters.h"
 #include "device_memory.h"
 
-namespace emulation {
-bool counts_only();
-}
 using namespace emulation;
 
 namespace {

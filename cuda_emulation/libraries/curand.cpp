@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <random>
 
+#include "card.h"
 #include "counters.h"
 #include "device_memory.h"
 
@@ -26,6 +27,7 @@ curandStatus_t fill(curandGenerator_t generator, T* out, size_t count, Distribut
         return CURAND_STATUS_LAUNCH_FAILURE;
     }
     emulation::count(RANDOM_FILLS);
+    if (counts_only()) return CURAND_STATUS_SUCCESS;
     const Operation operation("random numbers of cuRAND");
     auto& engine = ((Generator*)generator)->engine;
     for (size_t i = 0; i < count; i++) out[i] = distribution(engine);

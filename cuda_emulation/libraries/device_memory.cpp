@@ -2,6 +2,7 @@
 // allocations lie pages that are always closed, so that kernels do not run past an end unseen.
 #include "device_memory.h"
 
+#include <cuda_runtime_api.h>
 #include <execinfo.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -13,6 +14,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <string>
 
 #include "card.h"
 #include "counters.h"
@@ -37,7 +39,7 @@ struct Memory {
     std::recursive_mutex mutex;
     std::map<const char*, Allocation> allocations;  // by the start of the pages
     std::map<int, size_t> in_use;
-    int open = 0;
+    int open = counts_only();  // operations under way; where nothing computes, always open
     const char* operation = nullptr;
 };
 
@@ -131,7 +133,7 @@ std::atomic<long> work_done{0};
 void* allocate(size_t bytes, int card, Kind kind) {
     Memory& m = memory();
     const std::lock_guard<std::recursive_mutex> lock(m.mutex);
-    if (m.in_use[card] + bytes > card_memory()) return nullptr;
+    if (m.in_use[card] + bytes > card_memory(card)) return nullptr;
     const size_t rounded = ((bytes ? bytes : 1) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     const size_t mapped = (rounded + PAGE - 1) / PAGE * PAGE;
     void* all = mmap(nullptr, mapped + 2 * PAGE, PROT_NONE,
@@ -203,7 +205,12 @@ Operation::~Operation() {
 
 bool card_is_lost() {
     static const long limit = setting("FAKE_GPU_LOST_AFTER", -1);
-    return limit >= 0 && work_done >= limit;
+    if (limit >= 0 && work_done >= limit) return true;
+    static const char* const lost = getenv("FAKE_GPUS_LOST");
+    if (!lost) return false;
+    int index = 0;
+    cudaGetDevice(&index);
+    return access((std::string(lost) + "/" + std::to_string(card_number(index))).c_str(), F_OK) == 0;
 }
 
 bool card_takes_work() {

@@ -75,7 +75,7 @@ cudaError_t set_attribute(const char* kernel, cudaFuncAttribute attribute, int v
 
 void launch(const char* kernel, const std::function<void()>& thread, dim3 grid, dim3 block,
             size_t shared_bytes, cudaStream_t) {
-    if (!may_launch(kernel, grid, block, shared_bytes)) return;
+    if (!may_launch(kernel, grid, block, shared_bytes) || counts_only()) return;
     const Operation operation(kernel);
     const long count = (long)grid.x * grid.y * grid.z;
     Order block_order;

@@ -101,6 +101,21 @@ def test_a_card_that_vanishes(program: Program) -> None:
     assert set(words(program("memory", "lost")).values()) == {"cudaSuccess"}
 
 
+def test_one_of_two_cards_has_less_memory(program: Program) -> None:
+    environment = {"FAKE_GPUS": "2", "FAKE_GPU_MEMORY": "24576,64"}
+    assert words(program("memory", "full", **environment))["too_much"] == "cudaSuccess"
+    lines = words(program("memory", "full", CUDA_VISIBLE_DEVICES="1", **environment))
+    assert lines["free"] == f"{(1 << 20) - 4000} of {64 << 20}"
+
+
+def test_one_of_two_cards_vanishes_for_all_processes(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "1").touch()
+    environment = {"FAKE_GPUS": "2", "FAKE_GPUS_LOST": str(tmp_path)}
+    assert set(words(program("memory", "lost", **environment)).values()) == {"cudaSuccess"}
+    lost = words(program("memory", "lost", CUDA_VISIBLE_DEVICES="1", **environment))
+    assert set(lost.values()) == {"cudaErrorDevicesUnavailable"}
+
+
 @pytest.mark.parametrize(("environment", "cards"), [
     ({}, 1),
     ({"FAKE_GPUS": "4"}, 4),

@@ -109,6 +109,10 @@ def test_pairs_of_halves(program: Program) -> None:
     assert result["pairs"][7] == 4
 
 
+def test_not_a_number_and_infinite(program: Program) -> None:
+    assert numbers(program("halves"))["kinds"] == [4, 1, 2, 2, 4]
+
+
 def test_another_order_of_threads_is_another_order(program: Program) -> None:
     orders = [numbers(program("order", OMP_NUM_THREADS="1", **order))["order"] for order in ORDERS]
     assert orders[0] == list(range(4 * 96))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from jstyleid_core.runtime.gpus import visible_gpus
+from jstyleid_core.runtime.toolkit import prepare
 from kernel_source import SourceError, as_cpp, needs_change
 
 
@@ -56,6 +57,13 @@ def compile_kernel(toolkit: Path, folder: Path, source: str, **environment: str,
                           env=os.environ | environment)
 
 
+def test_jittor_is_given_the_emulated_libraries(toolkit: Path, tmp_path: Path) -> None:
+    folder = prepare(toolkit / "bin" / "nvcc", [90], tmp_path).folder
+    for name in ("cudart", "cublas", "cudnn"):
+        library = (folder / "lib64" / f"lib{name}.so").resolve()
+        assert library.parent == (toolkit / "lib64").resolve()
+
+
 def test_what_the_real_compiler_refuses_is_an_error(toolkit: Path, tmp_path: Path) -> None:
     # g++ takes this: to it a thread's variable on the stack is as good as any.
     source = "__global__ void k(int* p) { int x = printf_of_the_host(); *p = x; }\n"
@@ -81,6 +89,17 @@ def test_other_command_lines_go_to_the_real_compiler(toolkit: Path) -> None:
     ran = subprocess.run([str(toolkit / "bin" / "nvcc"), "--version"], capture_output=True,
                          text=True, check=True)
     assert "Cuda compilation tools" in ran.stdout
+
+
+def test_functions_of_halves_have_the_names_of_the_real_headers(
+    toolkit: Path, tmp_path: Path
+) -> None:
+    source = "void both(__half*, __nv_bfloat16*) {}"
+    ran = compile_kernel(toolkit, tmp_path, source)
+    assert ran.returncode == 0, ran.stderr
+    symbols = subprocess.run(["nm", "-D", "-C", str(tmp_path / "kernel.so")], text=True,
+                             capture_output=True, check=True).stdout
+    assert "T both(__half*, __nv_bfloat16*)" in symbols
 
 
 def test_nvidia_smi(toolkit: Path) -> None:

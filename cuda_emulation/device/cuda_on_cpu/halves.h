@@ -1,7 +1,7 @@
 // __half and __nv_bfloat16, rounded after every operation as on a card; their pairs, and the
 // functions of cuda_fp16.h and cuda_bf16.h that kernels use.
 #pragma once
-#include <cmath>
+#include <math.h>  // and not <cmath>: isnan and isinf are global, as in CUDA
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -30,56 +30,71 @@ struct BFloat16 {  // the upper half of a float, rounded to the nearest, ties to
     static float widen(uint16_t x) { return bits<float>((uint32_t)x << 16); }
 };
 
-template <class Format>
-struct Narrow {
+struct Number {};  // the base of all these formats
+
+// `N` is the format's own struct, which derives from this.
+template <class N, class Format>
+struct Narrow : Number {
     uint16_t x;
 
     Narrow() = default;
-    Narrow(const Narrow&) = default;
-    Narrow(const volatile Narrow& other) : x(other.x) {}
     template <class T, class = typename std::enable_if<std::is_arithmetic<T>::value>::type>
     Narrow(T value) : x(Format::narrow((float)value)) {}
 
     operator float() const { return Format::widen(x); }
     explicit operator bool() const { return Format::widen(x) != 0; }
 
-    Narrow& operator=(const Narrow&) = default;
-    volatile Narrow& operator=(const Narrow& other) volatile { x = other.x; return *this; }
-    Narrow& operator+=(Narrow o) { return *this = *this + o; }
-    Narrow& operator-=(Narrow o) { return *this = *this - o; }
-    Narrow& operator*=(Narrow o) { return *this = *this * o; }
-    Narrow& operator/=(Narrow o) { return *this = *this / o; }
-    Narrow operator-() const { return from_bits(x ^ 0x8000); }
+    N& operator+=(N o) { return self() = self() + o; }
+    N& operator-=(N o) { return self() = self() - o; }
+    N& operator*=(N o) { return self() = self() * o; }
+    N& operator/=(N o) { return self() = self() / o; }
+    N operator-() const { return from_bits(x ^ 0x8000); }
 
-    friend Narrow operator+(Narrow a, Narrow b) { return (float)a + (float)b; }
-    friend Narrow operator-(Narrow a, Narrow b) { return (float)a - (float)b; }
-    friend Narrow operator*(Narrow a, Narrow b) { return (float)a * (float)b; }
-    friend Narrow operator/(Narrow a, Narrow b) { return (float)a / (float)b; }
-    friend bool operator<(Narrow a, Narrow b) { return (float)a < (float)b; }
-    friend bool operator>(Narrow a, Narrow b) { return (float)a > (float)b; }
-    friend bool operator<=(Narrow a, Narrow b) { return (float)a <= (float)b; }
-    friend bool operator>=(Narrow a, Narrow b) { return (float)a >= (float)b; }
-    friend bool operator==(Narrow a, Narrow b) { return (float)a == (float)b; }
-    friend bool operator!=(Narrow a, Narrow b) { return (float)a != (float)b; }
+    friend N operator+(N a, N b) { return (float)a + (float)b; }
+    friend N operator-(N a, N b) { return (float)a - (float)b; }
+    friend N operator*(N a, N b) { return (float)a * (float)b; }
+    friend N operator/(N a, N b) { return (float)a / (float)b; }
+    friend bool operator<(N a, N b) { return (float)a < (float)b; }
+    friend bool operator>(N a, N b) { return (float)a > (float)b; }
+    friend bool operator<=(N a, N b) { return (float)a <= (float)b; }
+    friend bool operator>=(N a, N b) { return (float)a >= (float)b; }
+    friend bool operator==(N a, N b) { return (float)a == (float)b; }
+    friend bool operator!=(N a, N b) { return (float)a != (float)b; }
 
-    static Narrow from_bits(unsigned bits) {
-        Narrow out;
+    static N from_bits(unsigned bits) {
+        N out;
         out.x = (uint16_t)bits;
         return out;
     }
+
+private:
+    N& self() { return static_cast<N&>(*this); }
 };
 
-template <class Format>
+template <class N>
 struct alignas(4) Pair {
-    Narrow<Format> x, y;
+    N x, y;
 };
 
 }  // namespace cuda_on_cpu
 
-using __half = cuda_on_cpu::Narrow<cuda_on_cpu::Half>;
-using __nv_bfloat16 = cuda_on_cpu::Narrow<cuda_on_cpu::BFloat16>;
-using __half2 = cuda_on_cpu::Pair<cuda_on_cpu::Half>;
-using __nv_bfloat162 = cuda_on_cpu::Pair<cuda_on_cpu::BFloat16>;
+// Structs, and not other names for templates: functions of Jittor's that take them are compiled
+// with the toolkit's own headers elsewhere, and linked by these names.
+#define COC_NUMBER(NAME, FORMAT)                                                  \
+    struct NAME : cuda_on_cpu::Narrow<NAME, cuda_on_cpu::FORMAT> {                \
+        using Narrow::Narrow;                                                     \
+        NAME() = default;                                                         \
+        NAME(const NAME&) = default;                                              \
+        NAME(const volatile NAME& o) { x = o.x; }                                 \
+        NAME& operator=(const NAME&) = default;                                   \
+        volatile NAME& operator=(const NAME& o) volatile { x = o.x; return *this; } \
+    };
+COC_NUMBER(__half, Half)
+COC_NUMBER(__nv_bfloat16, BFloat16)
+#undef COC_NUMBER
+
+using __half2 = cuda_on_cpu::Pair<__half>;
+using __nv_bfloat162 = cuda_on_cpu::Pair<__nv_bfloat16>;
 using half = __half;
 using half2 = __half2;
 using nv_bfloat16 = __nv_bfloat16;
@@ -87,12 +102,14 @@ using nv_bfloat162 = __nv_bfloat162;
 struct __half_raw { unsigned short x; };
 
 // ---- functions of both formats
-#define COC_N cuda_on_cpu::Narrow<F>
-#define COC_P cuda_on_cpu::Pair<F>
-#define COC_BOTH template <class F> inline
+#define COC_P cuda_on_cpu::Pair<N>
+#define COC_BOTH                                                                                \
+    template <class N, class = typename std::enable_if<                                         \
+                           std::is_base_of<cuda_on_cpu::Number, N>::value>::type>               \
+    inline
 
 #define COC_ONE(NAME, EXPRESSION) \
-    COC_BOTH COC_N NAME(COC_N h) { const float a = h; return COC_N(EXPRESSION); }
+    COC_BOTH N NAME(N h) { const float a = h; return N(EXPRESSION); }
 COC_ONE(hexp, std::exp(a))
 COC_ONE(hexp2, std::exp2(a))
 COC_ONE(hlog, std::log(a))
@@ -111,7 +128,7 @@ COC_ONE(__hneg, -a)
 #undef COC_ONE
 
 #define COC_TWO(NAME, EXPRESSION)                                                       \
-    COC_BOTH COC_N NAME(COC_N g, COC_N h) { const float a = g, b = h; return COC_N(EXPRESSION); } \
+    COC_BOTH N NAME(N g, N h) { const float a = g, b = h; return N(EXPRESSION); } \
     COC_BOTH COC_P NAME##2(COC_P g, COC_P h) { return {NAME(g.x, h.x), NAME(g.y, h.y)}; }
 COC_TWO(__hadd, a + b)
 COC_TWO(__hsub, a - b)
@@ -119,33 +136,32 @@ COC_TWO(__hmul, a * b)
 COC_TWO(__hmax, a != a ? b : b != b ? a : a > b ? a : b)
 COC_TWO(__hmin, a != a ? b : b != b ? a : a < b ? a : b)
 #undef COC_TWO
-COC_BOTH COC_N __hdiv(COC_N a, COC_N b) { return a / b; }
+COC_BOTH N __hdiv(N a, N b) { return a / b; }
 COC_BOTH COC_P __h2div(COC_P a, COC_P b) { return {a.x / b.x, a.y / b.y}; }
-COC_BOTH COC_N __hfma(COC_N a, COC_N b, COC_N c) { return std::fma((float)a, (float)b, (float)c); }
+COC_BOTH N __hfma(N a, N b, N c) { return std::fma((float)a, (float)b, (float)c); }
 COC_BOTH COC_P __hfma2(COC_P a, COC_P b, COC_P c) {
     return {__hfma(a.x, b.x, c.x), __hfma(a.y, b.y, c.y)};
 }
 COC_BOTH COC_P __hneg2(COC_P a) { return {-a.x, -a.y}; }
 
-#define COC_COMPARE(NAME, OPERATOR) COC_BOTH bool NAME(COC_N a, COC_N b) { return a OPERATOR b; }
+#define COC_COMPARE(NAME, OPERATOR) COC_BOTH bool NAME(N a, N b) { return a OPERATOR b; }
 COC_COMPARE(__hlt, <) COC_COMPARE(__hle, <=) COC_COMPARE(__hgt, >)
 COC_COMPARE(__hge, >=) COC_COMPARE(__heq, ==) COC_COMPARE(__hne, !=)
 #undef COC_COMPARE
-COC_BOTH bool __hisnan(COC_N a) { return std::isnan((float)a); }
-COC_BOTH int __hisinf(COC_N a) { return std::isinf((float)a) ? ((float)a > 0 ? 1 : -1) : 0; }
+COC_BOTH bool __hisnan(N a) { return std::isnan((float)a); }
+COC_BOTH int __hisinf(N a) { return std::isinf((float)a) ? ((float)a > 0 ? 1 : -1) : 0; }
 
 COC_BOTH COC_P operator+(COC_P a, COC_P b) { return {a.x + b.x, a.y + b.y}; }
 COC_BOTH COC_P operator-(COC_P a, COC_P b) { return {a.x - b.x, a.y - b.y}; }
 COC_BOTH COC_P operator*(COC_P a, COC_P b) { return {a.x * b.x, a.y * b.y}; }
 
-COC_BOTH COC_N __low2half(COC_P p) { return p.x; }
-COC_BOTH COC_N __high2half(COC_P p) { return p.y; }
-COC_BOTH COC_N __low2bfloat16(COC_P p) { return p.x; }
-COC_BOTH COC_N __high2bfloat16(COC_P p) { return p.y; }
+COC_BOTH N __low2half(COC_P p) { return p.x; }
+COC_BOTH N __high2half(COC_P p) { return p.y; }
+COC_BOTH N __low2bfloat16(COC_P p) { return p.x; }
+COC_BOTH N __high2bfloat16(COC_P p) { return p.y; }
 COC_BOTH float __low2float(COC_P p) { return p.x; }
 COC_BOTH float __high2float(COC_P p) { return p.y; }
 #undef COC_BOTH
-#undef COC_N
 #undef COC_P
 
 // ---- conversions of __half

@@ -39,6 +39,11 @@ __global__ void pairs(const float* x, float* out) {
     out[7] = (float)sizeof(__half2);
 }
 
+__global__ void kinds(const float* x, float* out) {
+    const float number = __half2float(__float2half(x[threadIdx.x]));  // 70000 becomes infinite
+    out[threadIdx.x] = isnan(number) + 2 * isinf(number) + 4 * isfinite(number);
+}
+
 int main() {
     std::vector<float> x, y;
     for (int i = 0; i < 64; i++) {
@@ -55,5 +60,8 @@ int main() {
     show("bfloat16", bits.down());
     pairs<<<1, 1>>>(dx.device, out.device);
     show("pairs", out.down());
+    Array<float> special({0.f, NAN, INFINITY, 70000.f, 1.f}), found(5);
+    kinds<<<1, 5>>>(special.device, found.device);
+    show("kinds", found.down());
     must(cudaGetLastError());
 }
