@@ -206,6 +206,9 @@ class FakeWorker:
     ) -> Iterator[bytes | None]:
         return run_payloads(self.prepared, payloads, progress)
 
+    def usable(self) -> bool:
+        return True
+
 
 class FakeModel:
     """A checkpoint whose loads are counted."""

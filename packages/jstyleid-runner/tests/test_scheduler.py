@@ -315,6 +315,21 @@ def test_a_process_that_gives_no_sign_of_life(ledger: Ledger) -> None:
     assert any("no sign of life for 4 s (signal 9)" in said for said in notes.troubles)
 
 
+def test_a_device_that_computes_no_more(ledger: Ledger, tmp_path: Path) -> None:
+    tasks = split(2, 4)
+    ledger.plan(tasks)
+    slots, notes, breaking = cpu_slots(1), Notes(), tmp_path / "breaking"
+    breaking.touch()
+    worker = partial(SleepingWorker, breaking=breaking)
+    executor = LocalExecutor(slots, worker, lambda task: Sleep(task.id, 0))
+    Scheduler(SchedulerState(tasks, {}), ledger, executor, notes, notes, [slots[0].name]).run()
+    # Only what it was at has failed, and once: a new process has done it.
+    assert len(notes.kept) == len(tasks)
+    assert sorted(entry.attempts for entry in ledger.entries()) == [1] * (len(tasks) - 1) + [2]
+    said = "lost, its device computes no more: RuntimeError: CUDA error 719"
+    assert [said in trouble for trouble in notes.troubles] == [True, False]
+
+
 def test_workers_that_cannot_get_ready(ledger: Ledger) -> None:
     tasks = split(1, 1)
     ledger.plan(tasks)

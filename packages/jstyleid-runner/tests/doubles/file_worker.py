@@ -59,6 +59,9 @@ class FileWorker:
                 "pid": os.getpid(),
             }).encode()
 
+    def usable(self) -> bool:
+        return True
+
 
 def files_of(thing: Reading | FileWorkerSpec) -> TaskFiles:
     if isinstance(thing, FileWorkerSpec):

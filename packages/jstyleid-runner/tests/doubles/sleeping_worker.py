@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from jstyleid_runner.scheduling.executor import TaskProgress
 
@@ -26,10 +27,14 @@ class SleepingWorker:
     Args:
         start: seconds until it is ready.
         room: for how many orders at a time its memory is enough; None for any number.
+        breaking: a file; the worker that removes it has from then on a broken device.
     """
 
-    def __init__(self, start: float = 0.0, room: int | None = None) -> None:
-        self._start, self._room = start, room
+    def __init__(
+        self, start: float = 0.0, room: int | None = None, breaking: Path | None = None
+    ) -> None:
+        self._start, self._room, self._breaking = start, room, breaking
+        self._broken = False
 
     def compile(self, progress: TaskProgress) -> None:
         """Nothing to compile."""
@@ -50,6 +55,15 @@ class SleepingWorker:
         for payload in payloads:
             progress.note(payload.id)
             time.sleep(payload.seconds)
+            if self._breaking is not None and self._breaking.exists():
+                self._breaking.unlink()
+                self._broken = True
+            if self._broken:
+                raise RuntimeError("CUDA error 719")
             if payload.error:
                 raise RuntimeError(payload.error)
             yield hashlib.sha256(payload.id.encode()).digest()
+
+    def usable(self) -> bool:
+        """Whether the device is whole."""
+        return not self._broken

@@ -21,6 +21,7 @@ from typing import Any
 from jstyleid_core.errors import JStyleIDError
 from jstyleid_core.runtime import GPU
 from jstyleid_runner.scheduling.executor import (
+    ErrorKind,
     Message,
     TaskProgress,
     Worker,
@@ -162,8 +163,8 @@ def serve(connection: Connection, slot: Slot, make_worker: WorkerFactory) -> Non
             link.send("unfit", _text(error), traceback.format_exc(), classify_error(error))
             return
         link.send("ready")
-        while True:
-            _perform(worker, connection.recv(), link)
+        while _perform(worker, connection.recv(), link):
+            pass
     # Without Python's own farewell, which a second signal would interrupt with a traceback.
     os._exit(0)
 
@@ -176,7 +177,8 @@ def _end_with(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _perform(worker: Worker, payloads: Assignment, link: _Link) -> None:
+def _perform(worker: Worker, payloads: Assignment, link: _Link) -> bool:
+    """Do an assignment; whether the worker can be given another one."""
     start = time.perf_counter()
     left = [id for id, _ in payloads]
     try:
@@ -185,9 +187,13 @@ def _perform(worker: Worker, payloads: Assignment, link: _Link) -> None:
             link.send("finished", left.pop(0), product, now - start)
             start = now
     except Exception as error:
-        link.send(
-            "failed", tuple(left), _text(error), traceback.format_exc(), classify_error(error),
-                  time.perf_counter() - start)
+        text, report, kind = _text(error), traceback.format_exc(), classify_error(error)
+        if not worker.usable():
+            # Each task to come would fail here. A new process may work, or the place is given up.
+            link.send("unfit", f"its device computes no more: {text}", report, ErrorKind.OTHER)
+            return False
+        link.send("failed", tuple(left), text, report, kind, time.perf_counter() - start)
+    return True
 
 
 def _text(error: Exception) -> str:

@@ -73,6 +73,13 @@ class Worker(Protocol):
         """Do an assignment; yields each order's product as soon as it is there, in their order."""
         ...
 
+    def usable(self) -> bool:
+        """Whether the device still computes, asked after an error.
+
+        After some errors, a card that is gone among them, CUDA does nothing for a process any more.
+        """
+        ...
+
 
 WorkerFactory = Callable[[], Worker]
 """Makes a worker; it is sent to the worker's process."""

@@ -1,5 +1,6 @@
 """A worker of a run: it starts Jittor, loads the checkpoint, and does payloads with it."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.worker.engine import Engine, compile_training, start_compiled
 from jstyleid_runner.worker.payloads import Payload, run_payloads
 from jstyleid_runner.worker.prepared import PreparedEngine
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -87,3 +90,13 @@ class ImageWorker:
     ) -> Iterator[bytes | None]:
         """Do an assignment."""
         return run_payloads(self.engine, payloads, progress)
+
+    def usable(self) -> bool:
+        """Whether the device still computes."""
+        from jstyleid_core.runtime.jittor import jt
+
+        try:
+            return float(jt.ones(1).sum().item()) == 1
+        except RuntimeError:
+            log.exception("the device computes no more")
+            return False
