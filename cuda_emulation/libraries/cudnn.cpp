@@ -17,7 +17,9 @@ using namespace emulation;
 
 namespace {
 
-const int64_t WORKSPACE = 64 << 10;
+// What the only engine asks for, in bytes.
+int64_t workspace_bytes() { return setting("FAKE_CUDNN_WORKSPACE", 64) << 10; }
+
 const cudnnStatus_t OK = CUDNN_STATUS_SUCCESS;
 
 cudnnStatus_t refuse(cudnnStatus_t status, const char* reason) {
@@ -213,7 +215,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t d, cudnnBackendA
         case CUDNN_ATTR_ENGINE_NUMERICAL_NOTE: *count = 0; return OK;
         case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE:
             *count = 1;
-            *(int64_t*)values = WORKSPACE;
+            *(int64_t*)values = workspace_bytes();
             return OK;
         default: return refuse(CUDNN_STATUS_NOT_SUPPORTED, "an attribute that is not emulated");
     }
@@ -224,7 +226,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t, cudnnBackendDescriptor_t plan, 
     if (!card_takes_work())
         return refuse(CUDNN_STATUS_EXECUTION_FAILED, "a convolution on a card that has vanished");
     void* const* workspace = pack.get<void*>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE);
-    if (!workspace || !within_allocation(*workspace, WORKSPACE))
+    if (!workspace || !within_allocation(*workspace, workspace_bytes()))
         return refuse(CUDNN_STATUS_BAD_PARAM, "the workspace is too small or not in device memory");
     const Node* configuration = chosen.part(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
     const Node* graph = configuration->part(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);

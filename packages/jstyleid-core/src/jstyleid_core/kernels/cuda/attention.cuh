@@ -142,19 +142,17 @@ forward(const T* __restrict__ query, Segment<T> first, Segment<T> second, T* __r
     }
 }
 
-template <class Kernel> inline void allow(Kernel kernel, int bytes) {
-    if (bytes > 48 * 1024) cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-}
+constexpr int shared_by_default = 48 << 10;  // bytes of shared memory that a block has without being allowed more
 
 template <class T, int D>
 void run_forward(const T* query, Segment<T> first, Segment<T> second, T* out, float* lse, int batch, int queries, int heads,
                  int d) {
     using S = Sizes<T, D>;
-    auto kernel = forward<T, D>;
-    allow(kernel, S::bytes);
+    if (S::bytes > shared_by_default)
+        cudaFuncSetAttribute(forward<T, D>, cudaFuncAttributeMaxDynamicSharedMemorySize, S::bytes);
     const bool aligned = d * sizeof(T) % 16 == 0;
     const dim3 grid((queries + S::rows - 1) / S::rows, heads * (D / S::chunk), batch);
-    kernel<<<grid, S::warps * 32, S::bytes>>>(query, first, second, out, lse, queries, heads, d, aligned);
+    forward<T, D><<<grid, S::warps * 32, S::bytes>>>(query, first, second, out, lse, queries, heads, d, aligned);
 }
 
 }  // namespace attention

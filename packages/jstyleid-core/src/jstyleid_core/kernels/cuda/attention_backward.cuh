@@ -176,13 +176,13 @@ void run_backward(const T* query, const T* key, const T* value, const T* out, co
     const bool aligned = d * sizeof(T) % 16 == 0;
     const int64_t rows = (int64_t)batch * queries * heads;
     row_products<T><<<(rows + 7) / 8, 256>>>(grad, out, products, batch, queries, heads, d);
-    auto for_queries = backward_query<T, D>;
-    allow(for_queries, S::bytes);
-    for_queries<<<dim3((queries + S::own - 1) / S::own, heads, batch), S::warps * 32, S::bytes>>>(
+    if (S::bytes > shared_by_default) {
+        cudaFuncSetAttribute(backward_query<T, D>, cudaFuncAttributeMaxDynamicSharedMemorySize, S::bytes);
+        cudaFuncSetAttribute(backward_key<T, D>, cudaFuncAttributeMaxDynamicSharedMemorySize, S::bytes);
+    }
+    backward_query<T, D><<<dim3((queries + S::own - 1) / S::own, heads, batch), S::warps * 32, S::bytes>>>(
         query, key, value, grad, lse, products, query_grad, queries, keys, heads, d, shared, scale, aligned);
-    auto for_keys = backward_key<T, D>;
-    allow(for_keys, S::bytes);
-    for_keys<<<dim3((keys + S::own - 1) / S::own, heads, shared ? 1 : batch), S::warps * 32, S::bytes>>>(
+    backward_key<T, D><<<dim3((keys + S::own - 1) / S::own, heads, shared ? 1 : batch), S::warps * 32, S::bytes>>>(
         query, key, value, grad, lse, products, key_grad, value_grad, batch, queries, keys, heads, d, shared, scale, aligned);
 }
 

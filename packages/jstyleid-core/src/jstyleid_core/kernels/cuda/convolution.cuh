@@ -14,7 +14,7 @@
 
 namespace convolution {
 
-constexpr int64_t workspace_limit = 512ll << 20;
+constexpr int64_t workspace_limit = 256ll << 20;
 
 enum class Pass { forward, input_gradient, weight_gradient };
 
