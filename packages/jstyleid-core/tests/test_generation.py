@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backend_choice import backend
+from jstyleid_core import StableDiffusion
 from jstyleid_core.errors import InputError
 from jstyleid_core.pipeline import InitialLatents
-from reference_sets import distance
+from reference_sets import Reference, distance
 
 SIZE = (64, 64)
 
@@ -83,3 +85,13 @@ def test_impossible_requests(model: Any, options: dict[str, Any], message: str) 
     call = {"seeds": [0], "steps": 1, "size": SIZE, **options}
     with pytest.raises(InputError, match=message):
         model.generate(["a cat"], **call)
+
+
+def test_without_its_text_encoder_a_model_keeps_the_empty_prompt(small: Reference) -> None:
+    model = StableDiffusion.load(small.checkpoint, backend=backend())
+    expected = model.embed([""]).numpy()
+    model.drop_text_encoder()
+    model.drop_text_encoder()
+    assert np.array_equal(model.empty_prompt.numpy(), expected)
+    with pytest.raises(InputError, match="drop_text_encoder was called"):
+        model.embed(["a boat"])

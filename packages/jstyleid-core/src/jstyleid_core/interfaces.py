@@ -134,6 +134,10 @@ class Networks(Protocol):
         """The last normalised states (B, 77, C) of token ids (B, 77)."""
         ...
 
+    def drop_text_encoder(self) -> None:
+        """Forget the text encoder; `embed` and `text_encoder` are not used any more."""
+        ...
+
     def attentions(self) -> Mapping[str, AttentionLayer]:
         """All attentions of the UNet by path, in the order of evaluation.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -76,6 +77,7 @@ class StableDiffusion:
         self.networks = networks
         self.tokenizer, self.schedule, self.prediction_type = tokenizer, schedule, prediction_type
         self.checkpoint, self.evaluations = checkpoint, 0
+        self._has_text_encoder = True
 
     @classmethod
     def load(
@@ -230,7 +232,15 @@ class StableDiffusion:
         return pictures
 
     def embed(self, prompts: Sequence[str]) -> Var:
-        """Text embeddings (B, 77, C) of prompts."""
+        """Text embeddings (B, 77, C) of prompts.
+
+        Raises:
+            InputError: the text encoder was dropped.
+        """
+        if not self._has_text_encoder:
+            raise InputError(
+                f"{self.source}: drop_text_encoder was called; load the checkpoint again to embed "
+                "prompts")
         with jt.no_grad():
             embeddings = self.networks.embed(jt.array(self.tokenizer(prompts)))
             embeddings.sync()
@@ -240,6 +250,19 @@ class StableDiffusion:
     def empty_prompt(self) -> Var:
         """The embedding (1, 77, C) of the empty prompt, which inversion and StyleID use."""
         return self.embed([""])
+
+    def drop_text_encoder(self) -> None:
+        """Give the memory of the text encoder back: 0.6 GiB of SD 2.1 in float16.
+
+        The embedding of the empty prompt is kept, so that inversion and StyleID go on; other
+        prompts cannot be embedded any more.
+        """
+        if self._has_text_encoder:
+            _ = self.empty_prompt
+            self.networks.drop_text_encoder()
+            self._has_text_encoder = False
+            gc.collect()
+            jt.gc()
 
     def network(self, context: Var) -> Network:
         """The UNet with its text: (latents, timestep) -> prediction.

@@ -64,6 +64,10 @@ class NativeNetworks:
         """States of token ids; see `Networks.embed`."""
         return self.text_encoder(ids)
 
+    def drop_text_encoder(self) -> None:
+        """Forget the text encoder; see `Networks.drop_text_encoder`."""
+        del self.text_encoder
+
     def set_block_runner(self, runner: BlockRunner) -> None:
         """Compute every block by `runner` from now on; see `Networks.set_block_runner`."""
         self.unet.set_block_runner(runner)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jstyleid_core import kernels
 from jstyleid_core.config import VAEConfig
+from jstyleid_core.kernels.code import runs_on_cpu
 from jstyleid_core.model.attention import Attention
 from jstyleid_core.model.layers import Conv2d, Downsample, GroupNorm, ResnetBlock, Upsample
 from jstyleid_core.runtime.jittor import Var, jt, nn
@@ -48,13 +49,9 @@ class Level(nn.Module):
             nn.ModuleList([Downsample(out_channels, padding=0)]) if resample == "down" else None)
         self.upsamplers = nn.ModuleList([Upsample(out_channels)]) if resample == "up" else None
 
-    def execute(self, x: Var) -> Var:
-        for resnet in self.resnets:
-            x = resnet(x)
-        for sampler in (self.downsamplers, self.upsamplers):
-            if sampler is not None:
-                x = sampler[0](x)
-        return x
+    def samplers(self) -> list[nn.Module]:
+        """The change of resolution, after the blocks; none in the last level."""
+        return [*(self.downsamplers or []), *(self.upsamplers or [])]
 
 
 class Encoder(nn.Module):
@@ -75,8 +72,7 @@ class Encoder(nn.Module):
 
     def execute(self, x: Var) -> Var:
         x = self.conv_in(x)
-        for level in self.down_blocks:
-            x = level(x)
+        x = _run(self.down_blocks, x)
         return self.conv_out(self.conv_norm_out(self.mid_block(x)))
 
 
@@ -98,9 +94,24 @@ class Decoder(nn.Module):
 
     def execute(self, z: Var) -> Var:
         x = self.mid_block(self.conv_in(z))
-        for level in self.up_blocks:
-            x = level(x)
+        x = _run(self.up_blocks, x)
         return self.conv_out(self.conv_norm_out(x))
+
+
+def _run(levels: nn.ModuleList, x: Var) -> Var:
+    """All levels; on CUDA with less memory than as one graph.
+
+    Jittor keeps freed memory in pieces of the sizes that it had. So each level starts without the
+    pieces of the ones before, which are too small for it.
+    """
+    for level in levels:
+        for layers in (level.resnets, level.samplers()):
+            for layer in layers:
+                x = layer(x)
+            if not runs_on_cpu():
+                x.sync()
+                jt.gc()
+    return x
 
 
 class AutoencoderKL(nn.Module):

@@ -85,6 +85,7 @@ def transfer(
         loaded = load_model(source, options.dtype, options.device, display.preparing,
                             options.backend)
         loaded.check_size(job.size)
+        loaded.drop_text_encoder()
         written = run_transfer(job, loaded, display)
     for path in written:
         print(path)

@@ -98,6 +98,10 @@ class JDiffusionNetworks:
         with contained():
             return self.text_encoder(ids).last_hidden_state
 
+    def drop_text_encoder(self) -> None:
+        """Forget the text encoder; see `Networks.drop_text_encoder`."""
+        del self.text_encoder
+
     def set_block_runner(self, runner: BlockRunner) -> None:
         """Only `run_directly` is possible: JDiffusion's own checkpointing is an empty function.
 
