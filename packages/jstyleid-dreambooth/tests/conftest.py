@@ -37,7 +37,7 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from jstyleid_core import StableDiffusion
 
     checkpoint = build(LORA_CHECKPOINT, tmp_path_factory.mktemp("checkpoint"))
-    return StableDiffusion.load(checkpoint, backend=backend())
+    return StableDiffusion.load(checkpoint, dtype="float32", backend=backend())
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def inputs() -> dict[str, NDArray[Any]]:
 
 @cache
 def fresh_model(name: str) -> Any:
-    return StableDiffusion.load(FRESH[name] / "checkpoint", backend=backend())
+    return StableDiffusion.load(FRESH[name] / "checkpoint", dtype="float32", backend=backend())
 
 
 def differences(model: Any, lora: LoRAWeights, folder: Path, name: str) -> list[float]:

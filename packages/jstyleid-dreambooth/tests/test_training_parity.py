@@ -49,7 +49,7 @@ def model(small_model: Any) -> Any:
 
 @cache
 def fresh_model(name: str) -> Any:
-    return StableDiffusion.load(SETS[name] / "checkpoint", backend=backend())
+    return StableDiffusion.load(SETS[name] / "checkpoint", dtype="float32", backend=backend())
 
 
 class Case:

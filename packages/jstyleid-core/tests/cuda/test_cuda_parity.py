@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jstyleid_core import StableDiffusion, StyleID, StyleIDSettings
+from jstyleid_core import StableDiffusion, Style, StyleID, StyleIDSettings
 from jstyleid_core.diffusion.ddim import ddim_inversion
 from jstyleid_core.images import to_array
 from jstyleid_core.runtime.jittor import jt
@@ -74,9 +74,11 @@ def test_inversion(reference: Reference, models: Any, dtype: str) -> None:
     assert distance(found, reference.values["invert.noise"]) <= SAMPLING[dtype]
 
 
-def test_styleid(reference: Reference, models: Any, dtype: str) -> None:
-    styleid = StyleID(models(dtype), StyleIDSettings(steps=STEPS))
-    style = styleid.invert_style(reference.picture("styleid.style"))
+def test_styleid(reference: Reference, models: Any, dtype: str, tmp_path: Path) -> None:
+    model, settings = models(dtype), StyleIDSettings(steps=STEPS)
+    styleid, path = StyleID(model, settings), tmp_path / "style.safetensors"
+    styleid.invert_style(reference.picture("styleid.style")).save(path)
+    style = Style.load(path, model=model, settings=settings)
     steps = styleid.steps([reference.picture("styleid.content")], style)
     latent = deque(steps, maxlen=1).pop().x0
     expected = reference.values["styleid.default.latent"]
