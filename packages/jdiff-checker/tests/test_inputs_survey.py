@@ -176,8 +176,8 @@ def test_unreadable_image_is_not_missing_too(folder):
     problem = only_problem(folder, "unreadable")
     assert (problem.style, problem.file, problem.stops) == ("04", "Ring.png", BOTH)
     assert problem.message == (
-        "04/Ring.png: not a PNG, JPEG, BMP, WebP or TIFF image, whatever its name says. Save it "
-        "again as an RGB PNG."
+        "04/Ring.png: not a PNG, JPEG, WebP, TIFF or similar image, whatever its name says. "
+        "Save it again as an RGB PNG."
     )
     assert [image.picture.name for image in look(folder).styles[0].images] == ["Old Hotel.png"]
 

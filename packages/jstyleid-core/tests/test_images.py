@@ -14,53 +14,17 @@ from PIL import Image
 
 from jstyleid_core.errors import InputError, OutputError
 from jstyleid_core.files import atomic_path, remove_leftovers
-from jstyleid_core.images import fit, mean_image, open_image, save_png, to_array, to_images
+from jstyleid_core.image_files import open_image, save_png
+from jstyleid_core.images import fit, mean_image, to_array, to_images
 
 
-def test_transparency_is_laid_over_white(tmp_path: Path) -> None:
-    Image.new("RGBA", (2, 2), (255, 0, 0, 0)).save(tmp_path / "clear.png")
-    assert open_image(tmp_path / "clear.png").getpixel((0, 0)) == (255, 255, 255)
-    palette = Image.new("P", (2, 2))
-    palette.putpalette([10, 20, 30] * 256)
-    palette.save(tmp_path / "palette.png", transparency=0)
-    assert open_image(tmp_path / "palette.png").getpixel((0, 0)) == (255, 255, 255)
-
-
-def test_rotation_by_exif_is_applied(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # rotate by 90 degrees to view
-    Image.new("RGB", (4, 2)).save(tmp_path / "turned.jpg", exif=exif)
-    assert open_image(tmp_path / "turned.jpg").size == (2, 4)
-
-
-@pytest.mark.parametrize("mode", ["L", "LA", "1", "P", "CMYK", "RGB", "RGBA"])
-def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
-    file = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
-    Image.new(mode, (3, 3)).save(file)
-    assert open_image(file).mode == "RGB"
-
-
-def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
-    Image.fromarray(np.full((2, 2), 32768, np.uint16)).save(tmp_path / "deep.png")
-    assert open_image(tmp_path / "deep.png").getpixel((0, 0)) == (128, 128, 128)
-
-
-def test_unreadable_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nothing.png: no such picture"):
-        open_image(tmp_path / "nothing.png")
-    (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(InputError, match="text.png: not a picture"):
-        open_image(tmp_path / "text.png")
-    Image.effect_noise((64, 64), 50).save(tmp_path / "cut.png")
-    whole = (tmp_path / "cut.png").read_bytes()
-    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="cut.png: the picture is damaged or truncated"):
-        open_image(tmp_path / "cut.png")
-    damaged = bytearray(whole)
-    damaged[len(whole) // 2] ^= 0xFF
-    (tmp_path / "cut.png").write_bytes(damaged)
-    with pytest.raises(InputError, match="cut.png: the picture is damaged or truncated"):
-        open_image(tmp_path / "cut.png")
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    Image.effect_noise((64, 64), 50).save(tmp_path / "a.png")
+    damaged = bytearray((tmp_path / "a.png").read_bytes())
+    damaged[len(damaged) // 2] ^= 0xFF
+    (tmp_path / "a.png").write_bytes(damaged)
+    with pytest.raises(InputError, match=r"a\.png: the picture is damaged or truncated"):
+        open_image(tmp_path / "a.png")
 
 
 def test_fit_covers_and_cuts_the_centre() -> None:
@@ -113,7 +77,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     """A limit on file size stands in for the disk: the write fails half-way, for real."""
     program = (
         "import signal, sys\nfrom PIL import Image\n"
-        "from jstyleid_core.errors import OutputError\nfrom jstyleid_core.images import save_png\n"
+        "from jstyleid_core.errors import OutputError\nfrom jstyleid_core.image_files import save_png\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "try:\n    save_png(Image.effect_noise((256, 256), 90), sys.argv[1])\n"
         "except OutputError as error:\n    print(error)\n"

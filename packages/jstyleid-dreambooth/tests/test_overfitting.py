@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jstyleid_core.images import save_png, to_array
+from jstyleid_core.image_files import save_png
+from jstyleid_core.images import to_array
 from jstyleid_core.synthetic.looks import LOOKS
 from jstyleid_core.synthetic.scene import random_scene
 from jstyleid_dreambooth import LoRAs, read_lora

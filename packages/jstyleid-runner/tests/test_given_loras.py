@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from jstyleid_core.errors import InputError
-from jstyleid_core.images import fit, mean_image, open_image
+from jstyleid_core.image_files import open_image
+from jstyleid_core.images import fit, mean_image
 from jstyleid_dreambooth import LoRAWeights, LowRank, write_lora
 from jstyleid_runner.planning.provenance import read_provenance
 from jstyleid_runner.reports.progress import LineDisplay

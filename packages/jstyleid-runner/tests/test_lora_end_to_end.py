@@ -12,7 +12,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from jstyleid_core import StableDiffusion, StyleID, runtime
-from jstyleid_core.images import fit, mean_image, open_image
+from jstyleid_core.image_files import open_image
+from jstyleid_core.images import fit, mean_image
 from jstyleid_core.pipeline import InitialLatents
 from jstyleid_dreambooth import LoRAs, read_lora
 from jstyleid_runner.cli import app

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from jstyleid_core.errors import InputError
-from jstyleid_core.images import open_image
+from jstyleid_core.image_files import open_image
 from jstyleid_dreambooth.training.checkpoints import TrainingState
 from jstyleid_runner.planning.provenance import read_provenance
 from jstyleid_runner.reports.progress import LineDisplay

@@ -46,6 +46,32 @@ def test_hidden_and_other_files_are_no_references(data: Path) -> None:
     assert [path.name for path in style.references] == ["Z.JPG", "apple.png", "ball.png"]
 
 
+def test_what_archives_and_disks_leave_is_ignored_and_noted_once(
+    data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    split = data / "S"
+    for name in ("__MACOSX", "@eaDir", "lost+found", "notes"):
+        (split / name).mkdir()
+    (split / "__MACOSX" / "00").mkdir()
+    for name in ("a.psd", "b.eps", "c.h5", "Thumbs.db", "d.png.crdownload"):
+        (split / "00" / "images" / name).write_bytes(b"x")
+    Image.new("RGB", (8, 8)).save(split / "00" / "images" / "e.jfif", "JPEG")
+    for _ in range(2):
+        [style, other] = read_split(data, "S").styles
+    assert (style.id, other.id) == ("00", "04")
+    assert [path.name for path in style.references] == ["apple.png", "ball.png", "e.jfif"]
+    assert caplog.messages == [
+        f"{split}: ignored, since they are no styles: @eaDir, __MACOSX, lost+found, notes",
+        f"{split / '00' / 'images'}: ignored, since they are no pictures: Thumbs.db, a.psd, b.eps, "
+        "c.h5, d.png.crdownload",
+    ]
+
+
+def test_a_style_with_a_number_for_a_name_may_not_be_empty(data: Path) -> None:
+    (data / "S" / "07").mkdir()
+    assert f"{data / 'S' / '07'}: no images" in problem(data)
+
+
 def test_only_the_chosen_styles_are_read(data: Path) -> None:
     write_prompts(data, "broken")
     assert [style.id for style in read_split(data, "S", ["04"]).styles] == ["04"]

@@ -50,6 +50,10 @@ _WORDING = {
         "stored as {detail}, scored as RGB", "are not stored as RGB, but scored so",
         " The official checker fails on it or misreads it. Save it as 8-bit RGB.",
         " The official checker fails on them or misreads them. Save them as 8-bit RGB."),
+    "not-applied": _Wording(
+        "has {detail}, left out of the scoring", "have what is left out of the scoring",
+        " The official checker leaves it out, too. Save the image as it looks, as RGB PNG.",
+        " The official checker leaves it out, too. Save the images as they look, as RGB PNG."),
 }
 _WITHOUT_DETAIL_IN_LISTS = ("unreadable", "not-an-image")
 
@@ -128,6 +132,13 @@ class StyleProblems:
         self._report("converted", [
             (picture.path, picture.converted_from)
             for picture in pictures if picture.converted_from is not None
+        ], (), references=references)
+
+    def not_applied(self, pictures: Sequence[Picture], *, references: bool) -> None:
+        """Pictures that viewers show otherwise than their pixels are stored."""
+        self._report("not-applied", [
+            (picture.path, " and ".join(picture.not_applied))
+            for picture in pictures if picture.not_applied
         ], (), references=references)
 
     def mixed_sizes(self, pictures: Sequence[Picture], *, references: bool) -> None:

@@ -168,6 +168,7 @@ def _readable(
     problems.mixed_sizes(pictures, references=references)
     problems.not_images(folder.others, references=references)
     problems.converted(pictures, references=references)
+    problems.not_applied(pictures, references=references)
     return tuple(pictures)
 
 

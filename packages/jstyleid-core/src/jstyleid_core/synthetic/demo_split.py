@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from jstyleid_core.files import atomic_path
-from jstyleid_core.images import save_png
+from jstyleid_core.image_files import save_png
 from jstyleid_core.synthetic.looks import LOOKS
 from jstyleid_core.synthetic.objects import KINDS
 from jstyleid_core.synthetic.scene import random_scene

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from jstyleid_core import StableDiffusion
 from jstyleid_core.files import atomic_path
-from jstyleid_core.images import open_image, save_png
+from jstyleid_core.image_files import open_image, save_png
 from jstyleid_dreambooth.training.job import TrainingJob, TrainingProgress
 from jstyleid_dreambooth.training.learner import Learner, StepResult
 

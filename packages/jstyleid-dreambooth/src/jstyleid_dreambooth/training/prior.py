@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save
 
 from jstyleid_core.errors import InputError, setting
 from jstyleid_core.files import write_whole
-from jstyleid_core.images import open_image, save_png
+from jstyleid_core.image_files import open_image, save_png
 from jstyleid_core.progress import OnStep
 from jstyleid_core.runtime import Backend
 from jstyleid_dreambooth.prompts import fill

@@ -18,7 +18,7 @@ import numpy as np
 from jstyleid_core import StableDiffusion
 from jstyleid_core.errors import InputError, JStyleIDError, setting
 from jstyleid_core.files import remove_leftovers
-from jstyleid_core.images import open_image
+from jstyleid_core.image_files import open_image
 from jstyleid_dreambooth.lora.files import write_lora
 from jstyleid_dreambooth.lora.loras import LoRAs
 from jstyleid_dreambooth.training.batches import BatchSampler

@@ -10,9 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-from PIL.PngImagePlugin import PngImageFile
-
+from jstyleid_core.errors import InputError
+from jstyleid_core.image_files import read_png_text
 from jstyleid_runner.planning.jobs import GenerateImage, TransferStyle
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.records import HashedFile
@@ -113,15 +112,13 @@ def read_provenance(path: Path) -> Provenance:
         NotOursError: it is one, but without facts.
     """
     try:
-        with Image.open(path) as image:
-            text = image.info.get(KEY) if isinstance(image, PngImageFile) else None
-            image.verify()
+        text = read_png_text(path, KEY)
     except FileNotFoundError:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DamagedError(f"{path}: {error}") from error
+    except (OSError, InputError) as error:
+        raise DamagedError(str(error)) from error
     try:
-        provenance = json.loads(text) if isinstance(text, str) else None
+        provenance = json.loads(text) if text is not None else None
     except ValueError:
         provenance = None
     if not isinstance(provenance, dict):

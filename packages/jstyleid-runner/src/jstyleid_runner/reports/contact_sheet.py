@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from jstyleid_core.images import open_image, save_png
+from jstyleid_core.image_files import open_image, save_png
 from jstyleid_runner.planning.plan import StylePlan
 from jstyleid_runner.storage.layout import OutFolder
 

@@ -1,14 +1,18 @@
 """A split: `<data>/<split>/<NN>/images/*` and `<data>/<split>/<NN>/prompt.json`, and its LoRAs."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from jstyleid_core.errors import InputError
+from jstyleid_core.image_files import is_image_name
 from jstyleid_dreambooth.training.job import objects_of
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.storage.prompts import read_prompts
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ def read_split(data: Path, name: str, only: Sequence[str] | None = None) -> Spli
     folder = data / name
     if not name or not folder.is_dir():
         raise _no_such_split(data, name)
-    available = _subfolders(folder)
+    available = _style_folders(folder)
     if not available:
         raise InputError(f"{folder}: no style folders. Put each style into {folder}/NN/.")
     problems: list[str] = []
@@ -65,7 +69,7 @@ def style_names(data: Path, name: str) -> list[str]:
     Raises:
         InputError: the split cannot be read.
     """
-    return _subfolders(data / name)
+    return _style_folders(data / name)
 
 
 def read_samples(data: Path, name: str) -> dict[str, tuple[Path, ...]]:
@@ -99,22 +103,17 @@ def _references(folder: Path) -> tuple[Path, ...]:
     images = folder / "images"
     if not images.is_dir():
         return ()
-    return tuple(
-        path
-        for path in _entries(images)
-        if path.suffix.lower() in _readable_suffixes()
-        and not path.name.startswith(".")
-        and path.is_file()
-    )
+    found = [path for path in _entries(images) if not path.name.startswith(".")]
+    references = tuple(path for path in found if is_image_name(path) and path.is_file())
+    others = [path.name for path in found if path not in references]
+    if others:
+        _note_once(f"{images}: ignored, since they are no pictures: {_listed(others)}")
+    return references
 
 
 @cache
-def _readable_suffixes() -> frozenset[str]:
-    """The suffixes of the formats that Pillow can read; some it can only write."""
-    from PIL import Image
-
-    suffixes = Image.registered_extensions()
-    return frozenset(suffix for suffix, kind in suffixes.items() if kind in Image.OPEN)
+def _note_once(text: str) -> None:
+    log.warning("%s", text)
 
 
 def _no_such_split(data: Path, name: str) -> InputError:
@@ -129,10 +128,25 @@ def _no_such_split(data: Path, name: str) -> InputError:
 
 
 def _looks_like_a_split(folder: Path) -> bool:
-    return any(
-        (folder / style / "prompt.json").exists() or (folder / style / "images").is_dir()
-        for style in _subfolders(folder)
-    )
+    return any(_looks_like_a_style(folder / style) for style in _subfolders(folder))
+
+
+def _looks_like_a_style(folder: Path) -> bool:
+    return (folder / "prompt.json").exists() or (folder / "images").is_dir()
+
+
+def _style_folders(folder: Path) -> list[str]:
+    """The styles of a split: a number for a name, or images or prompts inside.
+
+    Archives, file servers and disks leave others beside them: `__MACOSX`, `@eaDir`, `lost+found`.
+    """
+    found = _subfolders(folder)
+    styles = [name for name in found
+              if name.isdecimal() or _looks_like_a_style(folder / name)]
+    others = [name for name in found if name not in styles]
+    if others and styles:
+        _note_once(f"{folder}: ignored, since they are no styles: {_listed(others)}")
+    return styles
 
 
 def _subfolders(folder: Path) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from jstyleid_core.images import encode_png, open_image
+from jstyleid_core.image_files import encode_png, open_image
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.prior import ClassImage, draw_class_image, encode_class_images
 from jstyleid_runner.planning.class_images import ClassImagesPending

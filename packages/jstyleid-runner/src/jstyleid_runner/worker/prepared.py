@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from jstyleid_core.errors import InputError
-from jstyleid_core.images import fit, mean_image, open_image
+from jstyleid_core.image_files import open_image
+from jstyleid_core.images import fit, mean_image
 from jstyleid_core.progress import OnStep
 from jstyleid_dreambooth.training.job import TrainingJob, TrainingProgress
 from jstyleid_runner.worker.engine import Engine

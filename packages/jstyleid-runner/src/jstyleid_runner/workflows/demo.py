@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from jstyleid_core.images import open_image, save_png
+from jstyleid_core.image_files import open_image, save_png
 from jstyleid_core.synthetic.demo_split import SIZE, draw_split
 from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL
 from jstyleid_runner.choices import Method

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jstyleid_core.images import save_png
+from jstyleid_core.image_files import save_png
 from jstyleid_core.weights.checkpoint import model_source, shown_source
 from jstyleid_runner.options.common import ModelOptions
 from jstyleid_runner.planning.plan import guidance_evaluations

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from jstyleid_core.differences import differences
 from jstyleid_core.errors import InputError
-from jstyleid_core.images import open_image
+from jstyleid_core.image_files import open_image
 from jstyleid_core.runtime import Device
 from jstyleid_core.weights.checkpoint import model_source
 from jstyleid_dreambooth.training.checkpoints import find_training

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jstyleid_core.errors import InputError
-from jstyleid_core.images import open_image, save_png
+from jstyleid_core.image_files import open_image, save_png
 from jstyleid_core.runtime import DType
 from jstyleid_dreambooth.prompts import DRAWING_TEMPLATE, fill
 from jstyleid_dreambooth.training.checkpoints import find_training, finished_lora

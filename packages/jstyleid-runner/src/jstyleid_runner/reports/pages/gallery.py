@@ -15,7 +15,7 @@ from urllib.parse import quote
 from PIL import Image
 
 from jstyleid_core.errors import InputError
-from jstyleid_core.images import open_image
+from jstyleid_core.image_files import open_image
 from jstyleid_runner.planning.plan import Plan, StylePlan
 from jstyleid_runner.reports.pages.page import write_page
 from jstyleid_runner.storage.layout import OutFolder
