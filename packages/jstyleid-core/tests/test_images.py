@@ -76,8 +76,8 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
 def test_a_full_disk(tmp_path: Path) -> None:
     """A limit on file size stands in for the disk: the write fails half-way, for real."""
     program = (
-        "import signal, sys\nfrom PIL import Image\n"
-        "from jstyleid_core.errors import OutputError\nfrom jstyleid_core.image_files import save_png\n"
+        "import signal, sys\nfrom PIL import Image\nfrom jstyleid_core.errors import OutputError\n"
+        "from jstyleid_core.image_files import save_png\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "try:\n    save_png(Image.effect_noise((256, 256), 90), sys.argv[1])\n"
         "except OutputError as error:\n    print(error)\n"

@@ -163,7 +163,7 @@ def test_pickles_are_not_read(checkpoint: Path) -> None:
      ("unet", "down_block_types", ["SimpleCrossAttnDownBlock2D"] * 4),
      ("unet", "attention_head_dim", [2, 4]), ("vae", "shift_factor", 0.1),
      ("text_encoder", "hidden_act", "relu"), ("scheduler", "prediction_type", "sample"),
-     ("scheduler", "timestep_spacing", "trailing")],
+     ("scheduler", "beta_schedule", "squaredcos_cap_v2")],
 )
 def test_an_architecture_that_is_not_built_is_refused_by_field(
     checkpoint: Path, file: str, field: str, value: Any

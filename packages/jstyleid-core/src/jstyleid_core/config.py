@@ -7,15 +7,18 @@ of being ignored; fields that only matter elsewhere (training, safety checker) a
 
 from __future__ import annotations
 
-import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from jstyleid_core.errors import CheckpointError
+from jstyleid_core.json_files import read_json
 from jstyleid_core.validation import problems_of
+
+log = logging.getLogger(__name__)
 
 C = TypeVar("C", bound="CheckpointConfig")
 
@@ -33,16 +36,7 @@ class CheckpointConfig(BaseModel):
             CheckpointError: the file is missing or broken, or a field has an unsupported value.
         """
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise CheckpointError(
-                f"{path} is missing: the checkpoint is incomplete. Download it again."
-            ) from error
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise CheckpointError(
-                f"{path} is not valid JSON ({error}). Replace the file.") from error
-        try:
-            return cls.model_validate(raw)
+            return cls.model_validate(read_json(path))
         except ValidationError as error:
             first = problems_of(error)[0]
             raise CheckpointError(
@@ -51,10 +45,52 @@ class CheckpointConfig(BaseModel):
             ) from error
 
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_written(cls, raw: Any) -> Any:
+        """Null means the default, and a list a level whose entries agree means one of them.
+
+        Converters and old versions of diffusers write both, and an empty list for null.
+        """
+        if not isinstance(raw, dict):
+            return raw
+        kept = {name: value for name, value in raw.items() if value is not None}
+        for name, value in list(kept.items()):
+            if not isinstance(value, list) or name in cls._lists:
+                continue
+            entries = _flat(value)
+            if not entries:
+                del kept[name]
+            elif all(type(e) is type(entries[0]) and e == entries[0] for e in entries):
+                kept[name] = entries[0]
+        return kept
+
+    _lists: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are lists here, too."""
+
+
+def _flat(values: list[Any]) -> list[Any]:
+    return [inner for value in values
+            for inner in (_flat(value) if isinstance(value, list) else [value])]
+
+
+_OTHER_UNETS = {
+    5: "of a depth model, which takes a depth map beside the picture",
+    7: "of an upscaler, which takes a small picture beside the noise",
+    8: "of InstructPix2Pix or a video model, which takes a picture beside the noise",
+    9: "of an inpainting model, which takes a mask and a picture beside the noise",
+}
+_TEXT_TO_IMAGE = "Give a text-to-image checkpoint, such as stable-diffusion-2-1"
+
+
 class UNetConfig(CheckpointConfig):
     """`unet/config.json` of a UNet2DConditionModel."""
 
-    sample_size: int
+    _lists = frozenset(
+        {"down_block_types", "up_block_types", "block_out_channels", "attention_head_dim",
+         "num_attention_heads"})
+
+    sample_size: int = 64
     in_channels: int = 4
     out_channels: int = 4
     down_block_types: tuple[Literal["CrossAttnDownBlock2D", "DownBlock2D"], ...]
@@ -87,6 +123,7 @@ class UNetConfig(CheckpointConfig):
     addition_embed_type: None = None
     class_embed_type: None = None
     num_class_embeds: None = None
+    """Set in the UNet of an unCLIP model and of an upscaler."""
     encoder_hid_dim: None = None
     time_cond_proj_dim: None = None
     time_embedding_dim: None = None
@@ -96,6 +133,19 @@ class UNetConfig(CheckpointConfig):
         """Attention heads of each level. The checkpoints call this `attention_head_dim`."""
         heads = self.num_attention_heads or self.attention_head_dim
         return (heads,) * len(self.block_out_channels) if isinstance(heads, int) else heads
+
+    @field_validator("in_channels")
+    @classmethod
+    def _takes_latents_only(cls, value: int) -> int:
+        if value in _OTHER_UNETS:
+            raise ValueError(f"it is the UNet {_OTHER_UNETS[value]}. {_TEXT_TO_IMAGE}")
+        return value
+
+    @field_validator("class_embed_type", "num_class_embeds", mode="before")
+    @classmethod
+    def _takes_no_class(cls, value: object) -> object:
+        raise ValueError("it is the UNet of an unCLIP model or an upscaler, which takes more than "
+                         f"a text. {_TEXT_TO_IMAGE}")
 
     @model_validator(mode="after")
     def _levels_agree(self) -> UNetConfig:
@@ -108,6 +158,8 @@ class UNetConfig(CheckpointConfig):
 
 class VAEConfig(CheckpointConfig):
     """`vae/config.json` of an AutoencoderKL."""
+
+    _lists = frozenset({"down_block_types", "up_block_types", "block_out_channels"})
 
     in_channels: int = 3
     out_channels: int = 3
@@ -155,11 +207,22 @@ class Architecture:
         Raises:
             CheckpointError: one is missing or broken, or asks for something unknown.
         """
-        return cls(
+        found = cls(
             UNetConfig.read(folder / "unet" / "config.json"),
             VAEConfig.read(folder / "vae" / "config.json"),
             TextConfig.read(folder / "text_encoder" / "config.json"),
         )
+        unet, latents = found.unet, found.vae.latent_channels
+        for part, field, number, other in (
+            ("unet", "in_channels", unet.in_channels, latents),
+            ("unet", "out_channels", unet.out_channels, latents),
+            ("unet", "cross_attention_dim", unet.cross_attention_dim, found.text.hidden_size),
+        ):
+            if number != other:
+                raise CheckpointError(
+                    f"{folder / part / 'config.json'}: {field} = {number} does not fit the "
+                    f"checkpoint's other networks, which have {other} there. {_TEXT_TO_IMAGE}.")
+        return found
 
 
 class ScheduleConfig(CheckpointConfig):
@@ -172,14 +235,46 @@ class ScheduleConfig(CheckpointConfig):
     prediction_type: Literal["epsilon", "v_prediction"] = "epsilon"
     steps_offset: int = 0
     set_alpha_to_one: bool = True
-    timestep_spacing: Literal["leading"] = "leading"
+    timestep_spacing: Literal["leading", "trailing"] = "leading"
+    rescale_betas_zero_snr: bool = False
 
     trained_betas: None = None
-    rescale_betas_zero_snr: Literal[False] = False
-    thresholding: Literal[False] = False
-    clip_sample: Literal[False] = False
 
-    @field_validator("prediction_type", mode="before")
     @classmethod
-    def _absent_means_epsilon(cls, value: object) -> object:
-        return "epsilon" if value is None else value
+    def read(cls: type[C], path: Path) -> C:
+        """Read the file of any scheduler; what belongs to another sampler is noted and left out.
+
+        Raises:
+            CheckpointError: the file is missing or broken, or a field has an unsupported value.
+        """
+        raw = read_json(path)
+        if isinstance(raw, dict):
+            other = [name for name, values in _OTHER_SAMPLERS.items() if raw.get(name) in values]
+            if other:
+                log.warning("%s is of another sampler; for DDIM %s not used", path, " and ".join(
+                    f"{name} = {raw[name]}" for name in other) + (
+                        " is" if len(other) == 1 else " are"))
+        return super().read(path)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _for_ddim(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            return raw
+        return {name: value for name, value in raw.items()
+                if value not in _OTHER_SAMPLERS.get(name, ())}
+
+    @model_validator(mode="after")
+    def _noise_can_be_predicted(self) -> ScheduleConfig:
+        if self.rescale_betas_zero_snr and self.prediction_type == "epsilon":
+            raise ValueError("rescale_betas_zero_snr needs prediction_type v_prediction: at the "
+                             "last timestep nothing of the picture is left to take noise from")
+        return self
+
+
+_OTHER_SAMPLERS: dict[str, tuple[object, ...]] = {
+    # Euler and DPM-Solver visit other timesteps; latents are neither clipped nor thresholded.
+    "timestep_spacing": ("linspace",),
+    "clip_sample": (True,),
+    "thresholding": (True,),
+}

