@@ -32,6 +32,7 @@ def counts(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_an_evaluation_never_waits_for_the_host(counts: Any) -> None:
     for evaluation in counts["evaluations"]:
         assert evaluation["copies_to_host"] == 0
+        assert evaluation["synchronisations"] == 1  # the measurement's own, at its end
         assert evaluation["convolutions"] > 20
 
 

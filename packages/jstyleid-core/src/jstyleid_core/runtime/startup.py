@@ -194,6 +194,9 @@ def _import_jittor(cache: Path, kit: toolkit.Toolkit | None) -> Any:
         jittor.flags.nvcc_flags = toolkit.kernel_flags(
             jittor.flags.nvcc_flags, kit.nvcc, kit.capabilities)
         jittor.flags.use_cuda = 1
+        # With page-locked memory for the CPU, making an array waits for all work of the card, and
+        # copies the array's new memory to the host first. Without, copies run beside the work.
+        jittor.flags.use_cuda_host_allocator = 0
     elif jittor.compile_extern.mkl_ops is None:
         raise RuntimeSetupError("Jittor started without oneDNN: unset use_mkl and run again")
     build.settle(jittor, cache)

@@ -89,10 +89,13 @@ def _as_var(tensor: StoredTensor, dtype: str) -> Var:
         return widen(stored)
     else:
         values = stored.astype(dtype)
-    with jt.flag_scope(reuse_array=1):  # the array becomes the Var's memory, without a copy
-        loaded = jt.array(values)
-    # On CUDA an array keeps a page-locked twin on the host as long as it lives; its copy has none.
-    return loaded if runs_on_cpu() else loaded.copy()
+    if runs_on_cpu():
+        with jt.flag_scope(reuse_array=1):  # the array becomes the Var's memory, without a copy
+            return jt.array(values)
+    # An array keeps a page-locked twin on the host as long as it lives; its copy has none. Without
+    # the flag, which is 0 otherwise (see `startup`), a pool would keep the largest tensor's memory.
+    with jt.flag_scope(use_cuda_host_allocator=1):
+        return jt.array(values).copy()
 
 
 def _check(
