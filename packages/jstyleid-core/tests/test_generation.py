@@ -9,8 +9,9 @@ import pytest
 
 from backend_choice import backend
 from jstyleid_core import StableDiffusion
-from jstyleid_core.errors import InputError
+from jstyleid_core.errors import InputError, NumbersError
 from jstyleid_core.pipeline import InitialLatents
+from jstyleid_core.runtime.jittor import jt
 from reference_sets import Reference, distance
 
 SIZE = (64, 64)
@@ -95,3 +96,15 @@ def test_without_its_text_encoder_a_model_keeps_the_empty_prompt(small: Referenc
     assert np.array_equal(model.empty_prompt.numpy(), expected)
     with pytest.raises(InputError, match="drop_text_encoder was called"):
         model.embed(["a boat"])
+
+
+def test_numbers_that_are_not_finite_are_no_picture(small: Reference) -> None:
+    model = StableDiffusion.load(small.checkpoint, backend=backend())
+    latents = np.zeros((1, 4, 8, 8), np.float32)
+    latents[0, 0, 0, 0] = np.nan
+    with pytest.raises(NumbersError, match="the denoising has led to numbers that are not finite"):
+        model.decode(jt.array(latents))
+    layer = model.networks.vae.decoder.conv_out
+    layer.bias = layer.bias * np.inf
+    with pytest.raises(NumbersError, match="the autoencoder made numbers that are not finite"):
+        model.decode(jt.zeros((1, 4, 8, 8)))

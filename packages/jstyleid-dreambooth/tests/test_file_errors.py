@@ -76,6 +76,19 @@ def test_numbers_that_are_not_finite(file: Path) -> None:
     assert refusal(file, tensors).startswith(f"unet.{LAYER} holds numbers that are not finite")
 
 
+@pytest.mark.parametrize("alpha", ["nan", "inf"])
+def test_an_alpha_that_is_not_finite(file: Path, alpha: str) -> None:
+    tensors = {f"unet.{LAYER}.lora.down.weight": DOWN, f"unet.{LAYER}.lora.up.weight": UP,
+               f"unet.{LAYER}.alpha": np.float32([alpha])}
+    assert refusal(file, tensors).startswith(f"unet.{LAYER} has rank 2 and alpha {alpha}")
+
+
+def test_a_rank_of_nothing(file: Path) -> None:
+    tensors = {f"unet.{LAYER}.lora.down.weight": DOWN[:0],
+               f"unet.{LAYER}.lora.up.weight": UP[:, :0]}
+    assert refusal(file, tensors).startswith(f"unet.{LAYER} has rank 0")
+
+
 @pytest.mark.parametrize("length", [0, 5, 100, 20_000, -1])
 def test_truncated(length: int, file: Path) -> None:
     file.write_bytes((GOLDEN_LORA / "jittor.safetensors").read_bytes()[:length])

@@ -51,5 +51,9 @@ class StaleStyleError(InputError):
     """A saved style that was made with another model, other settings or another image."""
 
 
+class NumbersError(JStyleIDError):
+    """A computation that went beyond the number format: its result is no picture."""
+
+
 class OutputError(InputError):
     """A result that cannot be written where the user asked for it."""

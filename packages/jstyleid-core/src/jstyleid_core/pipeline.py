@@ -24,7 +24,7 @@ from jstyleid_core.diffusion.denoiser import (
     guided,
 )
 from jstyleid_core.diffusion.schedule import Schedule, taken_steps
-from jstyleid_core.errors import InputError, setting
+from jstyleid_core.errors import InputError, NumbersError, setting
 from jstyleid_core.images import Size, to_array, to_images
 from jstyleid_core.interfaces import Networks
 from jstyleid_core.model.tokenizer import CLIPTokenizer
@@ -221,14 +221,25 @@ class StableDiffusion:
         return mean, deviation
 
     def decode(self, latents: Var) -> list[Image.Image]:
-        """RGB pictures of scaled latents (B, 4, h, w)."""
+        """RGB pictures of scaled latents (B, 4, h, w).
+
+        Raises:
+            NumbersError: latents or pictures hold numbers that are not finite.
+        """
         pictures: list[Image.Image] = []
         factor = self.networks.vae_config.scaling_factor
         with jt.no_grad():
             # One at a time: the decoder needs far more memory than anything else.
             for i in range(latents.shape[0]):
-                decoded = self.networks.decode(latents[i : i + 1] / factor)
-                pictures += to_images(decoded.numpy())
+                decoded = self.networks.decode(latents[i : i + 1] / factor).numpy()
+                if not np.isfinite(decoded).all():
+                    whole = np.isfinite(latents[i].numpy()).all()
+                    where = "the autoencoder made" if whole else "the denoising has led to"
+                    raise NumbersError(
+                        f"{where} numbers that are not finite, so there is no picture. Are the "
+                        f"weights of {self.source} and of the LoRAs whole? {setting('dtype')} "
+                        "float32 has the widest range.")
+                pictures += to_images(decoded)
         return pictures
 
     def embed(self, prompts: Sequence[str]) -> Var:

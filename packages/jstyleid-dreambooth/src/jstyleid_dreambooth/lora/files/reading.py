@@ -8,6 +8,7 @@ each key; PEFT writes `adapter_config.json` beside the tensors.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections import Counter
@@ -118,6 +119,11 @@ def _layer(
         alpha = float(tensors["alpha"].reshape(-1)[0])
     else:
         alpha = config.alpha(path, rank) if config else float(rank)
+    if rank == 0 or not math.isfinite(alpha):
+        raise CheckpointError(
+            f"{file}: {name} has rank {rank} and alpha {alpha}, which give no factor. "
+            "Export the LoRA again."
+        )
     return LowRank(down, up, alpha)
 
 
