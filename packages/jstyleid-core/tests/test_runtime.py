@@ -165,6 +165,13 @@ def test_a_wrong_device_variable_is_named(value: str) -> None:
     assert f"JSTYLEID_DEVICE is {value!r}: it must be auto, cpu or cuda" in ran.stderr
 
 
+def test_a_device_that_was_asked_for_holds_whatever_the_variable_says() -> None:
+    ran = python("from jstyleid_core import runtime; runtime.start('cpu')\n"
+                 "from jstyleid_core.runtime.jittor import jt; print(jt.flags.use_cuda)",
+                 JSTYLEID_DEVICE="cuda")
+    assert (ran.returncode, ran.stdout.split()[-1:]) == (0, ["0"]), ran.stderr
+
+
 def fake_tool(folder: Path, name: str, output: str) -> None:
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(f"#!/bin/sh\ncat <<'END'\n{output}\nEND\n")

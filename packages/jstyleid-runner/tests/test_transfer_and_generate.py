@@ -24,6 +24,9 @@ class FakeStableDiffusion:
         if size[0] % 64 or size[1] % 64:
             raise jstyleid_core.errors.InputError(f"size {size}: use 64x64 or 128x128")
 
+    def drop_text_encoder(self) -> None:
+        pass
+
     def generate(
         self,
         prompts: Sequence[str],

@@ -59,17 +59,17 @@ def start(device: Device = "auto", preparing: Preparing | None = None) -> Any:
     (printed to stderr by default).
 
     Args:
-        device: `auto` takes CUDA where a card and a CUDA compiler are found. The environment
-            variable `JSTYLEID_DEVICE` replaces `auto`.
+        device: `auto` takes CUDA where a card and a CUDA compiler are found, and later the device
+            that was taken. The environment variable `JSTYLEID_DEVICE` replaces the first `auto`.
         preparing: called about twice a second while Jittor compiles.
 
     Raises:
         RuntimeSetupError: a requirement is missing; the message names the fix.
     """
-    if device == "auto":
-        device = _device_from_environment()
     jittor = sys.modules.get("jittor")
     if jittor is None:
+        if device == "auto":
+            device = _device_from_environment()
         jittor = _first_start(device, preparing)
     if device == "cuda" and not jittor.has_cuda:
         raise RuntimeSetupError(
@@ -140,7 +140,7 @@ def _first_start(device: Device, preparing: Preparing | None) -> Any:
     library = _wire_onednn(home, needed=kit is None)
     os.environ["python_config_path"] = config
     os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
-    _keep_apart(requirements.instruction_set(compiler))
+    _keep_apart(requirements.instruction_set(compiler) + ("-cuda" if kit else ""))
 
     cache = cache_folder()
     stamp = json.dumps({
@@ -167,10 +167,11 @@ def _wire_onednn(home: Path, needed: bool) -> onednn.OneDNN | None:
 
 
 def _keep_apart(instructions: str) -> None:
-    """Give what is compiled for other instructions another folder in Jittor's cache.
+    """Give what is compiled for other instructions, or for CUDA, another folder in Jittor's cache.
 
     Jittor's own key holds the processor's model name, which says too little: code compiled on one
-    "AMD EPYC" ends in an illegal instruction on another.
+    "AMD EPYC" ends in an illegal instruction on another. And with CUDA it would import the core
+    that was compiled without, from the folder above its own.
     """
     # Without a name Jittor takes the git branch of the folder it is installed in.
     name, _, inherited = os.environ.get("cache_name", "default").partition(_FOR)
