@@ -89,7 +89,6 @@ def transfers(model: StableDiffusion, case: Case, counters: DeviceCounters) -> I
     styleid = StyleID(model, StyleIDSettings(steps=case.sizes.transfer_steps))
     for pixels in case.sizes.pictures:
         style, content = (Image.fromarray(picture(rng, pixels)) for _ in range(2))
-
         model.drop_text_encoder()  # as `jstyleid transfer` does
         forget()
         transfer = partial(_transfer, styleid, content, style)
@@ -239,8 +238,7 @@ def main() -> None:
         ("transfers", transfers(model, case, counters)),
         ("training_steps", training_steps(case, counters))]
     del model  # the generators hold the model as long as they need it
-    while parts:
-        name, part = parts.pop(0)
+    for name, part in parts:
         for result in part:
             found[name].append(result)
             print(json.dumps({name: result}), flush=True)

@@ -7,7 +7,6 @@ of being ignored; fields that only matter elsewhere (training, safety checker) a
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
@@ -16,9 +15,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.json_files import read_json
+from jstyleid_core.notes import note_once
 from jstyleid_core.validation import problems_of
-
-log = logging.getLogger(__name__)
 
 C = TypeVar("C", bound="CheckpointConfig")
 
@@ -36,7 +34,7 @@ class CheckpointConfig(BaseModel):
             CheckpointError: the file is missing or broken, or a field has an unsupported value.
         """
         try:
-            return cls.model_validate(read_json(path))
+            return cls.model_validate(cls._without_others(read_json(path), path))
         except ValidationError as error:
             first = problems_of(error)[0]
             raise CheckpointError(
@@ -44,6 +42,11 @@ class CheckpointConfig(BaseModel):
                 f"({first.reason})."
             ) from error
 
+
+    @classmethod
+    def _without_others(cls, raw: Any, path: Path) -> Any:
+        """The file's content without what is noted and not used; all of it is used here."""
+        return raw
 
     @model_validator(mode="before")
     @classmethod
@@ -213,14 +216,14 @@ class Architecture:
             TextConfig.read(folder / "text_encoder" / "config.json"),
         )
         unet, latents = found.unet, found.vae.latent_channels
-        for part, field, number, other in (
-            ("unet", "in_channels", unet.in_channels, latents),
-            ("unet", "out_channels", unet.out_channels, latents),
-            ("unet", "cross_attention_dim", unet.cross_attention_dim, found.text.hidden_size),
+        for field, number, other in (
+            ("in_channels", unet.in_channels, latents),
+            ("out_channels", unet.out_channels, latents),
+            ("cross_attention_dim", unet.cross_attention_dim, found.text.hidden_size),
         ):
             if number != other:
                 raise CheckpointError(
-                    f"{folder / part / 'config.json'}: {field} = {number} does not fit the "
+                    f"{folder / 'unet' / 'config.json'}: {field} = {number} does not fit the "
                     f"checkpoint's other networks, which have {other} there. {_TEXT_TO_IMAGE}.")
         return found
 
@@ -241,28 +244,16 @@ class ScheduleConfig(CheckpointConfig):
     trained_betas: None = None
 
     @classmethod
-    def read(cls: type[C], path: Path) -> C:
-        """Read the file of any scheduler; what belongs to another sampler is noted and left out.
-
-        Raises:
-            CheckpointError: the file is missing or broken, or a field has an unsupported value.
-        """
-        raw = read_json(path)
-        if isinstance(raw, dict):
-            other = [name for name, values in _OTHER_SAMPLERS.items() if raw.get(name) in values]
-            if other:
-                log.warning("%s is of another sampler; for DDIM %s not used", path, " and ".join(
-                    f"{name} = {raw[name]}" for name in other) + (
-                        " is" if len(other) == 1 else " are"))
-        return super().read(path)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _for_ddim(cls, raw: Any) -> Any:
+    def _without_others(cls, raw: Any, path: Path) -> Any:
         if not isinstance(raw, dict):
             return raw
-        return {name: value for name, value in raw.items()
-                if value not in _OTHER_SAMPLERS.get(name, ())}
+        other = {name: raw[name] for name, values in _OTHER_SAMPLERS.items()
+                 if raw.get(name) in values}
+        if other:
+            listed = " and ".join(f"{name} = {value}" for name, value in other.items())
+            note_once(f"{path} is of another sampler; for DDIM {listed} "
+                      f"{'is' if len(other) == 1 else 'are'} not used")
+        return {name: value for name, value in raw.items() if name not in other}
 
     @model_validator(mode="after")
     def _noise_can_be_predicted(self) -> ScheduleConfig:

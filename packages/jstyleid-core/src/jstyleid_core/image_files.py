@@ -7,7 +7,6 @@ whatever the suffix says: some of Pillow's other readers start programs.
 from __future__ import annotations
 
 import io
-import logging
 import os
 import re
 import struct
@@ -24,8 +23,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from jstyleid_core.errors import InputError
 from jstyleid_core.files import atomic_path
-
-log = logging.getLogger(__name__)
+from jstyleid_core.notes import note_once
 
 SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "PNG": (".png", ".apng"),
@@ -79,8 +77,8 @@ class _RefusedError(Exception):
 
 
 def is_image_name(path: Path) -> bool:
-    """Whether a file's suffix is that of a picture, in any case; hidden files are none."""
-    return path.suffix.lower() in _ALL_SUFFIXES and not path.name.startswith(".")
+    """Whether a file's suffix is that of a picture, in any case."""
+    return path.suffix.lower() in _ALL_SUFFIXES
 
 
 def open_image(path: str | os.PathLike[str]) -> Image.Image:
@@ -178,12 +176,7 @@ def _note_frames(path: Path, image: Image.Image) -> None:
     # The further pictures of an MPO are small or from another angle.
     if image.format != "MPO" and getattr(image, "is_animated", False):
         frames: Any = image
-        _note_once(f"{path}: {frames.n_frames} frames or pages; the first one is used")
-
-
-@cache
-def _note_once(text: str) -> None:
-    log.warning("%s", text)
+        note_once(f"{path}: {frames.n_frames} frames or pages; the first one is used")
 
 
 def _to_rgb(path: Path, image: Image.Image) -> Image.Image:
@@ -251,7 +244,7 @@ def _to_srgb(path: Path, image: Image.Image, profile: bytes | None) -> Image.Ima
             return image
         return _transformed(image, opened)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
-        _note_once(f"{path}: its colour profile is ignored, as it cannot be used: {error}")
+        note_once(f"{path}: its colour profile is ignored, as it cannot be used: {error}")
         return image.convert("RGB")
 
 

@@ -1,18 +1,15 @@
 """A split: `<data>/<split>/<NN>/images/*` and `<data>/<split>/<NN>/prompt.json`, and its LoRAs."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from jstyleid_core.errors import InputError
 from jstyleid_core.image_files import is_image_name
+from jstyleid_core.notes import note_once
 from jstyleid_dreambooth.training.job import objects_of
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.storage.prompts import read_prompts
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -107,13 +104,8 @@ def _references(folder: Path) -> tuple[Path, ...]:
     references = tuple(path for path in found if is_image_name(path) and path.is_file())
     others = [path.name for path in found if path not in references]
     if others:
-        _note_once(f"{images}: ignored, since they are no pictures: {_listed(others)}")
+        note_once(f"{images}: ignored, since they are no pictures: {_listed(others)}")
     return references
-
-
-@cache
-def _note_once(text: str) -> None:
-    log.warning("%s", text)
 
 
 def _no_such_split(data: Path, name: str) -> InputError:
@@ -145,7 +137,7 @@ def _style_folders(folder: Path) -> list[str]:
               if name.isdecimal() or _looks_like_a_style(folder / name)]
     others = [name for name in found if name not in styles]
     if others and styles:
-        _note_once(f"{folder}: ignored, since they are no styles: {_listed(others)}")
+        note_once(f"{folder}: ignored, since they are no styles: {_listed(others)}")
     return styles
 
 
