@@ -16,6 +16,20 @@ def read_json(path: Path) -> Any:
     Raises:
         CheckpointError: the file is missing, cannot be read, or is no JSON.
     """
+    data = read_bytes(path)
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError, too
+        raise CheckpointError(
+            f"{path} is not valid JSON ({error}). Replace the file.") from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a small file of a checkpoint.
+
+    Raises:
+        CheckpointError: the file is missing, cannot be read, or is what a failed download left.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
@@ -26,11 +40,7 @@ def read_json(path: Path) -> Any:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
     if what := failed_download(data):
         raise CheckpointError(f"{path} is {what}")
-    try:
-        return json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError, too
-        raise CheckpointError(
-            f"{path} is not valid JSON ({error}). Replace the file.") from error
+    return data
 
 
 def failed_download(start: bytes) -> str | None:

@@ -13,7 +13,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
 from jstyleid_core.errors import CheckpointError
-from jstyleid_core.json_files import failed_download, read_json
+from jstyleid_core.json_files import read_bytes, read_json
 
 _WORDS = (r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d"
           r"|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
@@ -114,12 +114,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _read_merges(path: Path) -> list[tuple[str, str]]:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is missing. Download the checkpoint again.") from error
-    if what := failed_download(data):
-        raise CheckpointError(f"{path} is {what}")
+    data = read_bytes(path)
     try:
         lines = data.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
