@@ -18,7 +18,7 @@ from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
 _SOURCES = _HERE / "libraries"
-_RUNTIME = ["counters", "device_memory", "fibers", "threads", "launch", "cudart_memory",
+_RUNTIME = ["counters", "device_memory", "fibers", "threads", "graphs", "launch", "cudart_memory",
             "cudart_device"]
 # The parts of each library that are emulated.
 _EMULATED = {"cudart": _RUNTIME, "cublas": ["cublas"], "cudnn": ["cudnn"], "curand": ["curand"],
@@ -78,7 +78,11 @@ def _build_library(name: str, real_library: Path, real: Path, emulated: Path) ->
               str(_SOURCES / f"{source}.cpp"), "-o", str(made)])
         objects.append(str(made))
     have = _symbols(objects, "--defined-only") if objects else set()
-    missing = sorted(_symbols([str(real_library)], "-D", "--defined-only") - have)
+    exported = _symbols([str(real_library)], "-D", "--defined-only")
+    # The same for programs whose default stream is one a thread; streams order nothing here.
+    same = {symbol: symbol[:-5] for symbol in exported
+            if symbol.endswith(("_ptsz", "_ptds")) and symbol[:-5] in have}
+    missing = sorted(exported - have - set(same))
     rest = emulated / "objects" / f"{name}_rest.c"
     rest.write_text(_loud(name, missing))
     compiled = str(rest.with_suffix(".o"))
@@ -88,6 +92,7 @@ def _build_library(name: str, real_library: Path, real: Path, emulated: Path) ->
     runtime = [] if name == "cudart" else [f"-L{emulated / 'lib64'}", "-lcudart",
                                            f"-Wl,-rpath,{emulated / 'lib64'}"]
     _run(["g++", "-shared", "-fopenmp", f"-Wl,-soname,{library.name}", "-o", str(new), *objects,
+          *(f"-Wl,--defsym={symbol}={other}" for symbol, other in sorted(same.items())),
           compiled, *runtime])
     new.replace(library)
     _link(Path(library.name), emulated / "lib64" / f"lib{name}.so")

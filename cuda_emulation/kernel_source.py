@@ -62,9 +62,10 @@ def _launches(source: str) -> str:
         if end < 0 or opening < 0 or source[end + 3:opening].strip():
             raise SourceError(f"the launch of {kernel} has no arguments")
         closing = _matching(source, opening)
-        arguments, shape = source[opening:closing + 1], source[at + len(_LAUNCH):end]
+        arguments, shape = source[opening + 1:closing].strip(), source[at + len(_LAUNCH):end]
+        call = f"[=](auto... a) {{ {kernel}(a...); }}" + (f", {arguments}" if arguments else "")
         parts += [source[done:start], f'::cuda_on_cpu::launch("{_name(kernel)}", '
-                                      f"[&] {{ {kernel}{arguments}; }}, {shape})"]
+                                      f"::cuda_on_cpu::with_arguments({call}), {shape})"]
         done = closing + 1
     return "".join(parts) + source[done:]
 

@@ -15,7 +15,7 @@ namespace emulation {
 namespace {
 
 const char* const NAMES[COUNTERS] = {
-    "launches", "products", "convolutions", "random_fills",
+    "launches", "products", "convolutions", "random_fills", "graphs",
     "copies_to_device", "bytes_to_device", "copies_to_host", "bytes_to_host",
     "copies_on_device", "bytes_on_device", "fills", "synchronisations",
     "allocations", "releases", "bytes_in_use", "peak_bytes", "errors"};

@@ -6,6 +6,7 @@
 #include "card.h"
 #include "counters.h"
 #include "device_memory.h"
+#include "graphs.h"
 #include "products.h"
 
 using namespace emulation;
@@ -74,18 +75,11 @@ float scalar(const void* value, cublasComputeType_t compute) {
 }
 
 // C = alpha op(A) op(B) + beta C, which row by row is C^T = alpha op(B)^T op(A)^T + beta C^T.
-cublasStatus_t multiply(const Matrix& a, const Matrix& b, const Matrix& c, const void* alpha,
-                        const void* beta, cublasComputeType_t compute) {
-    if (!is_supported(a.format, b.format, c.format, compute))
-        return refuse(CUBLAS_STATUS_NOT_SUPPORTED, "these formats are not supported together");
-    if (!a.fits() || !b.fits() || !c.fits())
-        return refuse(CUBLAS_STATUS_INVALID_VALUE, "a matrix does not lie in device memory");
-    if (counts_only()) return CUBLAS_STATUS_SUCCESS;
+void multiply(const Matrix& a, const Matrix& b, const Matrix& c, float factor, float keep, Sums sums) {
+    const Operation operation("a product of cuBLAS");
     const std::vector<float> left = b.transpose(), right = a.transpose();
     std::vector<float> out(c.rows * c.columns);
-    product(c.columns, c.rows, a.columns, left.data(), right.data(), out.data(),
-            compute == CUBLAS_COMPUTE_16F ? Sums::HALF : Sums::FLOAT);
-    const float factor = scalar(alpha, compute), keep = scalar(beta, compute);
+    product(c.columns, c.rows, a.columns, left.data(), right.data(), out.data(), sums);
     for (long j = 0; j < c.columns; j++)
         for (long i = 0; i < c.rows; i++) {
             const long at = i + j * c.stride;
@@ -93,7 +87,6 @@ cublasStatus_t multiply(const Matrix& a, const Matrix& b, const Matrix& c, const
             const float before = keep ? keep * element(c.data, at, c.format) : 0.f;
             set_element(const_cast<void*>(c.data), at, c.format, factor * out[j * c.rows + i] + before);
         }
-    return CUBLAS_STATUS_SUCCESS;
 }
 
 struct Batch {
@@ -101,21 +94,30 @@ struct Batch {
     int count;
 };
 
-cublasStatus_t multiply_all(cublasOperation_t ta, cublasOperation_t tb, long m, long n, long k,
-                            const void* alpha, const void* A, cudaDataType at, long lda,
+// What a handle points to.
+struct Handle { cudaStream_t stream; };
+
+cublasStatus_t multiply_all(cublasHandle_t handle, cublasOperation_t ta, cublasOperation_t tb, long m,
+                            long n, long k, const void* alpha, const void* A, cudaDataType at, long lda,
                             const void* B, cudaDataType bt, long ldb, const void* beta, void* C,
                             cudaDataType ct, long ldc, cublasComputeType_t compute, Batch batch) {
     if (!card_takes_work())
         return refuse(CUBLAS_STATUS_EXECUTION_FAILED, "a product on a card that has vanished");
+    if (!((Handle*)handle)->stream && outside_captures("a product on the legacy stream"))
+        return CUBLAS_STATUS_EXECUTION_FAILED;
     count(PRODUCTS);
-    const Operation operation("a product of cuBLAS");
     const Format fa = format_of(at), fb = format_of(bt), fc = format_of(ct);
+    if (!is_supported(fa, fb, fc, compute))
+        return refuse(CUBLAS_STATUS_NOT_SUPPORTED, "these formats are not supported together");
+    const float factor = scalar(alpha, compute), keep = scalar(beta, compute);
+    const Sums sums = compute == CUBLAS_COMPUTE_16F ? Sums::HALF : Sums::FLOAT;
     for (long i = 0; i < batch.count; i++) {
         const Matrix a = {(const char*)A + i * batch.a * (long)width(fa), fa, ta != CUBLAS_OP_N, m, k, lda};
         const Matrix b = {(const char*)B + i * batch.b * (long)width(fb), fb, tb != CUBLAS_OP_N, k, n, ldb};
         const Matrix c = {(char*)C + i * batch.c * (long)width(fc), fc, false, m, n, ldc};
-        const cublasStatus_t status = multiply(a, b, c, alpha, beta, compute);
-        if (status != CUBLAS_STATUS_SUCCESS) return status;
+        if (!a.fits() || !b.fits() || !c.fits())
+            return refuse(CUBLAS_STATUS_INVALID_VALUE, "a matrix does not lie in device memory");
+        if (!counts_only()) start([=] { multiply(a, b, c, factor, keep, sums); });
     }
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -125,45 +127,48 @@ cublasStatus_t multiply_all(cublasOperation_t ta, cublasOperation_t tb, long m, 
 extern "C" {
 
 cublasStatus_t cublasCreate_v2(cublasHandle_t* handle) {
-    *handle = (cublasHandle_t)malloc(8);
+    *handle = (cublasHandle_t) new Handle{};
     return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasDestroy_v2(cublasHandle_t handle) {
-    free(handle);
+    delete (Handle*)handle;
     return CUBLAS_STATUS_SUCCESS;
 }
-cublasStatus_t cublasSetStream_v2(cublasHandle_t, cudaStream_t) { return CUBLAS_STATUS_SUCCESS; }
+cublasStatus_t cublasSetStream_v2(cublasHandle_t handle, cudaStream_t stream) {
+    ((Handle*)handle)->stream = stream;
+    return CUBLAS_STATUS_SUCCESS;
+}
 cublasStatus_t cublasSetMathMode(cublasHandle_t, cublasMath_t) { return CUBLAS_STATUS_SUCCESS; }
 
-cublasStatus_t cublasGemmEx(cublasHandle_t, cublasOperation_t ta, cublasOperation_t tb, int m, int n,
+cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t ta, cublasOperation_t tb, int m, int n,
                             int k, const void* alpha, const void* A, cudaDataType at, int lda,
                             const void* B, cudaDataType bt, int ldb, const void* beta, void* C,
                             cudaDataType ct, int ldc, cublasComputeType_t compute, cublasGemmAlgo_t) {
-    return multiply_all(ta, tb, m, n, k, alpha, A, at, lda, B, bt, ldb, beta, C, ct, ldc, compute,
+    return multiply_all(handle, ta, tb, m, n, k, alpha, A, at, lda, B, bt, ldb, beta, C, ct, ldc, compute,
                         {0, 0, 0, 1});
 }
 
 cublasStatus_t cublasGemmStridedBatchedEx(
-    cublasHandle_t, cublasOperation_t ta, cublasOperation_t tb, int m, int n, int k,
+    cublasHandle_t handle, cublasOperation_t ta, cublasOperation_t tb, int m, int n, int k,
     const void* alpha, const void* A, cudaDataType at, int lda, long long sa, const void* B,
     cudaDataType bt, int ldb, long long sb, const void* beta, void* C, cudaDataType ct, int ldc,
     long long sc, int count, cublasComputeType_t compute, cublasGemmAlgo_t) {
-    return multiply_all(ta, tb, m, n, k, alpha, A, at, lda, B, bt, ldb, beta, C, ct, ldc, compute,
+    return multiply_all(handle, ta, tb, m, n, k, alpha, A, at, lda, B, bt, ldb, beta, C, ct, ldc, compute,
                         {sa, sb, sc, count});
 }
 
-cublasStatus_t cublasSgemm_v2(cublasHandle_t, cublasOperation_t ta, cublasOperation_t tb, int m, int n,
+cublasStatus_t cublasSgemm_v2(cublasHandle_t handle, cublasOperation_t ta, cublasOperation_t tb, int m, int n,
                               int k, const float* alpha, const float* A, int lda, const float* B,
                               int ldb, const float* beta, float* C, int ldc) {
-    return multiply_all(ta, tb, m, n, k, alpha, A, CUDA_R_32F, lda, B, CUDA_R_32F, ldb, beta, C,
+    return multiply_all(handle, ta, tb, m, n, k, alpha, A, CUDA_R_32F, lda, B, CUDA_R_32F, ldb, beta, C,
                         CUDA_R_32F, ldc, CUBLAS_COMPUTE_32F, {0, 0, 0, 1});
 }
 
-cublasStatus_t cublasSgemmStridedBatched(cublasHandle_t, cublasOperation_t ta, cublasOperation_t tb,
+cublasStatus_t cublasSgemmStridedBatched(cublasHandle_t handle, cublasOperation_t ta, cublasOperation_t tb,
                                          int m, int n, int k, const float* alpha, const float* A,
                                          int lda, long long sa, const float* B, int ldb, long long sb,
                                          const float* beta, float* C, int ldc, long long sc, int count) {
-    return multiply_all(ta, tb, m, n, k, alpha, A, CUDA_R_32F, lda, B, CUDA_R_32F, ldb, beta, C,
+    return multiply_all(handle, ta, tb, m, n, k, alpha, A, CUDA_R_32F, lda, B, CUDA_R_32F, ldb, beta, C,
                         CUDA_R_32F, ldc, CUBLAS_COMPUTE_32F, {sa, sb, sc, count});
 }
 

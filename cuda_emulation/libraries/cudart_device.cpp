@@ -12,6 +12,7 @@
 #include "counters.h"
 #include "device_memory.h"
 #include "errors.h"
+#include "graphs.h"
 
 namespace emulation {
 
@@ -44,6 +45,7 @@ cudaError_t usable(const char* call) {
 
 cudaError_t wait_for_the_card(const char* call) {
     count(SYNCHRONISATIONS);
+    if (const cudaError_t error = outside_captures(call)) return error;
     return usable(call);
 }
 
@@ -133,6 +135,7 @@ const char* cudaGetErrorName(cudaError_t error) {
         NAME(cudaSuccess) NAME(cudaErrorInvalidValue) NAME(cudaErrorMemoryAllocation)
         NAME(cudaErrorInvalidConfiguration) NAME(cudaErrorNoDevice) NAME(cudaErrorInvalidDevice)
         NAME(cudaErrorDevicesUnavailable) NAME(cudaErrorNoKernelImageForDevice)
+        NAME(cudaErrorStreamCaptureUnsupported) NAME(cudaErrorStreamCaptureInvalidated)
 #undef NAME
         default: return "cudaErrorUnknown";
     }
@@ -162,7 +165,9 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) {
 }
 cudaError_t cudaStreamDestroy(cudaStream_t s) { free(s); return cudaSuccess; }
 cudaError_t cudaStreamSynchronize(cudaStream_t) { return wait_for_the_card("cudaStreamSynchronize"); }
+// Only events of streams that are not captured are waited for here, which a capture cannot hold.
 cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) {
+    if (const cudaError_t error = outside_captures("cudaStreamWaitEvent")) return error;
     return usable("cudaStreamWaitEvent");
 }
 cudaError_t cudaStreamAddCallback(cudaStream_t s, cudaStreamCallback_t call, void* data, unsigned) {

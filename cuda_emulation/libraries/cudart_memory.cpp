@@ -8,6 +8,7 @@
 #include "counters.h"
 #include "device_memory.h"
 #include "errors.h"
+#include "graphs.h"
 
 using namespace emulation;
 
@@ -62,8 +63,13 @@ cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) 
               (long long)bytes);
     }
     if (source && counts_only()) return cudaSuccess;
-    const Operation operation("a copy");
-    memmove(to, from, bytes);
+    const auto move = [=] {
+        const Operation operation("a copy");
+        memmove(to, from, bytes);
+    };
+    // A copy from or to the host is made on a stream of its own, which is not captured.
+    if (source && target) start(move);
+    else move();
     return cudaSuccess;
 }
 
@@ -73,8 +79,10 @@ cudaError_t fill(void* to, int value, size_t bytes) {
     if (!within_allocation(to, bytes))
         return fail(cudaErrorInvalidValue, "a fill of %zu bytes at %p leaves device memory", bytes, to);
     count(FILLS);
-    const Operation operation("a fill");
-    memset(to, value, bytes);
+    start([=] {
+        const Operation operation("a fill");
+        memset(to, value, bytes);
+    });
     return cudaSuccess;
 }
 
@@ -97,6 +105,7 @@ cudaError_t cudaHostAlloc(void** p, size_t n, unsigned) { return allocate_host(p
 cudaError_t cudaFreeHost(void* p) { free(p); return cudaSuccess; }
 
 cudaError_t cudaMemcpy(void* to, const void* from, size_t n, cudaMemcpyKind kind) {
+    if (const cudaError_t error = outside_captures("cudaMemcpy")) return error;
     return copy(to, from, n, kind);
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t n, cudaMemcpyKind kind, cudaStream_t) {

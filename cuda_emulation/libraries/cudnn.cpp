@@ -12,6 +12,7 @@
 #include "convolution.h"
 #include "counters.h"
 #include "device_memory.h"
+#include "graphs.h"
 
 using namespace emulation;
 
@@ -27,6 +28,9 @@ cudnnStatus_t refuse(cudnnStatus_t status, const char* reason) {
     fprintf(stderr, "cuda_emulation: cuDNN: %s\n", reason);
     return status;
 }
+
+// What a handle points to.
+struct Handle { cudaStream_t stream; };
 
 struct Attribute {
     cudnnBackendAttributeType_t type;
@@ -153,11 +157,14 @@ cudnnStatus_t compute(const Node& operation, const Node& pack) {
         count(CONVOLUTIONS);
         if (counts_only()) return OK;
         const float alpha = *operation.get<float>(pass.alpha), beta = *operation.get<float>(pass.beta);
-        const Operation open("a convolution of cuDNN");
-        const Windows windows{c, x, w, y};
-        if (&pass == &PASSES[0]) convolve(windows, places[0], places[1], places[2], alpha, beta);
-        if (&pass == &PASSES[1]) convolve_back(windows, places[1], places[2], places[0], alpha, beta);
-        if (&pass == &PASSES[2]) convolve_filter(windows, places[0], places[2], places[1], alpha, beta);
+        void *const px = places[0], *const pw = places[1], *const py = places[2];
+        start([=, &pass] {
+            const Operation open("a convolution of cuDNN");
+            const Windows windows{c, x, w, y};
+            if (&pass == &PASSES[0]) convolve(windows, px, pw, py, alpha, beta);
+            if (&pass == &PASSES[1]) convolve_back(windows, pw, py, px, alpha, beta);
+            if (&pass == &PASSES[2]) convolve_filter(windows, px, py, pw, alpha, beta);
+        });
         return OK;
     }
     return refuse(CUDNN_STATUS_NOT_SUPPORTED, "an operation that is no convolution");
@@ -167,9 +174,12 @@ cudnnStatus_t compute(const Node& operation, const Node& pack) {
 
 extern "C" {
 
-cudnnStatus_t cudnnCreate(cudnnHandle_t* h) { *h = (cudnnHandle_t)malloc(8); return OK; }
-cudnnStatus_t cudnnDestroy(cudnnHandle_t h) { free(h); return OK; }
-cudnnStatus_t cudnnSetStream(cudnnHandle_t, cudaStream_t) { return OK; }
+cudnnStatus_t cudnnCreate(cudnnHandle_t* h) { *h = (cudnnHandle_t) new Handle{}; return OK; }
+cudnnStatus_t cudnnDestroy(cudnnHandle_t h) { delete (Handle*)h; return OK; }
+cudnnStatus_t cudnnSetStream(cudnnHandle_t h, cudaStream_t stream) {
+    ((Handle*)h)->stream = stream;
+    return OK;
+}
 const char* cudnnGetErrorString(cudnnStatus_t status) {
     return status == OK ? "CUDNN_STATUS_SUCCESS" : "an error, which cuda_emulation has printed";
 }
@@ -221,10 +231,12 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t d, cudnnBackendA
     }
 }
 
-cudnnStatus_t cudnnBackendExecute(cudnnHandle_t, cudnnBackendDescriptor_t plan, cudnnBackendDescriptor_t arrays) {
+cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan, cudnnBackendDescriptor_t arrays) {
     const Node &pack = *(const Node*)arrays, &chosen = *(const Node*)plan;
     if (!card_takes_work())
         return refuse(CUDNN_STATUS_EXECUTION_FAILED, "a convolution on a card that has vanished");
+    if (!((Handle*)handle)->stream && outside_captures("a convolution on the legacy stream"))
+        return CUDNN_STATUS_EXECUTION_FAILED;
     void* const* workspace = pack.get<void*>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE);
     if (!workspace || !within_allocation(*workspace, workspace_bytes()))
         return refuse(CUDNN_STATUS_BAD_PARAM, "the workspace is too small or not in device memory");

@@ -9,6 +9,7 @@
 #include "cuda_on_cpu/threads.h"
 #include "device_memory.h"
 #include "errors.h"
+#include "graphs.h"
 #include "threads.h"
 
 namespace emulation {
@@ -73,9 +74,10 @@ cudaError_t set_attribute(const char* kernel, cudaFuncAttribute attribute, int v
     return cudaSuccess;
 }
 
-void launch(const char* kernel, const std::function<void()>& thread, dim3 grid, dim3 block,
-            size_t shared_bytes, cudaStream_t) {
-    if (!may_launch(kernel, grid, block, shared_bytes) || counts_only()) return;
+namespace {
+
+void run(const char* kernel, const std::function<void()>& thread, dim3 grid, dim3 block,
+         size_t shared_bytes) {
     const Operation operation(kernel);
     const long count = (long)grid.x * grid.y * grid.z;
     Order block_order;
@@ -95,6 +97,14 @@ void launch(const char* kernel, const std::function<void()>& thread, dim3 grid, 
             Block::of_this_thread().run(thread, shared_bytes, order);
         }
     }
+}
+
+}  // namespace
+
+void launch(const char* kernel, const std::function<void()>& thread, dim3 grid, dim3 block,
+            size_t shared_bytes, cudaStream_t) {
+    if (!may_launch(kernel, grid, block, shared_bytes) || counts_only()) return;
+    start([=] { run(kernel, thread, grid, block, shared_bytes); });
 }
 
 }  // namespace cuda_on_cpu

@@ -148,7 +148,7 @@ def test_counters(program: Program, tmp_path: Path) -> None:
     assert report.pop("pid") > 0
     assert report == {
         "launches": 4, "kernels": {"one": 1, "two": 3}, "products": 0, "convolutions": 0,
-        "random_fills": 0, "copies_to_device": 3, "bytes_to_device": 400 + 200 + 8000,
+        "random_fills": 0, "graphs": 0, "copies_to_device": 3, "bytes_to_device": 400 + 200 + 8000,
         "copies_to_host": 1, "bytes_to_host": 200, "copies_on_device": 1, "bytes_on_device": 40,
         "fills": 1, "synchronisations": 1, "allocations": 3, "releases": 1,
         "bytes_in_use": 600, "peak_bytes": 8600, "errors": 0,
@@ -162,3 +162,20 @@ def test_a_process_that_used_no_card_leaves_no_line(program: Program, tmp_path: 
     program("memory", "cards", FAKE_CUDA_LOG=str(tmp_path / "log"), FAKE_GPUS="0")
     program("threads", FAKE_CUDA_LOG=str(tmp_path / "another"))
     assert len((tmp_path / "another").read_text().splitlines()) == 1
+
+
+def test_a_graph_computes_when_it_is_launched_and_with_the_numbers_of_then(
+    program: Program,
+) -> None:
+    lines = words(program("graphs", "whole"))
+    assert lines == {"begin": "cudaSuccess", "product": "done", "end": "cudaSuccess",
+                     "round1": "2 0", "round2": "8 0"}
+
+
+@pytest.mark.parametrize("what", ["waiting", "reading", "legacy_product"])
+def test_a_call_that_a_capture_does_not_allow_spoils_it(program: Program, what: str) -> None:
+    assert words(program("graphs", what))["end"] == "cudaErrorStreamCaptureInvalidated"
+
+
+def test_the_legacy_stream_cannot_be_captured(program: Program) -> None:
+    assert words(program("graphs", "legacy")) == {"begin": "cudaErrorStreamCaptureUnsupported"}

@@ -16,6 +16,11 @@ namespace cuda_on_cpu {
 // reported by cudaGetLastError.
 void launch(const char* kernel, const std::function<void()>& thread, dim3 grid, dim3 block,
             size_t shared_bytes = 0, cudaStream_t stream = nullptr);
+// A kernel with its arguments as they are now: a captured launch is done later.
+template <class Kernel, class... Arguments>
+std::function<void()> with_arguments(Kernel kernel, Arguments... arguments) {
+    return [=] { kernel(arguments...); };
+}
 // cudaFuncSetAttribute; kernels are known by their names.
 cudaError_t set_attribute(const char* kernel, cudaFuncAttribute attribute, int value);
 

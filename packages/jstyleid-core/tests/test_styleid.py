@@ -121,8 +121,8 @@ def test_queries_are_let_go_once_used(
     seen: list[int] = []
     original = StyleID._injected
 
-    def watched(self: StyleID, network: Any, queries: Any, styles: Any) -> Any:
-        evaluate = original(self, network, queries, styles)
+    def watched(self: StyleID, queries: Any, styles: Any) -> Any:
+        evaluate = original(self, queries, styles)
 
         def counting(latents: Any, timestep: int) -> Any:
             out = evaluate(latents, timestep)

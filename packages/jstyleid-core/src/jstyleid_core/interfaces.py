@@ -105,12 +105,22 @@ class Networks(Protocol):
         """CLIP's text transformer."""
         ...
 
-    def predict(self, latents: Var, timestep: int | NDArray[Any], context: Var) -> Var:
+    def time_input(self, timestep: int | NDArray[Any], batch: int) -> Var:
+        """What the UNet is told of the timestep, as an array, for `predict`.
+
+        Args:
+            timestep: one for the batch, or one for each example, (B,), in [0, 1000).
+            batch: the number of examples B.
+        """
+        ...
+
+    def predict(self, latents: Var, timestep: int | NDArray[Any] | Var, context: Var) -> Var:
         """Evaluate the UNet once.
 
         Args:
             latents: (B, 4, h, w), scaled; of any float type.
-            timestep: one for the batch, or one for each example, (B,), in [0, 1000).
+            timestep: one for the batch, one for each example, (B,), in [0, 1000), or an array from
+                `time_input`.
             context: (B, 77, C) text embeddings; of any float type.
 
         Returns:

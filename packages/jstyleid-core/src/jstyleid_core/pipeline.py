@@ -27,6 +27,7 @@ from jstyleid_core.diffusion.schedule import Schedule, taken_steps
 from jstyleid_core.errors import InputError, NumbersError, setting
 from jstyleid_core.images import Size, to_array, to_images
 from jstyleid_core.interfaces import Networks
+from jstyleid_core.kernels.replay import Replays
 from jstyleid_core.model.tokenizer import CLIPTokenizer
 from jstyleid_core.progress import OnStep, Preparing
 from jstyleid_core.runtime import Backend, DType
@@ -36,6 +37,16 @@ from jstyleid_core.weights.loading import load_networks
 
 Tokenizer = Callable[[Sequence[str]], NDArray[Any]]
 """Prompts to token ids (B, 77)."""
+
+Around = Callable[[Callable[[], Var], Sequence[Var]], Sequence[Var]]
+"""(predict, features) -> results: one call of `predict`, with more inputs and outputs.
+
+Equal ones (`==`) do the same."""
+
+
+def _alone(predict: Callable[[], Var], features: Sequence[Var]) -> Sequence[Var]:
+    """The prediction and nothing else."""
+    return [predict()]
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,7 @@ class StableDiffusion:
         self.networks = networks
         self.tokenizer, self.schedule, self.prediction_type = tokenizer, schedule, prediction_type
         self.checkpoint, self.evaluations = checkpoint, 0
+        self._replays, self._in_training = Replays(), False
         self._has_text_encoder = True
 
     @classmethod
@@ -281,15 +293,48 @@ class StableDiffusion:
         Args:
             context: (B, 77, C), or (1, 77, C) for one text for the whole batch.
         """
+        return lambda latents, timestep: self.evaluate(latents, timestep, context)[0]
 
-        def evaluate(latents: Var, timestep: int) -> Var:
-            batch = latents.shape[0]
-            self.evaluations += batch
-            texts = context if context.shape[0] == batch else context.expand(batch, -1, -1)
-            with jt.no_grad():
-                return self.networks.predict(latents, timestep, texts)
+    def evaluate(
+        self, latents: Var, timestep: int, context: Var, features: Sequence[Var] = (),
+        around: Around = _alone,
+    ) -> list[Var]:
+        """Evaluate the UNet once, without gradients; on CUDA as a replay where possible.
 
-        return evaluate
+        Args:
+            latents: (B, 4, h, w), scaled.
+            timestep: in [0, 1000).
+            context: (B, 77, C), or (1, 77, C) for one text for the whole batch.
+            features: more inputs of the evaluation, for `around`.
+            around: what is done beside the prediction.
+
+        Returns:
+            What `around` returns; by default the prediction alone, (B, 4, h, w) float32.
+        """
+        batch = latents.shape[0]
+        self.evaluations += batch
+        texts = context if context.shape[0] == batch else context.expand(batch, -1, -1)
+
+        def compute(inputs: Sequence[Var]) -> Sequence[Var]:
+            sample, time, text, *rest = inputs
+            return around(lambda: self.networks.predict(sample, time, text), rest)
+
+        inputs = [latents, self.networks.time_input(timestep, batch), texts, *features]
+        with jt.no_grad():
+            if self._in_training:
+                return list(compute(inputs))
+            return self._replays.run(around, compute, inputs)
+
+    def networks_changed(self, *, in_training: bool = False) -> None:
+        """Forget what the networks have computed: their weights or layers are others now.
+
+        Args:
+            in_training: they go on changing, and nothing is replayed until the next call.
+        """
+        self._in_training = in_training
+        if self._has_text_encoder:
+            vars(self).pop("empty_prompt", None)
+        self._replays.forget()
 
     def denoiser(self, network: Network) -> Denoiser:
         """A denoiser over a network of this checkpoint, by its kind of prediction."""

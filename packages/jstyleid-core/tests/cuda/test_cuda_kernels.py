@@ -68,6 +68,17 @@ def test_attention(size: int, dtype: str) -> None:
         assert error(got_lse, lse) < 1e-5
 
 
+def test_attention_with_work_for_every_processor() -> None:
+    rng = np.random.default_rng(3)  # blocks of 128 queries, see `run_forward`
+    batch, heads, size = 40, 14, 16
+    (q, q64), (k, k64), (v, v64) = (var(numbers(rng, batch, n, heads * size), "float16")
+                                    for n in (70, 77, 77))
+    want, lse, _ = attend(q64, [(k64, v64)], heads, [size**-0.5])
+    out, got_lse = attention_with_lse(q, [(k, v)], heads)
+    assert error(out, want) < LIMITS["float16"]
+    assert error(got_lse, lse) < 1e-5
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_attention_to_two_segments(dtype: str) -> None:
     rng = np.random.default_rng(1)
@@ -202,6 +213,19 @@ def test_tokens_and_maps(dtype: str) -> None:
     tokens = kernels.to_tokens(x)
     assert (tokens.float32().numpy() == x64.reshape(2, 40, 63).transpose(0, 2, 1)).all()
     assert (kernels.to_map(tokens, 7, 9).float32().numpy() == x64).all()
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
+@pytest.mark.parametrize("channels", [(8, 16), (3, 5)])  # in pieces of 16 bytes and one by one
+def test_feature_maps_side_by_side(dtype: str, channels: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    (x, x64), (y, y64) = (var(numbers(rng, 2, c, 7, 9), dtype) for c in channels)
+    joined = kernels.join_channels(x, y)
+    assert (joined.float32().numpy() == np.concatenate([x64, y64], axis=1)).all()
+    weights, w64 = var(numbers(rng, 2, sum(channels), 7, 9), dtype)
+    dx, dy = jt.grad((joined.float32() * weights.float32()).sum(), [x, y])
+    assert (dx.float32().numpy() == w64[:, :channels[0]]).all()
+    assert (dy.float32().numpy() == w64[:, channels[0]:]).all()
 
 
 def convolve(x: Any, w: Any, stride: int, padding: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from jstyleid_core.config import Architecture, UNetConfig, VAEConfig
@@ -47,10 +48,16 @@ class NativeNetworks:
         """Configuration of the autoencoder."""
         return self.vae.config
 
-    def predict(self, latents: Var, timestep: int | NDArray[Any], context: Var) -> Var:
+    def time_input(self, timestep: int | NDArray[Any], batch: int) -> Var:
+        """The sinusoids of timesteps; see `Networks.time_input`."""
+        return self.unet.waves(timestep, batch)
+
+    def predict(self, latents: Var, timestep: int | NDArray[Any] | Var, context: Var) -> Var:
         """Evaluate the UNet once; see `Networks.predict`."""
+        given = isinstance(timestep, int | np.integer | np.ndarray)
+        time = self.time_input(timestep, latents.shape[0]) if given else timestep
         sample, context = latents.cast(self.dtype), context.cast(self.dtype)
-        return self.unet(sample, timestep, context).float32()
+        return self.unet(sample, time, context).float32()
 
     def encode(self, pictures: Var) -> tuple[Var, Var]:
         """Mean and log-variance of pictures; see `Networks.encode`."""

@@ -12,7 +12,7 @@ from jstyleid_core.kernels.activation import gelu_gate
 from jstyleid_core.kernels.attention import attention
 from jstyleid_core.kernels.convolution import conv2d
 from jstyleid_core.kernels.half import widen
-from jstyleid_core.kernels.layout import swap, to_map, to_tokens
+from jstyleid_core.kernels.layout import join_channels, swap, to_map, to_tokens
 from jstyleid_core.kernels.linear import linear
 from jstyleid_core.kernels.normalization import group_norm, layer_norm
 
@@ -21,6 +21,7 @@ __all__ = [
     "conv2d",
     "gelu_gate",
     "group_norm",
+    "join_channels",
     "layer_norm",
     "linear",
     "swap",

@@ -127,6 +127,8 @@ class _CudaAttention(jt.Function):  # type: ignore[misc, name-defined, unused-ig
     """Returns the output and the log-sum-exp of each query's scores, (B, heads, N)."""
 
     def __init__(self, heads: int, scales: list[float]) -> None:
+        if min(scales) <= 0:
+            raise ValueError(f"attention with the scales {scales}: they must be positive")
         self.heads, self.scales = heads, scales
 
     def execute(self, query: Var, *keys_and_values: Var) -> tuple[Var, Var]:
@@ -181,7 +183,7 @@ def attention(query: Var, key: Var, value: Var, heads: int, scale: float | None 
         key: (B, M, C), or (1, M, C) for one key shared by the whole batch.
         value: (B, M, Cv) or (1, M, Cv), as `key`.
         heads: how many heads C and Cv are divided into.
-        scale: factor of the scores; 1 / sqrt(C / heads) when not given.
+        scale: positive factor of the scores; 1 / sqrt(C / heads) when not given.
 
     Returns:
         (B, N, Cv). Exact to rounding; memory grows with N + M, not with N * M.
@@ -226,7 +228,7 @@ def attention_with_lse(
         query: (B, N, C), the heads side by side in C.
         segments: one or two pairs of key and value, each (B, M, C) or (1, M, C).
         heads: how many heads C is divided into.
-        scales: factor of the scores of each segment; 1 / sqrt(C / heads) when not given.
+        scales: positive factor of the scores of each segment; 1 / sqrt(C / heads) when not given.
 
     Returns:
         The output (B, N, C) and log(sum(exp(scores))), (B, heads, N) float32.

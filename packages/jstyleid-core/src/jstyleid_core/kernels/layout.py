@@ -1,4 +1,4 @@
-"""The exchange of channels and pixels, between feature maps and tokens.
+"""The order of numbers in memory: channels and pixels exchanged, feature maps side by side.
 
 Without the library cutt Jittor moves the last axis of an array on the host, one core of it: on
 CUDA each such transpose needs a kernel.
@@ -6,8 +6,32 @@ CUDA each such transpose needs a kernel.
 
 from __future__ import annotations
 
-from jstyleid_core.kernels.code import cuda_kernel, runs_on_cpu
+from jstyleid_core.kernels.code import cpu_kernel, cuda_kernel, runs_on_cpu
 from jstyleid_core.runtime.jittor import Var, jt
+
+_JOIN = """
+    const int64 batch = in0_shape0, first = in0->num / batch, second = in1->num / batch;
+    for (int64 b = 0; b < batch; b++) {
+        float* y = out_p + b * (first + second);
+        std::copy(in0_p + b * first, in0_p + (b + 1) * first, y);
+        std::copy(in1_p + b * second, in1_p + (b + 1) * second, y + first);
+    }
+"""
+
+
+class _Join(jt.Function):  # type: ignore[misc, name-defined, unused-ignore]
+    def execute(self, x: Var, y: Var) -> Var:
+        self.channels = x.shape[1]
+        shape = [x.shape[0], x.shape[1] + y.shape[1], *x.shape[2:]]
+        if runs_on_cpu():
+            return cpu_kernel([shape], [x, y], _JOIN)
+        return cuda_kernel(
+            [shape], [str(x.dtype)], [x, y], "elementwise",
+            "elementwise::run_join<in0_type>(in0_p, in1_p, out0_p, in0_shape0, "
+            "in0->num / in0_shape0, in1->num / in0_shape0);")[0]
+
+    def grad(self, grad: Var) -> tuple[Var, Var]:
+        return grad[:, : self.channels], grad[:, self.channels :]
 
 
 class _CudaSwap(jt.Function):  # type: ignore[misc, name-defined, unused-ignore]
@@ -25,6 +49,14 @@ class _CudaSwap(jt.Function):  # type: ignore[misc, name-defined, unused-ignore]
 def swap(x: Var) -> Var:
     """The last two axes exchanged: (B, M, N) to (B, N, M)."""
     return x.transpose(0, 2, 1) if runs_on_cpu() else _CudaSwap()(x)
+
+
+def join_channels(x: Var, y: Var) -> Var:
+    """Feature maps (B, C, H, W) and (B, D, H, W) as one, (B, C + D, H, W).
+
+    Jittor's `concat` starts an operator for each part and one for the memory of both.
+    """
+    return _Join()(x, y)
 
 
 def to_tokens(x: Var) -> Var:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jstyleid_core import kernels
 from jstyleid_core.config import UNetConfig
 from jstyleid_core.interfaces import BlockRunner, run_directly
 from jstyleid_core.model.attention import Attention, Transformer2D
@@ -52,7 +53,7 @@ class Level(nn.Module):
         attention = None if self.attentions is None else self.attentions[index]
 
         def compute(time: Var, context: Var, *parts: Var) -> Var:
-            x = resnet(parts[0] if len(parts) == 1 else jt.concat(list(parts), dim=1), time)
+            x = resnet(parts[0] if len(parts) == 1 else kernels.join_channels(*parts), time)
             return x if attention is None else attention(x, context)
 
         layers = [resnet] if attention is None else [resnet, attention]
@@ -152,22 +153,18 @@ class UNet(nn.Module):
         self.conv_norm_out = GroupNorm(config.norm_num_groups, channels[0], config.norm_eps, True)
         self.conv_out = Conv2d(channels[0], config.out_channels, 3, padding=1)
 
-    def execute(self, sample: Var, timestep: int | NDArray[Any], context: Var) -> Var:
+    def execute(self, sample: Var, waves: Var, context: Var) -> Var:
         """One evaluation of the network.
 
         Args:
             sample: (B, 4, H, W) latents; H and W multiples of 8 (of 2 per level but the last).
-            timestep: one for the batch, or one for each example, (B,), in [0, 1000).
+            waves: (B, C) from `waves`.
             context: (B, 77, cross_attention_dim) text embeddings.
 
         Returns:
             (B, 4, H, W): the noise (epsilon) or the velocity (v), by the checkpoint's kind.
         """
-        config = self.config
-        steps = np.broadcast_to(np.asarray(timestep), (sample.shape[0],))
-        waves = timestep_sinusoids(steps, config.block_out_channels[0], config.flip_sin_to_cos,
-                                   config.freq_shift)
-        time = self.time_embedding(jt.array(waves).cast(sample.dtype))
+        time = self.time_embedding(waves.cast(sample.dtype))
 
         x = self.conv_in(sample)
         kept = [x]
@@ -178,6 +175,18 @@ class UNet(nn.Module):
         for level in self.up_blocks:
             x = level(x, time, context, kept)
         return self.conv_out(self.conv_norm_out(x))
+
+    def waves(self, timestep: int | NDArray[Any], batch: int) -> Var:
+        """The sinusoids of timesteps, (B, C) float32.
+
+        Args:
+            timestep: one for the batch, or one for each example, (B,), in [0, 1000).
+            batch: the number of examples B.
+        """
+        config = self.config
+        steps = np.broadcast_to(np.asarray(timestep), (batch,))
+        return jt.array(timestep_sinusoids(steps, config.block_out_channels[0],
+                                           config.flip_sin_to_cos, config.freq_shift))
 
     def set_block_runner(self, runner: BlockRunner) -> None:
         """Compute every block with `runner`; the default is `run_directly`."""

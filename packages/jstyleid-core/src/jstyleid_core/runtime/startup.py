@@ -195,6 +195,7 @@ def _import_jittor(cache: Path, kit: toolkit.Toolkit | None) -> Any:
         jittor.flags.nvcc_flags = toolkit.kernel_flags(
             jittor.flags.nvcc_flags, kit.nvcc, kit.capabilities)
         jittor.flags.use_cuda = 1
+        toolkit.set_stream(jittor)
         # With page-locked memory for the CPU, making an array waits for all work of the card, and
         # copies the array's new memory to the host first. Without, copies run beside the work.
         jittor.flags.use_cuda_host_allocator = 0

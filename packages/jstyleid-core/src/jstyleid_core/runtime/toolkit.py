@@ -9,6 +9,7 @@ cuDNN 9, which are newer than Jittor.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import re
@@ -19,6 +20,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from jstyleid_core.errors import setting
 from jstyleid_core.runtime.requirements import RuntimeSetupError
@@ -160,6 +162,24 @@ def kernel_flags(flags: str, nvcc: Path, capabilities: Iterable[int]) -> str:
     return f'{kept} {code_flags(nvcc, capabilities)} -I"{_KERNELS}" '
 
 
+def set_stream(jittor: Any) -> None:
+    """Let cuBLAS and cuDNN start their work where all kernels are started (`cudaStreamPerThread`).
+
+    Raises:
+        RuntimeSetupError: a library refuses.
+    """
+    extern = jittor.compile_extern
+    for module, handle, library, function in (
+        (extern.cublas, "_ZN7jittor13cublas_handleE", "cublas", "cublasSetStream_v2"),
+        (extern.cudnn, "_ZN7jittor12cudnn_handleE", "cudnn", "cudnnSetStream"),
+    ):
+        found = ctypes.c_void_p.in_dll(ctypes.CDLL(module.__file__), handle)
+        path = Path(jittor.compiler.cuda_home) / "lib64" / f"lib{library}.so"
+        code = getattr(ctypes.CDLL(str(path)), function)(found, ctypes.c_void_p(2))
+        if code:
+            raise RuntimeSetupError(f"{path}: {function} fails with code {code}. {INSTALL}")
+
+
 def cudnn_version(include: Path) -> tuple[int, int, int] | None:
     """The version of the cuDNN whose headers are in a folder or in the system's."""
     for folder in (include, _SYSTEM_INCLUDE):
@@ -289,11 +309,13 @@ def _compiler_flags(version: tuple[int, int], cudnn: tuple[int, int, int]) -> st
     if cudnn[0] >= 9:
         headers.append("cudnn9.h")
     included = "".join(f' -include "{_COMPATIBILITY / header}"' for header in headers)
-    return f' -I"{_COMPATIBILITY}"{included} '
+    # The default stream is one that can be captured (see kernels/replay.py).
+    return f' -I"{_COMPATIBILITY}"{included} -DCUDA_API_PER_THREAD_DEFAULT_STREAM '
 
 
 def _nvcc_flags(nvcc: Path, capabilities: Sequence[int]) -> str:
     """Options for what Jittor's import compiles; of two standards the last counts."""
-    flags = "-std=c++17"  # the kernels need 17, and so does CUB of CUDA 13; Jittor asks for 14
+    # The kernels need C++17, and so does CUB of CUDA 13; Jittor asks for 14.
+    flags = "-std=c++17 --default-stream=per-thread"
     newer = [c for c in capabilities if c > 90]  # the highest that Jittor compiles for
     return f"{flags} {code_flags(nvcc, newer)}" if newer else flags

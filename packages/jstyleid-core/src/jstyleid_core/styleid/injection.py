@@ -1,15 +1,16 @@
-"""The attention processors of StyleID, a recorder and an injector, and the initial latent AdaIN.
+"""What StyleID does in an evaluation, recording and injection, and the initial latent AdaIN.
 
 An `InjectionRule` mixes query, key and value; other rules can replace the paper's without a change
-of the processors.
+of the evaluations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from jstyleid_core.interfaces import AttentionLayer
+from jstyleid_core.interfaces import AttentionLayer, processors
 from jstyleid_core.runtime.jittor import Var, jt
 
 
@@ -25,6 +26,8 @@ class Projections:
     value: Var = None
 
 
+Part = Literal["query", "key", "value"]
+
 Features = dict[int, dict[int, Projections]]
 """Recorded projections by timestep and decoder layer."""
 
@@ -35,43 +38,85 @@ InjectionRule = Callable[[Projections, Projections, Projections], Projections]
 """
 
 
-def styleid_rule(gamma: float, temperature: float) -> InjectionRule:
+@dataclass(frozen=True)
+class StyleIDRule:
     """The paper's rule: equations 4 to 6.
 
     The query is gamma * content + (1 - gamma) * own, sharpened by the temperature; key and value
     are the style's.
     """
 
-    def rule(own: Projections, content: Projections, style: Projections) -> Projections:
-        query = gamma * content.query + (1 - gamma) * own.query
-        return Projections(query * temperature, style.key, style.value)
+    gamma: float
+    temperature: float
 
-    return rule
-
-
-class Recorder:
-    """Ordinary self-attention that passes its projections to `keep`."""
-
-    def __init__(self, keep: Callable[[Projections], None]) -> None:
-        self.keep = keep
-
-    def __call__(self, attention: AttentionLayer, hidden: Var, context: Var | None) -> Var:
-        query, key, value = attention.to_q(hidden), attention.to_k(hidden), attention.to_v(hidden)
-        self.keep(Projections(query, key, value))
-        return attention.project_out(attention.attend(query, key, value))
+    def __call__(self, own: Projections, content: Projections, style: Projections) -> Projections:
+        """Query, key and value of the attention."""
+        query = self.gamma * content.query + (1 - self.gamma) * own.query
+        return Projections(query * self.temperature, style.key, style.value)
 
 
-class Injector:
-    """Self-attention whose query, key and value a rule mixes from recorded ones and its own."""
+@dataclass(frozen=True)
+class Recording:
+    """An evaluation of the UNet that also returns projections, as `StableDiffusion.evaluate` takes.
 
-    def __init__(self, rule: InjectionRule, content: Projections, style: Projections) -> None:
-        self.rule, self.content, self.style = rule, content, style
+    Attributes:
+        attentions: the layers.
+        parts: names of the projections of each.
+        dtype: number format of what is returned.
+    """
 
-    def __call__(self, attention: AttentionLayer, hidden: Var, context: Var | None) -> Var:
-        # Jittor is lazy: what the rule does not use, as the paper's uses no own key, costs nothing.
-        own = Projections(attention.to_q(hidden), attention.to_k(hidden), attention.to_v(hidden))
-        mixed = self.rule(own, self.content, self.style)
-        return attention.project_out(attention.attend(mixed.query, mixed.key, mixed.value))
+    attentions: tuple[AttentionLayer, ...]
+    parts: tuple[Part, ...]
+    dtype: str
+
+    def __call__(self, predict: Callable[[], Var], features: Sequence[Var]) -> list[Var]:
+        """The prediction, then the parts of each layer."""
+        kept: dict[AttentionLayer, Projections] = {}
+
+        def record(attention: AttentionLayer, hidden: Var, context: Var | None) -> Var:
+            seen = kept[attention] = Projections(
+                attention.to_q(hidden), attention.to_k(hidden), attention.to_v(hidden))
+            return attention.project_out(attention.attend(seen.query, seen.key, seen.value))
+
+        with processors(dict.fromkeys(self.attentions, record)):
+            out = predict()
+        return [out, *(getattr(kept[attention], part).cast(self.dtype)
+                       for attention in self.attentions for part in self.parts)]
+
+
+@dataclass(frozen=True)
+class Injection:
+    """An evaluation of the UNet whose attentions get query, key and value by a rule.
+
+    Its features are the content's query and the style's key and value of each layer.
+
+    Attributes:
+        attentions: the layers.
+        rule: mixes the projections.
+        dtype: number format of the network.
+    """
+
+    attentions: tuple[AttentionLayer, ...]
+    rule: InjectionRule
+    dtype: str
+
+    def __call__(self, predict: Callable[[], Var], features: Sequence[Var]) -> list[Var]:
+        """The prediction."""
+        given = iter([feature.cast(self.dtype) for feature in features])
+        injected = {attention: (Projections(query=next(given)),
+                                Projections(key=next(given), value=next(given)))
+                    for attention in self.attentions}
+
+        def inject(attention: AttentionLayer, hidden: Var, context: Var | None) -> Var:
+            # Jittor is lazy: what the rule does not use, as the paper's uses no own key, costs
+            # nothing.
+            own = Projections(
+                attention.to_q(hidden), attention.to_k(hidden), attention.to_v(hidden))
+            mixed = self.rule(own, *injected[attention])
+            return attention.project_out(attention.attend(mixed.query, mixed.key, mixed.value))
+
+        with processors(dict.fromkeys(self.attentions, inject)):
+            return [predict()]
 
 
 def adain(content: Var, style: Var, eps: float) -> Var:

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from jstyleid_core.diffusion.ddim import Inversion, Step, ddim_inversion, ddim_sampling
-from jstyleid_core.diffusion.denoiser import Denoiser, Network
+from jstyleid_core.diffusion.denoiser import Network
 from jstyleid_core.errors import InputError
-from jstyleid_core.interfaces import AttentionLayer, processors
+from jstyleid_core.interfaces import AttentionLayer
 from jstyleid_core.progress import OnStep
 from jstyleid_core.runtime.jittor import Var, jt
 from jstyleid_core.styleid.injection import (
     Features,
+    Injection,
     InjectionRule,
-    Injector,
+    Part,
     Projections,
-    Recorder,
+    Recording,
+    StyleIDRule,
     adain,
-    styleid_rule,
 )
 from jstyleid_core.styleid.settings import StyleIDSettings, attention_name
 from jstyleid_core.styleid.style import Recipe, Style, hash_image
 
 if TYPE_CHECKING:
     from jstyleid_core.pipeline import StableDiffusion
-
 
 
 class StyleID:
@@ -64,7 +64,7 @@ class StyleID:
         self.model = model
         self.settings = settings or StyleIDSettings()
         self.inversion = inversion
-        self.rule = rule or styleid_rule(self.settings.gamma, self.settings.temperature)
+        self.rule = rule or StyleIDRule(self.settings.gamma, self.settings.temperature)
         self.recipe = Recipe.of(self.settings, model)
         attentions = model.networks.attentions()
         self.attentions: dict[int, AttentionLayer] = {}
@@ -86,7 +86,7 @@ class StyleID:
         """
         latents = self.model.encode([image])
         features: Features = {}
-        for step in self._invert(latents, features, _key_and_value):
+        for step in self._invert(latents, features, ("key", "value")):
             latents = step.latents
             if on_step:
                 on_step()
@@ -134,73 +134,50 @@ class StyleID:
 
     def _steps(self, latents: Var, style: Style) -> Iterator[Step]:
         queries: Features = {}
-        for step in self._invert(latents, queries, _query):
+        for step in self._invert(latents, queries, ("query",)):
             latents = step.latents
             yield step
         if self.settings.adain:
             latents = adain(latents, style.latents, self.settings.adain_eps)
-        denoiser = self._denoiser(lambda network: self._injected(network, queries, style.features))
-        yield from ddim_sampling(denoiser, latents, self.model.schedule, self.settings.steps)
+        network = self._injected(queries, style.features)
+        yield from ddim_sampling(self.model.denoiser(network), latents, self.model.schedule,
+                                 self.settings.steps)
 
     def _invert(
-        self, latents: Var, features: Features, part: Callable[[Projections], Projections]
+        self, latents: Var, features: Features, parts: tuple[Part, ...]
     ) -> Iterator[Step]:
-        denoiser = self._denoiser(lambda network: self._recorded(network, features, part))
+        """The inversion under the empty prompt; `features` gets what is recorded."""
+        denoiser = self.model.denoiser(self._recorded(features, parts))
         return self.inversion(denoiser, latents, self.model.schedule, self.settings.steps)
 
-    def _denoiser(self, wrap: Callable[[Network], Network]) -> Denoiser:
-        """The model under the empty prompt, without guidance, with processors by `wrap`."""
-        return self.model.denoiser(wrap(self.model.network(self.model.empty_prompt)))
+    def _recorded(self, features: Features, parts: tuple[Part, ...]) -> Network:
+        around = Recording(tuple(self.attentions.values()), parts, self.recipe.dtype)
 
-    def _recorded(
-        self, network: Network, features: Features, part: Callable[[Projections], Projections]
-    ) -> Network:
         def evaluate(latents: Var, timestep: int) -> Var:
-            seen = features[timestep] = {}
-            recorders = {attention: Recorder(self._keep(seen, layer, part))
-                         for layer, attention in self.attentions.items()}
-            with processors(recorders):
-                out = network(latents, timestep)
+            out, *kept = self.model.evaluate(latents, timestep, self.model.empty_prompt,
+                                             around=around)
             # Computed together and now: a kept but lazy projection would hold the whole graph.
-            jt.sync([out, *(v for p in seen.values() for v in (p.query, p.key, p.value)
-                            if v is not None)])
+            jt.sync([out, *kept])
+            left = iter(kept)
+            features[timestep] = {
+                layer: Projections(**{str(part): next(left) for part in parts})
+                for layer in self.attentions}
             return out
 
         return evaluate
 
-    def _keep(
-        self, seen: dict[int, Projections], layer: int, part: Callable[[Projections], Projections]
-    ) -> Callable[[Projections], None]:
-        def keep(projections: Projections) -> None:
-            seen[layer] = _cast(part(projections), self.recipe.dtype)
+    def _injected(self, queries: Features, styles: Features) -> Network:
+        around = Injection(tuple(self.attentions.values()), self.rule, self.model.dtype)
 
-        return keep
-
-    def _injected(self, network: Network, queries: Features, styles: Features) -> Network:
         def evaluate(latents: Var, timestep: int) -> Var:
             # The content's queries serve one evaluation; popping them frees their memory.
-            content = queries.pop(timestep, {})
-            dtype = self.model.dtype
-            injectors = {
-                attention: Injector(self.rule, _cast(content[layer], dtype),
-                                    _cast(styles[timestep][layer], dtype))
-                for layer, attention in self.attentions.items()}
-            with processors(injectors):
-                out = network(latents, timestep)
+            content = queries.pop(timestep)
+            features = [array for layer in self.attentions
+                        for array in (content[layer].query, styles[timestep][layer].key,
+                                      styles[timestep][layer].value)]
+            [out] = self.model.evaluate(latents, timestep, self.model.empty_prompt, features,
+                                        around)
             out.sync()
             return out
 
         return evaluate
-
-
-def _query(seen: Projections) -> Projections:
-    return Projections(query=seen.query)
-
-
-def _key_and_value(seen: Projections) -> Projections:
-    return Projections(key=seen.key, value=seen.value)
-
-
-def _cast(seen: Projections, dtype: str) -> Projections:
-    parts = (seen.query, seen.key, seen.value)
-    return Projections(*(part if part is None else part.cast(dtype) for part in parts))

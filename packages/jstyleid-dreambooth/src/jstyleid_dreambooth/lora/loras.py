@@ -41,7 +41,8 @@ class LoRAs:
     Args:
         networks: the network of each part of a LoRA.
         frozen: other networks, which training must freeze, too.
-        on_text_change: called whenever the text encoder may answer differently than before.
+        on_change: called whenever the networks may answer differently than before, with whether
+            they are being trained.
     """
 
     def __init__(
@@ -49,10 +50,10 @@ class LoRAs:
         networks: Mapping[Part, nn.Module],
         *,
         frozen: Sequence[nn.Module] = (),
-        on_text_change: Callable[[], None] = lambda: None,
+        on_change: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._frozen = [*networks.values(), *frozen]
-        self._text_changed = on_text_change
+        self._changed = on_change
         self._layers: dict[Part, dict[str, nn.Module]] = {
             part: adaptable_layers(network) for part, network in networks.items()}
         self._loras: dict[str, dict[Part, dict[str, Adapter]]] = {}
@@ -70,8 +71,7 @@ class LoRAs:
         return cls(
             {"unet": model.unet, "text_encoder": model.text_encoder},
             frozen=[model.vae],
-            # The model remembers this embedding; it would outlive the LoRA that shaped it.
-            on_text_change=lambda: vars(model).pop("empty_prompt", None),
+            on_change=lambda in_training: model.networks_changed(in_training=in_training),
         )
 
     @property
@@ -182,6 +182,7 @@ class LoRAs:
         self._merge = Merge(self._terms())
         for layer in self._all_layers():
             vars(layer).pop("execute", None)
+        self._changed(False)
 
     def unmerge(self) -> None:
         """Restore the base weights bit for bit and let the mix act beside them again."""
@@ -212,6 +213,7 @@ class LoRAs:
         adapters = list(_flat(chosen))
         for adapter in adapters:
             adapter.train()
+        self._changed(True)
         return Trainables(adapters)
 
     def restart_dropout(self, *seeds: int) -> None:
@@ -227,6 +229,7 @@ class LoRAs:
         """Stop the gradients and the dropout of all LoRAs."""
         for adapter in self._adapters():
             adapter.freeze()
+        self._changed(False)
 
     def weights(self, name: str) -> LoRAWeights:
         """A LoRA's values as they are now, for `write_lora`."""
@@ -269,7 +272,7 @@ class LoRAs:
                 layer.execute = AdaptedExecute(layer, terms[layer])
             else:
                 vars(layer).pop("execute", None)
-        self._text_changed()
+        self._changed(False)
 
 
 def _flat(lora: Mapping[Part, Mapping[str, Adapter]]) -> Iterable[Adapter]:

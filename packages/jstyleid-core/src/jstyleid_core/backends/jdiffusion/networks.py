@@ -74,10 +74,14 @@ class JDiffusionNetworks:
                 unet, vae, dtype,
             )
 
-    def predict(self, latents: Var, timestep: int | NDArray[Any], context: Var) -> Var:
+    def time_input(self, timestep: int | NDArray[Any], batch: int) -> Var:
+        """The timesteps, one a picture; see `Networks.time_input`."""
+        return jt.array(np.broadcast_to(np.asarray(timestep, np.int32), (batch,)))
+
+    def predict(self, latents: Var, timestep: int | NDArray[Any] | Var, context: Var) -> Var:
         """Evaluate the UNet once; see `Networks.predict`."""
-        # One a picture, and a Var: JDiffusion fails on plain numbers.
-        steps = jt.array(np.broadcast_to(np.asarray(timestep, np.int32), (latents.shape[0],)))
+        given = isinstance(timestep, int | np.integer | np.ndarray)
+        steps = self.time_input(timestep, latents.shape[0]) if given else timestep
         sample, context = latents.cast(self.dtype), context.cast(self.dtype)
         with contained():
             return self.unet(sample, steps, context).sample.float32()

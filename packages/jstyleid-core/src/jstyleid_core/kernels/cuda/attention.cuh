@@ -142,11 +142,187 @@ forward(const T* __restrict__ query, Segment<T> first, Segment<T> second, T* __r
     }
 }
 
+// The same for small heads in half precision, with query and scores in registers: the tensor cores leave the scores
+// where they take them for the next product. A warp has 32 queries, so that what it reads from shared memory serves two
+// products. The next tile of keys and values is copied while one is computed.
+template <int D> struct Registers {
+    static constexpr int keys = 64, stride = tile::padded<__half>(D), tile_size = keys * stride;
+    static constexpr int bytes = 2 * 4 * tile_size;  // two tiles of keys and of values
+};
+
+template <class T, int D, int Warps>
+__global__ void __launch_bounds__(Warps * 32, 8 / Warps)
+forward_in_registers(const T* __restrict__ query, Segment<T> first, Segment<T> second, T* __restrict__ out,
+                     float* __restrict__ lse, int queries, int heads, int d, bool aligned) {
+    using S = Registers<D>;
+    constexpr int R = 32 * Warps, M = S::keys;
+    extern __shared__ __align__(16) unsigned char memory[];
+    T* const buffers = (T*)memory;
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    const int row0 = blockIdx.x * R, head = blockIdx.y, example = blockIdx.z, rows = min(R, queries - row0);
+    const int64_t channels = (int64_t)heads * d;
+    query += ((int64_t)example * queries + row0) * channels + head * d;
+    const int tiles = (first.tokens + M - 1) / M, all = tiles + (second.tokens + M - 1) / M;
+
+    auto copy_tile = [&](int t) {
+        const bool early = t < tiles;
+        const int token = (early ? t : t - tiles) * M, whole = early ? first.tokens : second.tokens, tokens = min(M, whole - token);
+        const bool shared = early ? first.shared : second.shared;
+        const int64_t at = ((shared ? 0 : (int64_t)example * whole) + token) * channels + head * d;
+        T* const to = buffers + t % 2 * 2 * S::tile_size;
+        tile::load<M, D>(to, (early ? first.key : second.key) + at, channels, tokens, d, aligned);
+        tile::load<M, D>(to + S::tile_size, (early ? first.value : second.value) + at, channels, tokens, d, aligned);
+        __pipeline_commit();
+    };
+
+    // The queries pass through the second buffer.
+    unsigned q[2][D / 16][4];
+    T* const passing = buffers + 2 * S::tile_size;
+    tile::load<R, D>(passing, query, channels, rows, d, aligned);
+    copy_tile(0);
+    __pipeline_wait_prior(0);
+    __syncthreads();
+#pragma unroll
+    for (int m = 0; m < 2; m++)
+#pragma unroll
+        for (int k = 0; k < D / 16; k++) tile::load_a(q[m][k], passing + (warp * 32 + m * 16) * S::stride, S::stride, 16 * k, lane);
+
+    float o[2][D / 8][4], s[2][M / 8][4], top[2][2], sum[2][2];
+#pragma unroll
+    for (int m = 0; m < 2; m++) {
+        tile::clear(o[m]);
+        top[m][0] = top[m][1] = -INFINITY;
+        sum[m][0] = sum[m][1] = 0.f;
+    }
+    for (int t = 0; t < all; t++) {
+        __pipeline_wait_prior(0);
+        __syncthreads();  // this tile is there, and the buffer of the one before is free
+        if (t + 1 < all) copy_tile(t + 1);
+        const T *key = buffers + t % 2 * 2 * S::tile_size, *value = key + S::tile_size;
+        const int tokens = t < tiles ? first.tokens - t * M : second.tokens - (t - tiles) * M;
+        const float scale = (t < tiles ? first.scale : second.scale) * 1.4426950408889634f;  // the softmax is computed with powers of two
+        tile::clear(s[0]);
+        tile::clear(s[1]);
+#pragma unroll
+        for (int k = 0; k < D / 16; k++)
+#pragma unroll
+            for (int n = 0; n < M; n += 16) {
+                unsigned y[4];
+                tile::load_bt(y, key, S::stride, n, 16 * k, lane);
+#pragma unroll
+                for (int m = 0; m < 2; m++) {
+                    tile::mma(s[m][n / 8], q[m][k], y[0], y[1], T());
+                    tile::mma(s[m][n / 8 + 1], q[m][k], y[2], y[3], T());
+                }
+            }
+        if (tokens < M)
+#pragma unroll
+            for (int m = 0; m < 2; m++)
+#pragma unroll
+                for (int j = 0; j < M / 8; j++)
+#pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        if (8 * j + lane % 4 * 2 + i % 2 >= tokens) s[m][j][i] = -INFINITY;
+#pragma unroll
+        for (int m = 0; m < 2; m++)
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+                float high = -INFINITY;
+#pragma unroll
+                for (int j = 0; j < M / 8; j++) high = fmaxf(high, fmaxf(s[m][j][2 * i], s[m][j][2 * i + 1]));
+                high = fmaxf(top[m][i], tile::row_max(high) * scale);
+                const float shrink = exp2f(top[m][i] - high);
+                top[m][i] = high;
+                float part = 0.f;
+#pragma unroll
+                for (int j = 0; j < M / 8; j++)
+#pragma unroll
+                    for (int e = 2 * i; e < 2 * i + 2; e++) {
+                        s[m][j][e] = exp2f(s[m][j][e] * scale - high);
+                        part += s[m][j][e];
+                    }
+                sum[m][i] = sum[m][i] * shrink + part;  // of this lane; the four lanes of a row are added at the end
+#pragma unroll
+                for (int j = 0; j < D / 8; j++) {
+                    o[m][j][2 * i] *= shrink;
+                    o[m][j][2 * i + 1] *= shrink;
+                }
+            }
+#pragma unroll
+        for (int k = 0; k < M / 16; k++) {
+            unsigned p[2][4];
+#pragma unroll
+            for (int m = 0; m < 2; m++)
+#pragma unroll
+                for (int i = 0; i < 4; i++)
+                    p[m][i] = tile::pack<T>(s[m][2 * k + i / 2][i % 2 * 2], s[m][2 * k + i / 2][i % 2 * 2 + 1]);
+#pragma unroll
+            for (int n = 0; n < D; n += 16) {
+                unsigned y[4];
+                tile::load_b(y, value, S::stride, 16 * k, n, lane);
+#pragma unroll
+                for (int m = 0; m < 2; m++) {
+                    tile::mma(o[m][n / 8], p[m], y[0], y[1], T());
+                    tile::mma(o[m][n / 8 + 1], p[m], y[2], y[3], T());
+                }
+            }
+        }
+    }
+#pragma unroll
+    for (int m = 0; m < 2; m++)
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            const int row = warp * 32 + m * 16 + lane / 4 + 8 * i;
+            const float total = tile::row_sum(sum[m][i]), inverse = 1.f / total;
+            if (row >= rows) continue;
+            T* at = out + ((int64_t)example * queries + row0 + row) * channels + head * d;
+#pragma unroll
+            for (int j = 0; j < D / 8; j++) {
+                const int column = 8 * j + lane % 4 * 2;
+                const float x = o[m][j][2 * i] * inverse, y = o[m][j][2 * i + 1] * inverse;
+                if (column + 1 < d && d % 2 == 0) tile::put(at + column, x, y);
+                else if (column < d) {
+                    at[column] = tile::from_float<T>(x);
+                    if (column + 1 < d) at[column + 1] = tile::from_float<T>(y);
+                }
+            }
+            if (lane % 4 == 0)
+                lse[((int64_t)example * heads + head) * queries + row0 + row] = (top[m][i] + log2f(total)) * 0.6931471805599453f;
+        }
+}
+
 constexpr int shared_by_default = 48 << 10;  // bytes of shared memory that a block has without being allowed more
+
+// Blocks of 128 queries read keys and values less often; blocks of 64 divide small work better among the processors.
+template <class T, int D, int Warps>
+void run_in_registers(const T* query, Segment<T> first, Segment<T> second, T* out, float* lse, int batch, int queries, int heads,
+                      int d) {
+    using S = Registers<D>;
+    if (S::bytes > shared_by_default)
+        cudaFuncSetAttribute(forward_in_registers<T, D, Warps>, cudaFuncAttributeMaxDynamicSharedMemorySize, S::bytes);
+    const dim3 grid((queries + 32 * Warps - 1) / (32 * Warps), heads, batch);
+    forward_in_registers<T, D, Warps><<<grid, Warps * 32, S::bytes>>>(query, first, second, out, lse, queries, heads, d,
+                                                                       d * sizeof(T) % 16 == 0);
+}
+
+inline int processors() {
+    static const int count = [] {
+        int card = 0, found = 0;
+        cudaGetDevice(&card);
+        cudaDeviceGetAttribute(&found, cudaDevAttrMultiProcessorCount, card);
+        return found;
+    }();
+    return count;
+}
 
 template <class T, int D>
 void run_forward(const T* query, Segment<T> first, Segment<T> second, T* out, float* lse, int batch, int queries, int heads,
                  int d) {
+    if constexpr (sizeof(T) == 2 && D <= 80) {
+        const int64_t blocks = (int64_t)(queries + 127) / 128 * heads * batch;
+        if (blocks >= 4 * processors()) return run_in_registers<T, D, 4>(query, first, second, out, lse, batch, queries, heads, d);
+        return run_in_registers<T, D, 2>(query, first, second, out, lse, batch, queries, heads, d);
+    }
     using S = Sizes<T, D>;
     if (S::bytes > shared_by_default)
         cudaFuncSetAttribute(forward<T, D>, cudaFuncAttributeMaxDynamicSharedMemorySize, S::bytes);

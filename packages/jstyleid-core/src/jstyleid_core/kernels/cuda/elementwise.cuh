@@ -1,4 +1,4 @@
-// The gated GELU, and the exchange of channels and tokens.
+// The gated GELU, the exchange of channels and tokens, and feature maps side by side.
 #pragma once
 #include "tile.cuh"
 
@@ -40,6 +40,16 @@ template <class T> __global__ void swap(const T* __restrict__ x, T* __restrict__
             y[example + (int64_t)(column0 + i) * rows + row0 + threadIdx.x] = square[threadIdx.x][i];
 }
 
+// A row of `first` and a row of `second` pieces, side by side in y.
+template <class P>
+__global__ void join(const P* __restrict__ x, const P* __restrict__ y, P* __restrict__ out, int64_t rows, int64_t first, int64_t second) {
+    const int64_t width = first + second;
+    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < rows * width; i += (int64_t)gridDim.x * blockDim.x) {
+        const int64_t row = i / width, at = i % width;
+        out[i] = at < first ? x[row * first + at] : y[row * second + at - first];
+    }
+}
+
 inline int blocks(int64_t n) { return (int)((n + 255) / 256 < 4096 ? (n + 255) / 256 : 4096); }
 
 template <class T> void run_gelu_gate(const T* x, T* y, int64_t rows, int n) {
@@ -52,6 +62,13 @@ template <class T> void run_gelu_gate_backward(const T* x, const T* grad, T* dx,
 
 template <class T> void run_swap(const T* x, T* y, int batch, int rows, int columns) {
     swap<T><<<dim3((columns + 31) / 32, (rows + 31) / 32, batch), dim3(32, 8)>>>(x, y, rows, columns);
+}
+
+// Pieces of 16 bytes where both widths allow it.
+template <class T> void run_join(const T* x, const T* y, T* out, int64_t rows, int64_t first, int64_t second) {
+    constexpr int V = 16 / sizeof(T);
+    if (first % V || second % V) join<T><<<blocks(rows * (first + second)), 256>>>(x, y, out, rows, first, second);
+    else join<int4><<<blocks(rows * (first + second) / V), 256>>>((const int4*)x, (const int4*)y, (int4*)out, rows, first / V, second / V);
 }
 
 }  // namespace elementwise

@@ -172,13 +172,18 @@ template <int N> __device__ inline void clear(float (&c)[N][4]) {
         c[j][0] = c[j][1] = c[j][2] = c[j][3] = 0.f;
 }
 
+// Two numbers side by side in a register, rounded to T.
+template <class T> __device__ inline unsigned pack(float x, float y) {
+    T pair[2] = {from_float<T>(x), from_float<T>(y)};
+    unsigned packed;
+    memcpy(&packed, pair, 4);
+    return packed;
+}
+
 // Two numbers side by side, rounded to T.
 template <class T> __device__ inline void put(T* at, float x, float y) {
     if constexpr (sizeof(T) == 4) *(float2*)at = make_float2(x, y);
-    else {
-        T pair[2] = {from_float<T>(x), from_float<T>(y)};
-        *(unsigned*)at = *(const unsigned*)pair;
-    }
+    else *(unsigned*)at = pack<T>(x, y);
 }
 
 // The sums of a warp into its 16 rows of shared memory.
