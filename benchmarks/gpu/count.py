@@ -42,7 +42,7 @@ from jstyleid_core.styleid.settings import StyleIDSettings
 
 BATCHES = (1, 2, 4)
 KINDS = ("attention", "convolution", "linear", "rest")
-COUNTED = ("launches", "products", "convolutions", "copies_to_host", "copies_to_device",
+COUNTED = ("launches", "products", "convolutions", "graphs", "copies_to_host", "copies_to_device",
            "synchronisations", "allocations", "peak_bytes")
 GIB = 1 << 30
 
@@ -78,9 +78,12 @@ def evaluations(model: StableDiffusion, case: Case, counters: DeviceCounters) ->
             operations: dict[str, float] = {}
             with counting_operations(operations), jt.no_grad():
                 found = counted(compute, counters)
+            moved = moved_bytes(compute)
+            replay = partial(model.network(context), sample, TIMESTEP)
+            replayed = {**seconds(replay, case), **counted(replay, counters)}
             yield {"pixels": pixels, "batch": batch, **found, "operations": operations,
-                   "bytes": moved_bytes(compute), "graph_seconds": times["graph_seconds"],
-                   "host_seconds": times["seconds"]}
+                   "bytes": moved, "graph_seconds": times["graph_seconds"],
+                   "host_seconds": times["seconds"], "replayed": replayed}
 
 
 def transfers(model: StableDiffusion, case: Case, counters: DeviceCounters) -> Iterator[Result]:
@@ -193,14 +196,15 @@ def lowest_seconds(evaluation: Result, card: Card) -> float:
 def markdown(found: dict[str, list[Result]]) -> str:
     """The report as tables."""
     lines = ["| latent | batch | launches | of cuBLAS | of cuDNN | TFLOP | GB moved | graph "
-             "| host | peak |", "|---|---|---|---|---|---|---|---|---|---|"]
+             "| host | host, replayed | peak |", "|" + "---|" * 11]
     for e in found["evaluations"]:
         side = e["pixels"] // 8
         lines.append(
             f"| {side} x {side} | {e['batch']} | {e['launches']} | {e['products']} "
             f"| {e['convolutions']} | {sum(e['operations'].values()) / 1e12:.2f} "
             f"| {sum(e['bytes'].values()) / 1e9:.2f} | {e['graph_seconds'] * 1e3:.1f} ms "
-            f"| {e['host_seconds'] * 1e3:.1f} ms | {e['peak_bytes'] / GIB:.2f} GiB |")
+            f"| {e['host_seconds'] * 1e3:.1f} ms | {e['replayed']['seconds'] * 1e3:.1f} ms "
+            f"| {e['peak_bytes'] / GIB:.2f} GiB |")
     lines += ["", "| latent | batch | " + " | ".join(card.name for card in CARDS) + " |",
               "|---|---|" + "---|" * len(CARDS)]
     for e in found["evaluations"]:
@@ -212,7 +216,7 @@ def markdown(found: dict[str, list[Result]]) -> str:
     for name, each in [("transfer", e) for e in found["transfers"]] + [
             ("training step" + (", checkpointing" if e["checkpointing"] else ""), e)
             for e in found["training_steps"]]:
-        calls = each["launches"] + each["products"] + each["convolutions"]
+        calls = sum(each[name] for name in ("launches", "products", "convolutions", "graphs"))
         lines.append(f"| {name}, {each['pixels']} pixels, batch {each['batch']} | {calls} "
                      f"| {each['copies_to_host']} | {each['peak_bytes'] / GIB:.2f} GiB |")
     return "\n".join(lines) + "\n"

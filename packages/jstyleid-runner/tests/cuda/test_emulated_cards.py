@@ -18,7 +18,7 @@ from jstyleid_runner.scheduling.task import State
 from jstyleid_runner.storage.layout import OutFolder
 
 CARDS = {"JSTYLEID_DEVICE": "cuda", "FAKE_GPUS": "2"}
-SMALL = 260
+SMALL = 27
 """MiB of a card that holds one picture at a time, and not two."""
 PICTURES = 4
 LIMIT = 2

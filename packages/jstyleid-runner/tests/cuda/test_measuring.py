@@ -34,6 +34,8 @@ def test_an_evaluation_never_waits_for_the_host(counts: Any) -> None:
         assert evaluation["copies_to_host"] == 0
         assert evaluation["synchronisations"] == 1  # the measurement's own, at its end
         assert evaluation["convolutions"] > 20
+        replayed = evaluation["replayed"]
+        assert (replayed["graphs"], replayed["launches"], replayed["convolutions"]) == (1, 0, 0)
 
 
 def test_operations_grow_with_the_batch_and_launches_do_not(counts: Any) -> None:

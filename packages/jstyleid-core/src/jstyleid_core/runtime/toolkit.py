@@ -170,8 +170,8 @@ def set_stream(jittor: Any) -> None:
     """
     extern = jittor.compile_extern
     for module, handle, library, function in (
-        (extern.cublas, "_ZN7jittor13cublas_handleE", "cublas", "cublasSetStream_v2"),
-        (extern.cudnn, "_ZN7jittor12cudnn_handleE", "cudnn", "cudnnSetStream"),
+        (extern.cublas, "_ZN6jittor13cublas_handleE", "cublas", "cublasSetStream_v2"),
+        (extern.cudnn, "_ZN6jittor12cudnn_handleE", "cudnn", "cudnnSetStream"),
     ):
         found = ctypes.c_void_p.in_dll(ctypes.CDLL(module.__file__), handle)
         path = Path(jittor.compiler.cuda_home) / "lib64" / f"lib{library}.so"

@@ -7,6 +7,8 @@
 
 namespace attention {
 
+constexpr int shared_by_default = 48 << 10;  // bytes of shared memory that a block has without being allowed more
+
 // Keys and values. A batch of 1 serves all examples.
 template <class T> struct Segment {
     const T *key, *value;
@@ -146,16 +148,18 @@ forward(const T* __restrict__ query, Segment<T> first, Segment<T> second, T* __r
 // where they take them for the next product. A warp has 32 queries, so that what it reads from shared memory serves two
 // products. The next tile of keys and values is copied while one is computed.
 template <int D> struct Registers {
-    static constexpr int keys = 64, stride = tile::padded<__half>(D), tile_size = keys * stride;
+    static constexpr int warps = 4, rows = 32 * warps, keys = 64;
+    static constexpr int stride = tile::padded<__half>(D), tile_size = keys * stride;
     static constexpr int bytes = 2 * 4 * tile_size;  // two tiles of keys and of values
+    static_assert(bytes <= shared_by_default, "a tile needs more shared memory than a block has by default");
 };
 
-template <class T, int D, int Warps>
-__global__ void __launch_bounds__(Warps * 32, 8 / Warps)
+template <class T, int D>
+__global__ void __launch_bounds__(Registers<D>::warps * 32, 2)
 forward_in_registers(const T* __restrict__ query, Segment<T> first, Segment<T> second, T* __restrict__ out,
                      float* __restrict__ lse, int queries, int heads, int d, bool aligned) {
     using S = Registers<D>;
-    constexpr int R = 32 * Warps, M = S::keys;
+    constexpr int R = S::rows, M = S::keys;
     extern __shared__ __align__(16) unsigned char memory[];
     T* const buffers = (T*)memory;
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
@@ -291,44 +295,21 @@ forward_in_registers(const T* __restrict__ query, Segment<T> first, Segment<T> s
         }
 }
 
-constexpr int shared_by_default = 48 << 10;  // bytes of shared memory that a block has without being allowed more
-
-// Blocks of 128 queries read keys and values less often; blocks of 64 divide small work better among the processors.
-template <class T, int D, int Warps>
-void run_in_registers(const T* query, Segment<T> first, Segment<T> second, T* out, float* lse, int batch, int queries, int heads,
-                      int d) {
-    using S = Registers<D>;
-    if (S::bytes > shared_by_default)
-        cudaFuncSetAttribute(forward_in_registers<T, D, Warps>, cudaFuncAttributeMaxDynamicSharedMemorySize, S::bytes);
-    const dim3 grid((queries + 32 * Warps - 1) / (32 * Warps), heads, batch);
-    forward_in_registers<T, D, Warps><<<grid, Warps * 32, S::bytes>>>(query, first, second, out, lse, queries, heads, d,
-                                                                       d * sizeof(T) % 16 == 0);
-}
-
-inline int processors() {
-    static const int count = [] {
-        int card = 0, found = 0;
-        cudaGetDevice(&card);
-        cudaDeviceGetAttribute(&found, cudaDevAttrMultiProcessorCount, card);
-        return found;
-    }();
-    return count;
-}
-
 template <class T, int D>
 void run_forward(const T* query, Segment<T> first, Segment<T> second, T* out, float* lse, int batch, int queries, int heads,
                  int d) {
-    if constexpr (sizeof(T) == 2 && D <= 80) {
-        const int64_t blocks = (int64_t)(queries + 127) / 128 * heads * batch;
-        if (blocks >= 4 * processors()) return run_in_registers<T, D, 4>(query, first, second, out, lse, batch, queries, heads, d);
-        return run_in_registers<T, D, 2>(query, first, second, out, lse, batch, queries, heads, d);
-    }
-    using S = Sizes<T, D>;
-    if (S::bytes > shared_by_default)
-        cudaFuncSetAttribute(forward<T, D>, cudaFuncAttributeMaxDynamicSharedMemorySize, S::bytes);
     const bool aligned = d * sizeof(T) % 16 == 0;
-    const dim3 grid((queries + S::rows - 1) / S::rows, heads * (D / S::chunk), batch);
-    forward<T, D><<<grid, S::warps * 32, S::bytes>>>(query, first, second, out, lse, queries, heads, d, aligned);
+    if constexpr (sizeof(T) == 2 && D <= 64) {
+        using S = Registers<D>;
+        const dim3 grid((queries + S::rows - 1) / S::rows, heads, batch);
+        forward_in_registers<T, D><<<grid, S::warps * 32, S::bytes>>>(query, first, second, out, lse, queries, heads, d, aligned);
+    } else {
+        using S = Sizes<T, D>;
+        if (S::bytes > shared_by_default)
+            cudaFuncSetAttribute(forward<T, D>, cudaFuncAttributeMaxDynamicSharedMemorySize, S::bytes);
+        const dim3 grid((queries + S::rows - 1) / S::rows, heads * (D / S::chunk), batch);
+        forward<T, D><<<grid, S::warps * 32, S::bytes>>>(query, first, second, out, lse, queries, heads, d, aligned);
+    }
 }
 
 }  // namespace attention
