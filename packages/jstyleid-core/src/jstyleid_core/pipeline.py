@@ -284,8 +284,13 @@ class StableDiffusion:
             _ = self.empty_prompt
             self.networks.drop_text_encoder()
             self._has_text_encoder = False
-            gc.collect()
-            jt.gc()
+            self.free_memory()
+
+    def free_memory(self) -> None:
+        """Give the memory back that is kept for later computations."""
+        self._replays.forget()
+        gc.collect()
+        jt.gc()
 
     def network(self, context: Var) -> Network:
         """The UNet with its text: (latents, timestep) -> prediction.

@@ -186,13 +186,15 @@ def _perform(worker: Worker, payloads: Assignment, link: _Link) -> bool:
             now = time.perf_counter()
             link.send("finished", left.pop(0), product, now - start)
             start = now
+        return True
     except Exception as error:
         text, report, kind = _text(error), traceback.format_exc(), classify_error(error)
-        if not worker.usable():
-            # Each task to come would fail here. A new process may work, or the place is given up.
-            link.send("unfit", f"its device computes no more: {text}", report, ErrorKind.OTHER)
-            return False
-        link.send("failed", tuple(left), text, report, kind, time.perf_counter() - start)
+    # Out of the block: the error holds the arrays of the functions that it came through.
+    if not worker.usable():
+        # Each task to come would fail here. A new process may work, or the place is given up.
+        link.send("unfit", f"its device computes no more: {text}", report, ErrorKind.OTHER)
+        return False
+    link.send("failed", tuple(left), text, report, kind, time.perf_counter() - start)
     return True
 
 

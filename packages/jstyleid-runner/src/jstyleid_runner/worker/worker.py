@@ -96,6 +96,7 @@ class ImageWorker:
         from jstyleid_core.runtime.jittor import jt
 
         try:
+            self.engine.engine.model.free_memory()  # of which there may have been too little
             return float(jt.ones(1).sum().item()) == 1
         except RuntimeError:
             log.exception("the device computes no more")
