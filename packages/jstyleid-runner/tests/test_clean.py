@@ -95,7 +95,7 @@ def test_nobody_to_ask(out: Path, invoke: Invoke) -> None:
 
 
 def test_not_while_a_run_is_at_work(out: Path, invoke: Invoke) -> None:
-    with folder_lock(OutFolder(out).lock):
+    with folder_lock(OutFolder(out)):
         before = there(out)
         code, stderr = invoke("clean", "out", "--yes", *CHOSEN)
     assert code == 2

@@ -203,7 +203,7 @@ def test_a_crash_of_a_run_is_in_its_log(
 
 def test_two_runs_in_one_folder(data: Path, tmp_path: Path, invoke: Invoke) -> None:
     (tmp_path / "out" / ".jstyleid").mkdir(parents=True)
-    with folder_lock(OutFolder(tmp_path / "out").lock):
+    with folder_lock(OutFolder(tmp_path / "out")):
         code, stderr = invoke("run", "--split", "S")
     assert code == 2
     assert f"--out out: another run, process {os.getpid()}, is at work there" in stderr

@@ -77,7 +77,7 @@ def test_several_hundred_jobs_while_the_clock_jumps(tmp_path: Path, wall: Any) -
     executor = LocalExecutor(
         slots, SleepingWorker, lambda task: Sleep(task.id, 0.002), silence=60.0)
     start = time.monotonic()
-    with folder_lock(folder.lock), Ledger(folder.ledger) as ledger:
+    with folder_lock(folder), Ledger(folder.ledger) as ledger:
         ledger.plan(tasks)
         Scheduler(SchedulerState(tasks, {}), ledger, executor, watching, watching, names).run()
     took = time.monotonic() - start
@@ -105,7 +105,7 @@ def test_several_hundred_jobs_while_the_clock_jumps(tmp_path: Path, wall: Any) -
 def test_status_goes_by_the_clock_of_the_run(tmp_path: Path, wall: Any) -> None:
     folder = OutFolder(tmp_path)
     folder.prepare()
-    with folder_lock(folder.lock), Ledger(folder.ledger) as ledger:
+    with folder_lock(folder), Ledger(folder.ledger) as ledger:
         ledger.plan([Task("a", "00", Stage.DRAW, (), 10), Task("b", "00", Stage.DRAW, (), 10)])
         ledger.began("a", "gpu0")
         ledger.finished("a", None, 500.0)

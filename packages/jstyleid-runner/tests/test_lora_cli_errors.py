@@ -161,7 +161,7 @@ def test_ctrl_c(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_trainings_in_one_folder(tmp_path: Path, invoke: Invoke) -> None:
     folder = LoRAFolder(tmp_path / "loras")
     folder.prepare()
-    with folder_lock(folder.lock):
+    with folder_lock(folder):
         code, stderr = invoke("train", "--split", "S")
     assert code == 2
     assert "--out loras: another run, process" in stderr

@@ -59,7 +59,7 @@ def told(*words: str) -> str:
 
 
 def test_a_run_at_work(folder: OutFolder, ledger: Ledger) -> None:
-    with folder_lock(folder.lock):
+    with folder_lock(folder):
         found = run_status(folder, NOW + 5).facts()
     assert found["process"] == str(os.getpid())
     assert found["stages"] == (
@@ -113,7 +113,7 @@ def test_a_ledger_without_a_measured_job(folder: OutFolder) -> None:
 def test_watching_until_the_run_ends(
     folder: OutFolder, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = folder_lock(folder.lock)
+    lock = folder_lock(folder)
     slept: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -135,7 +135,7 @@ def test_watching_until_ctrl_c(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("jstyleid_runner.commands.status.time", Mock(sleep=stop))
-    with folder_lock(folder.lock):
+    with folder_lock(folder):
         text = told("status", "out", "--watch")
     assert f"a run is at work, process {os.getpid()}" in text
     assert "content/00/b and 1 more" in text
@@ -144,10 +144,10 @@ def test_watching_until_ctrl_c(
 def test_asking_for_the_lock_leaves_it(folder: OutFolder) -> None:
     assert lock_holder(folder.lock) is None
     assert not folder.lock.exists()
-    with folder_lock(folder.lock):
+    with folder_lock(folder):
         assert lock_holder(folder.lock) == str(os.getpid())
     assert lock_holder(folder.lock) is None
-    with folder_lock(folder.lock):
+    with folder_lock(folder):
         pass
 
 
@@ -181,7 +181,7 @@ def test_retry(folder: OutFolder, ledger: Ledger) -> None:
 def test_no_retry_while_a_run_is_at_work(
     folder: OutFolder, ledger: Ledger, invoke: Invoke
 ) -> None:
-    with folder_lock(folder.lock):
+    with folder_lock(folder):
         code, stderr = invoke("retry", "out")
     assert code == 2
     assert f"another run, process {os.getpid()}, is at work there" in stderr

@@ -26,7 +26,7 @@ def clean(
 
     folder = OutFolder(out)
     _require_run(folder.hidden, [folder.record, folder.ledger])
-    with folder_lock(folder.lock):
+    with folder_lock(folder):
         found = options.find_removable(folder)
         going = [kind for kind in found if kind.files and kind.chosen]
         for kind in found:

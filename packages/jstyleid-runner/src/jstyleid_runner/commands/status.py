@@ -90,7 +90,7 @@ def retry(out: options.RunFolderArgument) -> None:
 
     folder = OutFolder(out)
     errors = {entry.id: entry.error for entry in read_entries(folder.ledger)}
-    with folder_lock(folder.lock), Ledger(folder.ledger) as ledger:
+    with folder_lock(folder), Ledger(folder.ledger) as ledger:
         ids = ledger.retry()
     for id in ids:
         print(f"{id}: {errors[id]}" if errors[id] else id)

@@ -11,18 +11,22 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from jstyleid_core.errors import InputError, OutputError
+from jstyleid_runner.storage.layout import WorkFolder
+from jstyleid_runner.storage.links import refuse_links
 
 _PATIENCE = 0.1
 """Seconds to wait for a process that only looks whether the lock is held."""
 
 
 @contextmanager
-def folder_lock(path: Path) -> Iterator[None]:
-    """Hold the lock file at `path` while the block runs. The lock ends with the process, too.
+def folder_lock(folder: WorkFolder) -> Iterator[None]:
+    """Hold the lock of a folder while the block runs. The lock ends with the process, too.
 
     Raises:
-        InputError: another process holds the lock.
+        InputError: another process holds the lock, or something in the folder leads out of it.
     """
+    refuse_links(folder.root, folder.hidden)
+    path = folder.lock
     lock = _lock(path)
     try:
         with _errors_named(path):
@@ -30,7 +34,7 @@ def folder_lock(path: Path) -> Iterator[None]:
             path.write_text(str(os.getpid()))
     except Timeout as error:
         raise InputError(
-            f"--out {path.parent.parent}: another run, process {_holder(path)}, is at work there. "
+            f"--out {folder.root}: another run, process {_holder(path)}, is at work there. "
             "Wait for it, or choose another --out.",
             fields=["out"],
         ) from error
