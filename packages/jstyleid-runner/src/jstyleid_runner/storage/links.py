@@ -31,8 +31,9 @@ def refuse_links(root: Path, hidden: Path) -> None:
         inside = path == hidden or hidden in path.parents
         if entry.is_symlink() and (inside or entry.is_dir()):
             raise InputError(
-                f"--out {root}: {path} is a link to {os.readlink(path)}, and what it leads to would "
-                "be overwritten or removed. Put the files themselves there, or remove the link.",
+                f"--out {root}: {path} is a link to {os.readlink(path)}, and what it leads to "
+                "would be overwritten or removed. Put the files themselves there, or remove the "
+                "link.",
                 fields=["out"])
         if not inside or entry.is_dir(follow_symlinks=False):
             continue
@@ -43,8 +44,8 @@ def refuse_links(root: Path, hidden: Path) -> None:
                 fields=["out"])
         if status.st_nlink > 1 and entry.name.endswith(_WRITTEN_IN_PLACE):
             raise InputError(
-                f"--out {root}: {path} is a hard link: the same file has another name, and would be "
-                "changed there, too. Put a copy in its place.",
+                f"--out {root}: {path} is a hard link: the same file has another name, and would "
+                "be changed there, too. Put a copy in its place.",
                 fields=["out"])
 
 
