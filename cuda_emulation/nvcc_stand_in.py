@@ -81,7 +81,7 @@ def _check_for_card(real: str, arguments: list[str]) -> subprocess.Popen[str]:
     """Start the real nvcc on the device's side only: g++ compiles the host's side anyway."""
     checked = [a for a in arguments if a != "-shared" and not a.startswith("-l")]
     checked[checked.index("-o") + 1] = os.devnull
-    return subprocess.Popen([real, *checked, "-cubin"], stdout=subprocess.PIPE,
+    return subprocess.Popen([real, *checked, "-fatbin"], stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True)
 
 

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,51 @@ def test_a_task_takes_no_longer_among_a_hundred_thousand(tmp_path: Path) -> None
     many = seconds_to_take_up(4000, tmp_path / "many.sqlite")
     print(f"10,000 tasks: {few:.2f} s of processor time, 100,000: {many:.2f} s")
     assert many < 25 * few
+
+
+DAMAGES = {
+    "an unknown state": "UPDATE task SET state = 'lost in thought'",
+    "an unknown stage": "UPDATE task SET stage = 'painting'",
+    "a text as cost": "UPDATE task SET cost = 'much'",
+    "a negative text as time": "UPDATE task SET started = 'yesterday'",
+    "a blob as id": "UPDATE task SET id = x'00ff' WHERE id = 'b'",
+    "an output that is no JSON": "UPDATE task SET output = '{'",
+    "an output of other fields": """UPDATE task SET output = '{"file": "x"}'""",
+    "an output of other types":
+        """UPDATE task SET output = '{"file": 1, "sha256": "", "size": 1, "mtime_ns": 1}'""",
+    "nested brackets": "UPDATE task SET output = '" + "[" * 100_000 + "'",
+    "a clock without a machine": """INSERT OR REPLACE INTO run VALUES ('clock', '{"offset": 1}')""",
+    "a clock that is a list": "INSERT OR REPLACE INTO run VALUES ('clock', '[1]')",
+    "a missing table": "DROP TABLE run",
+    "a missing column": "ALTER TABLE task DROP COLUMN worker",
+    "a trigger": "CREATE TRIGGER t AFTER UPDATE ON task BEGIN DELETE FROM task; END",
+    "a view": "CREATE VIEW v AS SELECT * FROM task",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("read_only", [False, True])
+def test_damage_is_named(tmp_path: Path, damage: str, read_only: bool) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path) as ledger:
+        ledger.plan([Task("a", "00", Stage.DRAW, (), 5), Task("b", "00", Stage.STYLISE, (), 5)])
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(damage)
+        db.commit()
+    with pytest.raises(InputError, match="ledger.sqlite: no ledger, or damaged"):
+        Ledger(path, read_only=read_only)
+
+
+def test_reading_changes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with Ledger(folder / "ledger.sqlite") as ledger:
+        ledger.plan([Task("a", "00", Stage.DRAW, (), 5)])
+
+    def state() -> list[tuple[str, int, bytes]]:
+        return [(path.name, path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+                for path in (folder, *sorted(folder.iterdir()))]
+
+    before = state()
+    assert [entry.id for entry in read_entries(folder / "ledger.sqlite")] == ["a"]
+    assert state() == before

@@ -1,5 +1,6 @@
 """The loop between ledger, policy and workers: on virtual time, and with processes that die."""
 
+import errno
 import itertools
 import os
 import random
@@ -11,8 +12,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
-from jstyleid_core.errors import InputError
+from jstyleid_core.errors import InputError, OutputError
 from jstyleid_runner.executors.local import LocalExecutor
 from jstyleid_runner.executors.process import cpu_slots
 from jstyleid_runner.scheduling.estimates import CostModel, SimulatedExecutor, measured
@@ -25,6 +27,7 @@ from jstyleid_runner.scheduling.executor import (
     Ready,
     TaskProgress,
     classify_error,
+    parse_event,
 )
 from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS, NoWorkersError, Scheduler
@@ -186,6 +189,19 @@ def test_what_cannot_succeed_is_not_tried_again(ledger: Ledger) -> None:
     assert entries["picture/01/2"].state is State.DONE
 
 
+def test_a_full_disk_in_a_worker_ends_the_run_and_sets_nothing_aside(ledger: Ledger) -> None:
+    def wrong(count: int, worker: str, ids: list[str]) -> Event | None:
+        return Failed(worker, tuple(ids), "cannot write x: No space left on device",
+                      ErrorKind.OUTPUT, 1.0) if count >= 2 else None
+
+    for _ in range(ATTEMPTS + 1):  # however often it is tried before there is room
+        with pytest.raises(OutputError, match="cannot write x"):
+            run_scripted(ledger, split(2, 3), wrong)
+    assert State.QUARANTINED not in {entry.state for entry in ledger.entries()}
+    run_scripted(ledger, split(2, 3), lambda *what: None)
+    assert {entry.state for entry in ledger.entries()} == {State.DONE}
+
+
 def test_out_of_memory_halves_the_batch_and_costs_no_attempt(ledger: Ledger) -> None:
     def wrong(count: int, worker: str, ids: list[str]) -> Event | None:
         return Failed(worker, tuple(ids), "out of memory", ErrorKind.MEMORY, 1.0) \
@@ -225,6 +241,19 @@ def test_which_errors_mean_what() -> None:
     assert classify_error(RuntimeError("CUDA error: cudaErrorMemoryAllocation out of memory")) \
         is ErrorKind.MEMORY
     assert classify_error(RuntimeError("else")) is ErrorKind.OTHER
+    for full in (
+        OutputError("cannot write 00.safetensors: Permission denied"),
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+        SafetensorError("I/O error: No space left on device (os error 28)"),
+        RuntimeError("fatal error: error writing to /tmp/ccA.s: No space left on device"),
+    ):
+        assert classify_error(full) is ErrorKind.OUTPUT
+
+
+def test_a_worker_that_cannot_get_ready_for_want_of_room() -> None:
+    with pytest.raises(OutputError, match="no room"):
+        parse_event("cpu0", ("unfit", "no room", "", ErrorKind.OUTPUT))
 
 
 @pytest.mark.parametrize(

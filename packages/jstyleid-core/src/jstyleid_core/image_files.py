@@ -22,7 +22,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from jstyleid_core.errors import InputError
-from jstyleid_core.files import atomic_path
+from jstyleid_core.files import atomic_path, read_regular
 from jstyleid_core.notes import note_once
 
 SUFFIXES: Mapping[str, tuple[str, ...]] = {
@@ -122,7 +122,7 @@ def open_image(path: str | os.PathLike[str]) -> Image.Image:
 
 def _read(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such picture. Check the path.") from error
     except OSError as error:
@@ -274,7 +274,7 @@ def read_png_text(path: Path, key: str) -> str | None:
         FileNotFoundError: there is no file.
         InputError: it is no whole picture.
     """
-    data = path.read_bytes()
+    data = read_regular(path)
     try:
         stream = io.BytesIO(_without_text(data, keep=key))
         with Image.open(stream, formats=_formats()) as image:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jstyleid_core.errors import CheckpointError
+from jstyleid_core.files import read_regular
 
 
 def read_json(path: Path) -> Any:
@@ -31,7 +32,7 @@ def read_bytes(path: Path) -> bytes:
         CheckpointError: the file is missing, cannot be read, or is what a failed download left.
     """
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path} is missing: the checkpoint is incomplete. Download it again."

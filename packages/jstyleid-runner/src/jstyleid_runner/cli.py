@@ -1,5 +1,7 @@
 """The `jstyleid` command line: a Typer app whose commands import heavy modules when they run."""
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -15,7 +17,7 @@ from jstyleid_runner.commands.run import run
 from jstyleid_runner.commands.status import retry, status
 from jstyleid_runner.commands.train import train
 from jstyleid_runner.commands.transfer import transfer
-from jstyleid_runner.errors import guarded
+from jstyleid_runner.errors import full_output_named, guarded
 from jstyleid_runner.options.sources import with_config
 
 app = typer.Typer(
@@ -66,4 +68,8 @@ app.add_typer(config, name="config")
 
 def main() -> None:
     """Entry point of the `jstyleid` script."""
-    app()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what the terminal cannot show becomes `?`
+    with full_output_named():
+        app()

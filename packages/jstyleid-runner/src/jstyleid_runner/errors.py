@@ -1,5 +1,6 @@
 """Errors of a command: exit codes, messages, crash reports, and the options that they are about."""
 
+import errno
 import functools
 import os
 import sys
@@ -52,15 +53,41 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             _end("stopped", EXIT_STOPPED)
         except BrokenPipeError:
             # Whoever read the output has seen enough; Python would complain at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
         except InputError as error:
             _end(f"error: {error}", EXIT_INPUT)
         except JStyleIDError as error:
             _end(f"error: {error}", EXIT_FAILED)
         except Exception as error:
+            if isinstance(error, OSError) and _is_of_output(error):
+                raise  # see `full_output_named`
             _end(f"error: {_crash(error, new_report())}", EXIT_FAILED)
 
     return run
+
+
+@contextmanager
+def full_output_named() -> Iterator[None]:
+    """End with a message where the standard output cannot be written, as on a full disk."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        if not _is_of_output(error):
+            raise
+        _drop_output()
+        print(f"error: cannot write the output: {error.strerror}", file=sys.stderr)
+        sys.exit(EXIT_FAILED)
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether an error is of a stream: those of files name their file."""
+    return error.filename is None and error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT)
+
+
+def _drop_output() -> None:
+    """Let Python write what is left to nowhere, at whose end it would complain again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end(message: str, code: int) -> None:

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
+import os
 import re
+import stat
 import struct
 import warnings
 from collections.abc import Iterator, Mapping
@@ -158,7 +161,11 @@ def _changes_colours(profile: bytes) -> bool:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        # Opening a pipe would wait for its writer.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "it is no ordinary file")
+            return file.read()
     except OSError as error:
         raise UploadError(
             f"{path}: cannot be read: {error.strerror or error}. Check the file and its "

@@ -96,7 +96,7 @@ def jittor_home() -> Path:
     home = os.environ.get("JITTOR_HOME")
     if not home:
         config = Path.home() / ".cache" / "jittor" / "config.json"
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             home = json.loads(config.read_text()).get("JITTOR_HOME")
     return Path(home or Path.home()).absolute()
 
@@ -122,6 +122,7 @@ def _first_start(device: Device, preparing: Preparing | None) -> Any:
     compiler, compiler_version = requirements.compiler()
     config = requirements.python_config()
     home = jittor_home()
+    _check_place(home / ".cache" / "jittor")
     choice = choose(device, home)
     if choice.note:
         warnings.warn(choice.note, stacklevel=3)
@@ -151,6 +152,15 @@ def _first_start(device: Device, preparing: Preparing | None) -> Any:
     }, indent=1)
     ensure_built(cache, stamp, preparing, target)
     return _import_jittor(cache, kit)
+
+
+def _check_place(folder: Path) -> None:
+    """Refuse a folder in which nothing can be made."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise RuntimeSetupError(
+            f"Jittor compiles into {folder}, and {there} is no folder that you may write to. Set "
+            "JITTOR_HOME to one that is.")
 
 
 def _wire_onednn(home: Path, needed: bool) -> onednn.OneDNN | None:

@@ -29,6 +29,7 @@ def parse_layers(text: str) -> tuple[int, ...]:
         InputError: not of that form, or a layer outside 3 to 11.
     """
     layers: set[int] = set()
+    unknown: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         try:
@@ -38,11 +39,14 @@ def parse_layers(text: str) -> tuple[int, ...]:
                              fields=["layers"]) from error
         if start > end:
             raise InputError(f"layers {text!r}: {part.strip()} runs backwards", fields=["layers"])
-        layers.update(range(start, end + 1))
-    unknown = sorted(layers - set(DECODER_LAYERS))
+        outside = {start, end} - set(DECODER_LAYERS)
+        unknown |= outside
+        if not outside:
+            layers.update(range(start, end + 1))
     if unknown:
-        raise InputError(f"layers {text!r}: {unknown} unknown; the decoder has layers 3 to 11",
-                         fields=["layers"])
+        raise InputError(
+            f"layers {text!r}: {sorted(unknown)} unknown; the decoder has layers 3 to 11",
+            fields=["layers"])
     return tuple(sorted(layers))
 
 
@@ -52,21 +56,21 @@ class StyleIDSettings(BaseModel):
     The paper's own experiments on SD 1.4 use layers 6 to 11 and 50 steps.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     gamma: float = Field(0.75, ge=0, le=1)
     """Query preservation (equation 5): the share of the content's query. 0.3 is a strong style."""
-    temperature: float = Field(1.5, gt=0)
+    temperature: float = Field(1.5, gt=0, le=100)
     """tau (equation 6): sharpens the attention on the style's keys."""
     layers: tuple[int, ...] = (7, 8, 9, 10, 11)
     """Decoder layers that are injected into: layer n is `up_blocks[n // 3].attentions[n % 3]`."""
-    steps: int = Field(20, ge=1)
+    steps: int = Field(20, ge=1, le=1000)
     """DDIM steps of the inversion and of the reversal."""
     injection: bool = True
     """Attention injection on (section 4.1)."""
     adain: bool = True
     """Initial latent AdaIN on (equation 7)."""
-    adain_eps: float = Field(1e-4, gt=0)
+    adain_eps: float = Field(1e-4, gt=0, le=1)
     """Added to the content's standard deviation in AdaIN."""
     feature_dtype: Literal["auto", "float32", "float16"] = "auto"
     """Number format of recorded queries, keys and values; `auto` is the model's."""

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from jstyleid_core.errors import CheckpointError, InputError
-from jstyleid_core.files import atomic_path
+from jstyleid_core.files import write_whole
 from jstyleid_dreambooth.lora.files import read_lora
 from jstyleid_dreambooth.lora.files.writing import FILE_NAME
 from jstyleid_dreambooth.training.job import (
@@ -52,12 +52,15 @@ class TrainingState:
     history: NDArray[np.float64]
 
     def save(self, folder: Path) -> Path:
-        """Write `step-000100.safetensors` into `folder`, whole or not at all; drop old ones."""
+        """Write `step-000100.safetensors` into `folder`, whole or not at all; drop old ones.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         path = folder / f"step-{self.step:06}.safetensors"
         described = {"recipe": self.recipe, "step": self.step, "scale": self.scale}
-        with atomic_path(path) as temporary:
-            save_file({**self.tensors, _HISTORY: self.history}, temporary,
-                      metadata={_KEY: json.dumps(described)})
+        write_whole(path, save({**self.tensors, _HISTORY: self.history},
+                               metadata={_KEY: json.dumps(described)}))
         for old in checkpoints(folder)[:-KEPT]:
             old.unlink()
         return path

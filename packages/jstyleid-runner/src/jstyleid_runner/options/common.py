@@ -9,6 +9,9 @@ import typer
 from jstyleid_core.runtime import Backend, Device, DType
 from jstyleid_runner.choices import EngineName, Start
 
+MOST_WORKERS = 1024
+"""Many more than a machine has GPUs or processors."""
+
 _DRAWING = "Drawing"
 _METHOD = "StyleID"
 _MODEL = "Model and device"
@@ -42,7 +45,11 @@ RunFolderArgument = Annotated[
 GpusOption = Annotated[
     int | None,
     typer.Option(
-        "--gpus", min=0, help="GPUs to use, a worker on each; 0 is the CPU.", rich_help_panel=_MODEL
+        "--gpus",
+        min=0,
+        max=MOST_WORKERS,
+        help="GPUs to use, a worker on each; 0 is the CPU.",
+        rich_help_panel=_MODEL,
     ),
 ]
 WorkersOption = Annotated[
@@ -50,6 +57,7 @@ WorkersOption = Annotated[
     typer.Option(
         "--workers",
         min=1,
+        max=MOST_WORKERS,
         help="Workers on the CPU, which share its processors.",
         rich_help_panel=_MODEL,
     ),
@@ -213,7 +221,10 @@ class ExecutionOptions:
     """The way in which pictures are made, which changes none of them."""
 
     batch: Annotated[
-        int, typer.Option("--batch", min=1, help="Pictures computed together, if memory allows.")
+        int,
+        typer.Option(
+            "--batch", min=1, max=1024, help="Pictures computed together, if memory allows."
+        ),
     ] = 1
     force: Annotated[
         bool, typer.Option("--force", help="Replace pictures made with other settings.")

@@ -13,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.models import OptionInfo
 
 from jstyleid_core.errors import InputError
+from jstyleid_core.files import read_regular
 
 
 def did_you_mean(name: str, names: Collection[str]) -> str:
@@ -36,13 +37,14 @@ def read_tables(path: Path, commands: Collection[str]) -> dict[str, dict[str, An
     """
     try:
         # Editors on Windows put a byte order mark first, which TOML does not allow.
-        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"--config {path}: broken TOML: {error}. Correct the file.") from error
+        tables = tomllib.loads(read_regular(path).decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InputError(
             f"--config {path}: not UTF-8 text (byte {error.start}). Save the file as UTF-8."
         ) from error
+    # Thousands of brackets or digits, too.
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"--config {path}: broken TOML: {error}. Correct the file.") from error
     except OSError as error:
         raise InputError(
             f"--config {path}: cannot be read: {error.strerror}. Check the path and the file's "

@@ -119,7 +119,7 @@ def read_provenance(path: Path) -> Provenance:
         raise DamagedError(str(error)) from error
     try:
         provenance = json.loads(text) if text is not None else None
-    except ValueError:
+    except (ValueError, RecursionError):
         provenance = None
     if not isinstance(provenance, dict):
         raise NotOursError(str(path))

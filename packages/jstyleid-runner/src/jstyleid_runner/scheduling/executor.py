@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
-from jstyleid_core.errors import InputError
+from jstyleid_core.errors import InputError, OutputError
 from jstyleid_runner.scheduling.task import Task
 
 log = logging.getLogger(__name__)
@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 _MEMORY_SIGNS = (
     "out of memory", "out_of_memory", "bad_alloc", "unable to alloc", "memory is overflow")
 """Parts of the messages of Jittor, CUDA and the C++ library."""
+_FULL_SIGNS = ("no space left on device", "disk quota exceeded")
+"""Parts of the system's messages, which compilers and libraries pass on."""
 
 
 class TaskProgress:
@@ -92,15 +94,19 @@ class ErrorKind(Enum):
     """The memory was too small: less at a time may do."""
     INPUT = "input"
     """Something given cannot be used: it will not do at all."""
+    OUTPUT = "output"
+    """A file cannot be written: no task will do before there is room."""
     OTHER = "other"
     """The next attempt may succeed."""
 
 
 def classify_error(error: BaseException) -> ErrorKind:
     """The kind of an error that a worker has raised."""
+    text = str(error).lower()
+    if isinstance(error, OutputError) or any(sign in text for sign in _FULL_SIGNS):
+        return ErrorKind.OUTPUT
     if isinstance(error, InputError):
         return ErrorKind.INPUT
-    text = str(error).lower()
     if isinstance(error, MemoryError) or any(sign in text for sign in _MEMORY_SIGNS):
         return ErrorKind.MEMORY
     return ErrorKind.OTHER
@@ -237,6 +243,7 @@ def parse_event(worker: str, message: Message) -> Event | None:
 
     Raises:
         InputError: the worker cannot get ready, because of something that was given.
+        OutputError: it cannot get ready, because it cannot write a file.
     """
     match message:
         case ("doing", detail, share):
@@ -252,5 +259,7 @@ def parse_event(worker: str, message: Message) -> Event | None:
             log.error("%s\n%s", worker, report)
             if kind is ErrorKind.INPUT:
                 raise InputError(error)
+            if kind is ErrorKind.OUTPUT:
+                raise OutputError(error)
             return Lost(worker, error)
     raise ValueError(f"{worker} sent {message[0]!r}")

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 from jstyleid_core.errors import InputError, OutputError
-from jstyleid_runner.scheduling.task import State, Task
+from jstyleid_runner.scheduling.task import Stage, State, Task
 
 
 def run_clock() -> Callable[[], float]:
@@ -108,6 +109,7 @@ class Ledger:
 
     Args:
         path: path of the file, which is made if it does not exist.
+        read_only: change nothing, neither the file nor its folder; the file must exist.
         clock: gives the time of day; by default a clock that never jumps.
 
     Raises:
@@ -115,29 +117,52 @@ class Ledger:
         OutputError: it cannot be written.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self, path: Path, clock: Callable[[], float] | None = None, *, read_only: bool = False
+    ) -> None:
         self.path, self._clock = path, clock or run_clock()
         try:
-            self._db = sqlite3.connect(path, isolation_level=None)
-            # A kill can lose nothing; a power loss the last transactions, but no part of one.
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            if not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
+            if read_only:
+                self._db = _connected_read_only(path)
+            else:
+                self._db = sqlite3.connect(path, isolation_level=None)
+                # A kill can lose nothing; a power loss the last transactions, but no part of one.
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = NORMAL")
+                if not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                    self._db.executescript(
+                        f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
             found = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if found != FORMAT:
+                raise InputError(
+                    f"{path}: a ledger of format {found}, this version reads {FORMAT}. Use the "
+                    "version that made it, or remove the file: finished pictures are found again.")
+            self._check()
         except sqlite3.DatabaseError as error:
             raise _problem(path, error) from error
-        if found != FORMAT:
-            raise InputError(
-                f"{path}: a ledger of format {found}, this version reads {FORMAT}. Use the version "
-                "that made it, or remove the file: finished pictures are found again."
-            )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *what: object) -> None:
         self.close()
+
+    def _check(self) -> None:
+        """Refuse a file with anything in it that this class does not write."""
+        objects = self._db.execute(
+            "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name")
+        if objects.fetchall() != [("table", "run"), ("table", "task")]:
+            raise _damaged(self.path, "other tables or triggers are in it")
+        try:
+            self.entries()
+            for key, value in self._db.execute("SELECT key, value FROM run"):
+                fact = json.loads(value)
+                if key == "clock":
+                    told_by(fact)
+        except sqlite3.OperationalError as error:  # a column is missing
+            raise _damaged(self.path, error) from error
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise _damaged(self.path, error) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -220,12 +245,7 @@ class Ledger:
         rows = self._db.execute(
             "SELECT id, style, stage, cost, state, attempts, worker, started, seconds, error, "
             "output FROM task ORDER BY place, id")
-        return [
-            Entry(id, style, stage, cost, State(state), attempts, worker, started, seconds, error,
-                  Output(**json.loads(output)) if output else None)
-            for id, style, stage, cost, state, attempts, worker, started, seconds, error, output
-            in rows
-        ]
+        return [_entry(*row) for row in rows]
 
     def remember(self, key: str, value: Any) -> None:
         """Keep a fact about the run, as JSON."""
@@ -289,8 +309,47 @@ def _reading(path: Path) -> Iterator[Ledger]:
             f"{path}: no ledger there. Give the folder of a run, as --out named it.",
             fields=["out"],
         )
-    with Ledger(path) as ledger:
+    with Ledger(path, read_only=True) as ledger:
         yield ledger
+
+
+def _connected_read_only(path: Path) -> sqlite3.Connection:
+    place = f"file:{quote(str(path.absolute()))}?mode=ro"
+    # Without a log of changes nobody is writing, and SQLite need not make the file beside the
+    # ledger in which readers and writers meet.
+    if path.with_name(path.name + "-wal").exists():
+        db = sqlite3.connect(place, uri=True, isolation_level=None)
+        try:
+            db.execute("SELECT count(*) FROM sqlite_master")
+            return db
+        except sqlite3.OperationalError:
+            db.close()  # a killed run's, in a folder that cannot be written to
+    return sqlite3.connect(place + "&immutable=1", uri=True, isolation_level=None)
+
+
+def _entry(*row: Any) -> Entry:
+    """The entry in a row of the table `task`.
+
+    Raises:
+        ValueError: a value is not what is written there.
+    """
+    id, style, stage, cost, state, attempts, worker, started, seconds, error, output = row
+    number, text = (int, float), (str, type(None))
+    for name, value, kinds in (
+        ("id", id, str), ("style", style, str), ("cost", cost, int), ("attempts", attempts, int),
+        ("worker", worker, text), ("started", started, (*number, type(None))),
+        ("seconds", seconds, (*number, type(None))), ("error", error, text),
+    ):
+        if not isinstance(value, kinds):
+            raise ValueError(f"task {id!r}: {name} is {value!r}")
+    wrote = None if output is None else Output(**json.loads(output))
+    if wrote is not None and not (
+        isinstance(wrote.file, str) and isinstance(wrote.sha256, str)
+        and isinstance(wrote.size, int) and isinstance(wrote.mtime_ns, int)
+    ):
+        raise ValueError(f"task {id!r}: output is {output!r}")
+    return Entry(id, style, Stage(stage), cost, State(state), attempts, worker, started, seconds,
+                 error, wrote)
 
 
 def _as_json(output: Output | None) -> str | None:
@@ -303,7 +362,10 @@ def _problem(path: Path, error: sqlite3.DatabaseError) -> InputError:
             f"cannot write {path}: {error}. Free some space, or choose another --out that you may "
             "write to."
         )
+    return _damaged(path, error)
+
+
+def _damaged(path: Path, reason: object) -> InputError:
     return InputError(
-        f"{path}: no ledger, or damaged ({error}). Remove the file: finished pictures are found "
-        "again."
-    )
+        f"{path}: no ledger, or damaged ({reason}). Remove the file: finished pictures are found "
+        "again.")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from jstyleid_core.errors import JStyleIDError
+from jstyleid_core.errors import JStyleIDError, OutputError
 from jstyleid_runner.scheduling.executor import (
     Doing,
     ErrorKind,
@@ -105,8 +105,8 @@ class Scheduler:
 
         Raises:
             NoWorkersError: no worker is left.
-            OutputError: a product or the ledger cannot be written. Whatever the reason is that
-                this ends, the workers are stopped.
+            OutputError: a product, the ledger or a worker's file cannot be written. Whatever the
+                reason is that this ends, the workers are stopped.
         """
         if self._state.finished:
             return
@@ -170,6 +170,11 @@ class Scheduler:
                 self._ledger.unattempted(task.id, event.error)
                 self._state.returned(task.id)
             return
+        if event.kind is ErrorKind.OUTPUT:
+            # The others would fail alike. Nothing is set aside, so that the same command goes on.
+            for task in tasks:
+                self._ledger.unattempted(task.id, event.error)
+            raise OutputError(event.error)
         for task in reversed(tasks):
             self._give_back(task, event.error, event.seconds, event.kind is ErrorKind.INPUT)
 

@@ -1,0 +1,99 @@
+"""Input that is meant to cost time or memory, terminals that cannot show a letter, full disks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jstyleid_core.errors import InputError
+from jstyleid_core.styleid.settings import parse_layers
+
+Invoke = Callable[..., tuple[int, str]]
+
+
+def jstyleid(
+    *words: str, shell: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """The program in a process of its own; `shell` is what follows the words in a shell."""
+    line = [sys.executable, "-m", "jstyleid_runner", *words]
+    if shell:
+        line = ["sh", "-c", f'"$@" {shell}', "sh", *line]
+    return subprocess.run(line, capture_output=True, check=False, timeout=60,
+                          env=os.environ | environment, encoding="utf-8", errors="replace")
+
+
+@pytest.mark.parametrize("text", ["0-99999999999", "7-99999999999999", "-1", "7,1000000000000"])
+def test_layers_beyond_the_network_cost_nothing(text: str) -> None:
+    with pytest.raises(InputError, match="layers"):
+        parse_layers(text)
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["--workers", "1000000000"], "--workers"), (["--gpus", "1000000000"], "--gpus"),
+    (["--batch", "1000000000"], "--batch"), (["--steps", "1001"], "steps = 1001"),
+    (["--temperature", "inf"], "temperature = inf"), (["--gamma", "nan"], "gamma = nan"),
+    (["--temperature", "1e308"], "temperature = 1e+308"), (["--steps", "9" * 5000], "--steps"),
+])
+def test_numbers_beyond_sense(words: list[str], said: str, data: Path, invoke: Invoke) -> None:
+    code, stderr = invoke("plan", "--split", "S", *words)
+    assert code == 2
+    assert said in stderr
+
+
+@pytest.mark.parametrize("content", ["x = " + "[" * 20_000, "[run]\nsteps = " + "9" * 5000])
+def test_a_configuration_of_many_brackets_or_digits(
+    content: str, data: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    (tmp_path / "run.toml").write_text(content)
+    code, stderr = invoke("plan", "--split", "S", "--config", "run.toml")
+    assert code == 2
+    assert "--config run.toml: broken TOML" in stderr
+
+
+def test_a_record_of_many_brackets(data: Path, tmp_path: Path, invoke: Invoke) -> None:
+    record = tmp_path / "out" / ".jstyleid" / "run.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("[" * 100_000)
+    code, stderr = invoke("plan", "--split", "S")
+    assert code == 2
+    assert "run.json: not a record this version can read" in stderr
+
+
+def test_a_pipe_holds_no_command(data: Path, tmp_path: Path, invoke: Invoke) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for words in (["plan", "--split", "S", "--config", "pipe"],
+                  ["transfer", "pipe", "pipe", "--out", "x.png", "--model", "embedded"]):
+        code, stderr = invoke(*words)
+        assert code == 2
+        assert "pipe: cannot be read: it is no ordinary file" in stderr
+
+
+def test_a_terminal_that_shows_ascii_only() -> None:
+    ascii_only = {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    ran = jstyleid("run", "--help", **ascii_only)
+    assert ran.returncode == 0, ran.stderr
+    assert "--gamma" in ran.stdout
+    ran = jstyleid("plan", "--split", "Näh", **ascii_only)
+    assert ran.returncode == 2
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("words", [["run", "--help"], ["config", "show", "run"]])
+def test_a_full_standard_output(words: list[str]) -> None:
+    ran = jstyleid(*words, shell="> /dev/full")
+    assert ran.returncode == 1
+    assert ran.stderr.strip() == "error: cannot write the output: No space left on device"
+
+
+def test_a_home_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "home").touch()
+    environment = {"HOME": str(tmp_path / "home"), "JITTOR_HOME": ""}
+    ran = jstyleid("doctor", "--device", "cpu", **environment)
+    assert ran.returncode == 1
+    assert "Set JITTOR_HOME to one that is" in " ".join(
+        ran.stdout.replace("│", " ").split()), ran.stdout + ran.stderr
