@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,3 +99,50 @@ def test_a_home_that_is_a_file(tmp_path: Path) -> None:
     assert ran.returncode == 1
     assert "Set JITTOR_HOME to one that is" in " ".join(
         ran.stdout.replace("│", " ").split()), ran.stdout + ran.stderr
+
+
+_STOPPED_SLOWLY = """
+import multiprocessing, sys, time
+from jstyleid_runner import cli
+from jstyleid_runner.errors import guarded
+
+@guarded
+def work():
+    multiprocessing.get_context("fork").Process(target=_child).start()
+    print("ready", flush=True)
+    try:
+        time.sleep(60)
+    finally:
+        time.sleep(0.3)
+
+def _child():
+    import signal
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    time.sleep(2)
+
+def app():
+    import typer
+    try:
+        work()
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+
+cli.app = app
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("pause", [0.05, 0.2, 0.5])
+def test_ctrl_c_again_and_again(pause: float) -> None:
+    process = subprocess.Popen([sys.executable, "-c", _STOPPED_SLOWLY], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT,
+                                                                signal.default_int_handler))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    for _ in range(4):
+        process.send_signal(signal.SIGINT)
+        time.sleep(pause)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
