@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jdiff_checker import checking
 from jdiff_checker.errors import OutputError
+from jdiff_checker.features.cache import FeatureCache
 from jdiff_checker.scoring import ALL_METRICS, Metric
 
 NETWORKS = [metric for metric in ALL_METRICS if metric is not Metric.LPIPS]
@@ -294,7 +296,7 @@ def test_a_file_that_is_no_cache_is_named_and_left_alone(
         file.write_bytes(content[:len(content) // 2])
     elif damage == "other table":
         with sqlite3.connect(file) as database:
-            database.execute("CREATE TABLE vectors (x)")
+            database.execute("CREATE TABLE features (x)")
         database.close()
     elif damage == "folder":
         file.mkdir()
@@ -308,6 +310,43 @@ def test_a_file_that_is_no_cache_is_named_and_left_alone(
     assert "--no-cache" in str(raised.value)
     assert raised.value.exit_code == 2
     assert (file.read_bytes() if file.is_file() else None) == before
+
+
+DAMAGES = {
+    "nothing": "data = NULL", "a text": "data = 'many numbers'", "a number": "data = 7",
+    "shorter": "data = substr(data, 1, length(data) - 4)", "empty": "data = x''",
+    "of an odd length": "data = substr(data, 1, 7)", "zeros": "data = zeroblob(length(data))",
+    "not finite": "data = CAST(x'0000c07f' || substr(data, 5) AS BLOB)",
+    "one other number": "data = CAST(x'00002041' || substr(data, 5) AS BLOB)",
+    "no digest": "digest = NULL", "a text as digest": "digest = 'right'",
+    "of another picture": "data = (SELECT data FROM features AS other"
+                          " WHERE other.network = features.network LIMIT 1)",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_row_is_not_known(tmp_path: Path, damage: str) -> None:
+    vectors = {name: np.arange(4, dtype=np.float32) + number
+               for number, name in enumerate(["one picture", "picture"])}
+    with FeatureCache(tmp_path / "cache.sqlite") as cache:
+        cache.put("network", vectors)
+        cache._database.execute(f"UPDATE features SET {damage} WHERE content = 'picture'")
+        cache._database.commit()
+        assert list(cache.get("network", vectors)) == ["one picture"]
+        cache.put("network", vectors)
+        assert cache.get("network", vectors)["picture"].tolist() == [1, 2, 3, 4]
+
+
+def test_damaged_rows_are_computed_again(score, passes, known, tmp_path: Path) -> None:
+    right = scores(score())
+    assert passes.decoded == []
+    with sqlite3.connect(tmp_path / "cache.sqlite") as database:
+        database.execute("UPDATE features SET data = zeroblob(length(data))")
+    database.close()
+    assert_equal(scores(score()), right, 1e-6)
+    passes.clear()
+    score()
+    assert passes.decoded == passes.texts == []
 
 
 def test_two_checks_may_share_a_file_at_a_time(score, tmp_path: Path) -> None:

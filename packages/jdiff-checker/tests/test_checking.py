@@ -35,7 +35,7 @@ def expected_means(style, scoring) -> dict[str, float]:
 def stored(cache: Path, metric: str) -> dict[str, np.ndarray]:
     """The vectors of a metric's network by image, straight from the file."""
     with sqlite3.connect(cache) as database:
-        rows = database.execute("SELECT content, data FROM vectors WHERE network LIKE ?",
+        rows = database.execute("SELECT content, data FROM features WHERE network LIKE ?",
                                 [f"{metric} %"])
         return {content: np.frombuffer(data, "<f4").astype(float) for content, data in rows}
 

@@ -28,7 +28,7 @@ def rows(cache: Path) -> int:
     """How many vectors are in the file; 0 before there is one."""
     try:
         with closing(sqlite3.connect(f"{cache.as_uri()}?mode=ro", uri=True)) as database:
-            return database.execute("SELECT count(*) FROM vectors").fetchone()[0]
+            return database.execute("SELECT count(*) FROM features").fetchone()[0]
     except sqlite3.OperationalError:
         return 0
 

@@ -9,7 +9,7 @@ import typer
 
 from jdiff_checker import __version__
 from jdiff_checker.commands.check import run_check
-from jdiff_checker.commands.common import guarded
+from jdiff_checker.commands.common import guarded, start
 from jdiff_checker.commands.compare import compare
 from jdiff_checker.commands.weights import weights_app
 from jdiff_checker.scoring import Scoring
@@ -134,4 +134,4 @@ app.command()(guarded(compare))
 
 def main() -> None:
     """Entry point of the `jdiff-check` script."""
-    app()
+    start(app)

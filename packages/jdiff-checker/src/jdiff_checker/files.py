@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,19 @@ def user_cache() -> Path:
     if not caches.is_absolute():
         caches = Path.home() / ".cache"
     return caches / "jdiff-checker"
+
+
+def read_regular(path: Path) -> bytes:
+    """The content of an ordinary file. A pipe or a device might never end.
+
+    Raises:
+        OSError: the file cannot be read, or is something else.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe would wait for its writer
+    with open(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
+        return file.read()
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jdiff_checker.errors import InputError
-from jdiff_checker.files import atomic_path
+from jdiff_checker.files import atomic_path, read_regular
 from jdiff_checker.scoring import Scoring
 
 
@@ -205,10 +205,10 @@ def read_result(path: Path) -> CheckResult:
         InputError: the file is missing, or is not a result.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_regular(path).decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file. Give the result.json of a check.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable as JSON ({error}).") from error
     try:
         return CheckResult.model_validate(content)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import io
+import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -35,9 +39,38 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
         except CheckerError as error:
             _end(f"error: {error}", error.exit_code)
         except Exception as error:
+            if isinstance(error, OSError) and _is_of_output(error):
+                raise  # see `start`
             _end(f"error: {_crash(error)}", EXIT_FAILED)
 
     return run
+
+
+def start(app: Callable[[], object]) -> None:
+    """Run the program on any terminal, until its output is written or an interrupt ends it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what the terminal cannot show becomes `?`
+    try:
+        app()
+        sys.stdout.flush()
+    except OSError as error:
+        if not _is_of_output(error):
+            raise
+        # Python writes what is left at its end, and would complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"error: cannot write the output: {error.strerror}", file=sys.stderr)
+        sys.exit(EXIT_FAILED)
+    except KeyboardInterrupt:  # another one, while the first was dealt with
+        sys.exit(EXIT_STOPPED)
+    finally:
+        # Python waits for threads at its end, and would answer Ctrl-C there with a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether an error is of a stream: those of files name their file."""
+    return error.filename is None and error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT)
 
 
 def _end(message: str, code: int) -> None:

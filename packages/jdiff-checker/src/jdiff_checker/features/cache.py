@@ -2,11 +2,13 @@
 
 The name of a vector is the key of its network (weights, preprocessing, library, device) and the
 SHA-256 of the image file. So no entry becomes stale: another file or another network has another
-name. Written here because diskcache has had no release since 2023.
+name. Each row has a digest of what it says; one that is damaged counts as missing and is computed
+again. Written here because diskcache has had no release since 2023.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -40,8 +42,9 @@ class FeatureCache:
                 file.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(file or ":memory:", timeout=60)
             self._database.execute(
-                "CREATE TABLE IF NOT EXISTS vectors (network TEXT, content TEXT, data BLOB,"
-                " PRIMARY KEY (network, content)) WITHOUT ROWID"
+                # Not `vectors`, the table of older versions, whose rows have no digest.
+                "CREATE TABLE IF NOT EXISTS features (network TEXT, content TEXT, digest BLOB,"
+                " data BLOB, PRIMARY KEY (network, content)) WITHOUT ROWID"
             )
         except (OSError, sqlite3.Error) as error:
             raise self._error(error) from error
@@ -54,7 +57,7 @@ class FeatureCache:
         self._database.close()
 
     def get(self, network: str, contents: Iterable[str]) -> dict[str, Vector]:
-        """The known vectors of `network` for `contents`."""
+        """The known vectors of `network` for `contents`; those of damaged rows are not known."""
         wanted = sorted(set(contents))
         found: dict[str, Vector] = {}
         try:
@@ -62,21 +65,26 @@ class FeatureCache:
                 part = wanted[start:start + _AT_ONCE]
                 marks = ",".join("?" * len(part))
                 rows = self._database.execute(
-                    f"SELECT content, data FROM vectors WHERE network = ? AND content IN ({marks})",
+                    "SELECT content, digest, data FROM features"
+                    f" WHERE network = ? AND content IN ({marks})",
                     [network, *part],
                 )
-                found.update((content, np.frombuffer(data, "<f4")) for content, data in rows)
+                found.update((content, np.frombuffer(data, "<f4")) for content, digest, data in rows
+                             if isinstance(data, bytes)
+                             and digest == _digest(network, content, data))
         except sqlite3.Error as error:
             raise self._error(error) from error
         return found
 
     def put(self, network: str, vectors: Mapping[str, Vector]) -> None:
         """Store vectors of `network` by the hash of the image; on a failure, none of them."""
-        rows = [(network, content, vector.astype("<f4").tobytes())
-                for content, vector in vectors.items()]
+        stored = {content: vector.astype("<f4").tobytes() for content, vector in vectors.items()}
+        rows = [(network, content, _digest(network, content, data), data)
+                for content, data in stored.items()]
         try:
             with self._database:
-                self._database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+                self._database.executemany(
+                    "INSERT OR REPLACE INTO features VALUES (?, ?, ?, ?)", rows)
         except sqlite3.Error as error:
             raise self._error(error) from error
 
@@ -85,3 +93,7 @@ class FeatureCache:
             f"{self._file}: the cache of features cannot be used ({error}). Delete that file, or "
             "pass --cache another/file or --no-cache."
         )
+
+
+def _digest(network: str, content: str, data: bytes) -> bytes:
+    return hashlib.sha256(b"\0".join([network.encode(), content.encode(), data])).digest()

@@ -5,12 +5,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
-import os
 import re
-import stat
 import struct
 import warnings
 from collections.abc import Iterator, Mapping
@@ -21,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jdiff_checker.errors import UploadError
+from jdiff_checker.files import read_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -161,11 +159,7 @@ def _changes_colours(profile: bytes) -> bool:
 
 def _read(path: Path) -> bytes:
     try:
-        # Opening a pipe would wait for its writer.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError(errno.EINVAL, "it is no ordinary file")
-            return file.read()
+        return read_regular(path)
     except OSError as error:
         raise UploadError(
             f"{path}: cannot be read: {error.strerror or error}. Check the file and its "

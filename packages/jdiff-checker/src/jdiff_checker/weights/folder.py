@@ -233,7 +233,7 @@ class HashMemo:
         # The memo only saves time: if it is unreadable, the files are read again.
         try:
             stored = json.loads((self._root / MEMO).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         if not isinstance(stored, dict):
             return {}
