@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -208,3 +209,28 @@ def test_the_real_split() -> None:
             json.loads((data / "B" / style.id / "prompt.json").read_text())
         )
         assert style.references
+
+
+def copy_style(data: Path, name: str) -> None:
+    shutil.copytree(data / "S" / "00", data / "S" / name)
+
+
+@pytest.mark.parametrize(("asked", "there"), [
+    ("4", "04"), ("04", "04"), ("004", "04"), ("Nähe", "Na\u0308he"), ("Na\u0308he", "Nähe")])
+def test_styles_are_named_as_people_write_them(data: Path, asked: str, there: str) -> None:
+    if there != "04":
+        copy_style(data, there)
+    assert [style.id for style in read_split(data, "S", [asked]).styles] == [there]
+
+
+def test_a_number_that_two_styles_have_names_neither(data: Path) -> None:
+    copy_style(data, "4")
+    assert [style.id for style in read_split(data, "S", ["04"]).styles] == ["04"]
+    assert "no style 004" in problem(data, only=["004"])
+
+
+def test_a_style_folder_whose_name_is_no_utf_8(data: Path) -> None:
+    os.rename(os.fsencode(data / "S" / "00"), os.fsencode(data / "S") + b"/\xb7\xe7")
+    assert problem(data) == (
+        f"{data / 'S'}: the name of the style b'\\xb7\\xe7' is no UTF-8, as in archives made "
+        "elsewhere. Rename its folder.")

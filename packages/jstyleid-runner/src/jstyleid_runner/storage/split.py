@@ -1,5 +1,6 @@
 """A split: `<data>/<split>/<NN>/images/*` and `<data>/<split>/<NN>/prompt.json`, and its LoRAs."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +43,15 @@ def read_split(data: Path, name: str, only: Sequence[str] | None = None) -> Spli
     if not available:
         raise InputError(f"{folder}: no style folders. Put each style into {folder}/NN/.")
     problems: list[str] = []
+    problems += [
+        f"{folder}: the name of the style {style.encode(errors='surrogateescape')!r} is no UTF-8, "
+        "as in archives made elsewhere. Rename its folder."
+        for style in available if _is_broken(style)]
     chosen = available
     if only is not None:
-        chosen = [style for style in available if style in only]
-        if unknown := sorted(set(only) - set(available)):
+        meant = {name: _style_named(name, available) for name in only}
+        chosen = [style for style in available if style in meant.values()]
+        if unknown := sorted(name for name, style in meant.items() if style is None):
             problems.append(
                 f"{folder}: no style {_listed(unknown)}. There are {_listed(available)}."
             )
@@ -58,6 +64,24 @@ def read_split(data: Path, name: str, only: Sequence[str] | None = None) -> Spli
     if problems:
         raise InputError("\n".join(problems))
     return Split(name, tuple(styles))
+
+
+def _style_named(text: str, available: Sequence[str]) -> str | None:
+    """The style that is meant: 4 is 04, and letters may be composed in either way."""
+    if text in available:
+        return text
+    same = [style for style in available if _meaning(style) == _meaning(text)]
+    return same[0] if len(same) == 1 else None
+
+
+def _meaning(name: str) -> str:
+    composed = unicodedata.normalize("NFC", name)
+    return str(int(composed)) if composed.isascii() and composed.isdigit() else composed
+
+
+def _is_broken(name: str) -> bool:
+    """Whether a file name holds bytes that are no UTF-8."""
+    return any("\udc80" <= letter <= "\udcff" for letter in name)
 
 
 def style_names(data: Path, name: str) -> list[str]:
