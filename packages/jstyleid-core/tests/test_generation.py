@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from backend_choice import backend
 from jstyleid_core import StableDiffusion
@@ -106,5 +108,32 @@ def test_numbers_that_are_not_finite_are_no_picture(small: Reference) -> None:
         model.decode(jt.array(latents))
     layer = model.networks.vae.decoder.conv_out
     layer.bias = layer.bias * np.inf
-    with pytest.raises(NumbersError, match="the autoencoder made numbers that are not finite"):
+    with pytest.raises(NumbersError, match="the autoencoder has led to numbers"):
         model.decode(jt.zeros((1, 4, 8, 8)))
+
+
+@pytest.mark.parametrize("at", [1, 3])
+def test_a_drawing_says_at_which_step_numbers_stopped_being_finite(
+    small: Reference, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    model = StableDiffusion.load(small.checkpoint, backend=backend())
+    predict, calls = model.networks.predict, itertools.count(1)
+    monkeypatch.setattr(
+        model.networks, "predict",
+        lambda *inputs: predict(*inputs) * (np.nan if next(calls) == at else 1))
+    with pytest.raises(NumbersError, match=f"step {at} of 4 of the drawing has led to numbers"):
+        model.generate(["a boat"], [0], steps=4, size=SIZE)
+
+
+def test_encoders_whose_numbers_are_not_finite(
+    small: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = StableDiffusion.load(small.checkpoint, backend=backend())
+    embed = model.networks.embed
+    monkeypatch.setattr(model.networks, "embed", lambda tokens: embed(tokens) * np.nan)
+    with pytest.raises(NumbersError, match="the text encoder has led to numbers"):
+        model.embed(["a boat"])
+    layer = model.networks.vae.quant_conv
+    layer.bias = layer.bias * np.inf
+    with pytest.raises(NumbersError, match="encoding a picture has led to numbers"):
+        model.encode([Image.new("RGB", SIZE)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import shutil
 from collections import deque
@@ -16,7 +17,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from jstyleid_core import StableDiffusion, Style, StyleID, StyleIDSettings
-from jstyleid_core.errors import InputError, OutputError, StaleStyleError
+from jstyleid_core.errors import InputError, NumbersError, OutputError, StaleStyleError
 from jstyleid_core.interfaces import plain_attention, processors
 from jstyleid_core.synthetic.looks import LOOKS
 from jstyleid_core.synthetic.rendering import draw_plain
@@ -250,6 +251,47 @@ def test_files_that_are_no_styles(model: Any, style: Style, tmp_path: Path) -> N
     save_file(tensors, file, metadata=metadata)
     with pytest.raises(InputError, match="not a whole style file"):
         Style.load(file, model=model, settings=FEW)
+
+
+def test_a_damaged_style_is_named(model: Any, style: Style, tmp_path: Path) -> None:
+    file = tmp_path / "style.safetensors"
+    style.save(file)
+    whole = file.read_bytes()
+    for place in (-1, -100, len(whole) // 2, -len(whole) // 3):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        file.write_bytes(damaged)
+        with pytest.raises(InputError, match="its numbers are not those that were written"):
+            Style.load(file, model=model, settings=FEW)
+    with safe_open(file, framework="numpy") as opened:
+        metadata = opened.metadata()
+    for tensors in ({"latents": np.zeros(3)}, {"a.b.key": np.zeros(3), "a.b.value": np.zeros(3)},
+                    {"key": np.zeros(3)}):
+        for kept in (metadata, {k: v for k, v in metadata.items() if k != "sha256"}):
+            if "latents" in tensors and "sha256" not in kept:
+                continue  # as old files are: nothing is known of its numbers
+            save_file(tensors, file, metadata=kept)
+            with pytest.raises(InputError, match="not a whole style file"):
+                Style.load(file, model=model, settings=FEW)
+
+
+@pytest.mark.parametrize(
+    ("at", "place"),
+    [(1, "step 1 of 3 of inverting the style"), (3, "step 3 of 3 of inverting the style"),
+     (4, "step 1 of 3 of inverting the content"), (5, "step 2 of 3 of inverting the content"),
+     (7, "step 1 of 3 of stylising"), (9, "step 3 of 3 of stylising")],
+)
+def test_a_transfer_says_where_numbers_stopped_being_finite(
+    model: Any, content: Image.Image, woodcut: Image.Image, monkeypatch: pytest.MonkeyPatch,
+    at: int, place: str,
+) -> None:
+    predict, calls = model.networks.predict, itertools.count(1)
+    monkeypatch.setattr(
+        model.networks, "predict",
+        lambda *inputs: predict(*inputs) * (np.inf if next(calls) == at else 1))
+    styleid = StyleID(model, FEW)
+    with pytest.raises(NumbersError, match=f"^{place} has led to numbers that are not finite"):
+        styleid.transfer([content], styleid.invert_style(woodcut))
 
 
 def test_a_style_that_cannot_be_written(style: Style, tmp_path: Path) -> None:

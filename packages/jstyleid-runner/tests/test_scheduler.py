@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
-from jstyleid_core.errors import InputError, OutputError
+from jstyleid_core.errors import InputError, NumbersError, OutputError
 from jstyleid_runner.executors.local import LocalExecutor
 from jstyleid_runner.executors.process import cpu_slots
 from jstyleid_runner.scheduling.estimates import CostModel, SimulatedExecutor, measured
@@ -237,6 +237,7 @@ def test_when_no_worker_can_be_started_it_ends(ledger: Ledger) -> None:
 
 def test_which_errors_mean_what() -> None:
     assert classify_error(InputError("no picture")) is ErrorKind.INPUT
+    assert classify_error(NumbersError("not finite")) is ErrorKind.INPUT
     assert classify_error(MemoryError()) is ErrorKind.MEMORY
     assert classify_error(RuntimeError("CUDA error: cudaErrorMemoryAllocation out of memory")) \
         is ErrorKind.MEMORY

@@ -23,8 +23,9 @@ from jstyleid_core.diffusion.denoiser import (
     PredictionType,
     guided,
 )
+from jstyleid_core.diffusion.finite import FiniteSteps, require_finite
 from jstyleid_core.diffusion.schedule import Schedule, taken_steps
-from jstyleid_core.errors import InputError, NumbersError, setting
+from jstyleid_core.errors import InputError, setting
 from jstyleid_core.images import Size, to_array, to_images
 from jstyleid_core.interfaces import Networks
 from jstyleid_core.kernels.replay import Replays
@@ -222,6 +223,7 @@ class StableDiffusion:
 
         Raises:
             InputError: a size the UNet cannot work on.
+            NumbersError: the autoencoder's numbers are not finite.
         """
         for image in images:
             self.check_size(image.size)
@@ -230,6 +232,7 @@ class StableDiffusion:
             factor = self.networks.vae_config.scaling_factor
             mean, deviation = mean * factor, jt.exp(0.5 * log_variance) * factor
             jt.sync([mean, deviation])
+        require_finite(mean.numpy(), "encoding a picture", self.source)
         return mean, deviation
 
     def decode(self, latents: Var) -> list[Image.Image]:
@@ -245,12 +248,8 @@ class StableDiffusion:
             for i in range(latents.shape[0]):
                 decoded = self.networks.decode(latents[i : i + 1] / factor).numpy()
                 if not np.isfinite(decoded).all():
-                    whole = np.isfinite(latents[i].numpy()).all()
-                    where = "the autoencoder made" if whole else "the denoising has led to"
-                    raise NumbersError(
-                        f"{where} numbers that are not finite, so there is no picture. Are the "
-                        f"weights of {self.source} and of the LoRAs whole? {setting('dtype')} "
-                        "float32 has the widest range.")
+                    require_finite(latents[i].numpy(), "the denoising", self.source)
+                    require_finite(decoded, "the autoencoder", self.source)
                 pictures += to_images(decoded)
         return pictures
 
@@ -259,6 +258,7 @@ class StableDiffusion:
 
         Raises:
             InputError: the text encoder was dropped.
+            NumbersError: its numbers are not finite.
         """
         if not self._has_text_encoder:
             raise InputError(
@@ -267,6 +267,7 @@ class StableDiffusion:
         with jt.no_grad():
             embeddings = self.networks.embed(jt.array(self.tokenizer(prompts)))
             embeddings.sync()
+        require_finite(embeddings.numpy(), "the text encoder", self.source)
         return embeddings
 
     @cached_property
@@ -409,13 +410,18 @@ class StableDiffusion:
 
         Raises:
             InputError: as `sample`.
+            NumbersError: the numbers are not finite from some step on, which the message names.
         """
         latents = None
+        taken = steps if start is None else taken_steps(steps, start.strength)
+        watched = FiniteSteps("the drawing", taken, self.source)
         for step in self.sample(prompts, seeds, steps=steps, guidance_scale=guidance_scale,
                                 negative_prompt=negative_prompt, size=size, start=start):
             latents = step.latents
+            watched.add(latents)
             if on_step:
                 on_step()
+        watched.check()
         return self.decode(latents)
 
     def _noised(self, latents: Var, noise: Var, steps: int, taken: int) -> Var:

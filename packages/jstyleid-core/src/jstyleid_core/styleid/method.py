@@ -9,6 +9,7 @@ from PIL import Image
 
 from jstyleid_core.diffusion.ddim import Inversion, Step, ddim_inversion, ddim_sampling
 from jstyleid_core.diffusion.denoiser import Network
+from jstyleid_core.diffusion.finite import FiniteSteps
 from jstyleid_core.errors import InputError
 from jstyleid_core.interfaces import AttentionLayer
 from jstyleid_core.progress import OnStep
@@ -83,13 +84,17 @@ class StyleID:
 
         Raises:
             InputError: an impossible size.
+            NumbersError: the numbers are not finite from some step on, which the message names.
         """
         latents = self.model.encode([image])
         features: Features = {}
+        watched = self._watched("inverting the style")
         for step in self._invert(latents, features, ("key", "value")):
             latents = step.latents
+            watched.add(latents)
             if on_step:
                 on_step()
+        watched.check()
         return Style(latents, features, self.recipe, hash_image(image), self.model)
 
     def transfer(
@@ -106,12 +111,18 @@ class StyleID:
 
         Raises:
             InputError: sizes differ or are impossible, or the style was recorded otherwise.
+            NumbersError: the numbers are not finite from some step on, which the message names.
         """
         x0 = None
-        for step in self.steps(contents, style):
+        inverting, stylising = self._watched("inverting the content"), self._watched("stylising")
+        for number, step in enumerate(self.steps(contents, style)):
             x0 = step.x0
+            if number == self.settings.steps:
+                inverting.check()
+            (inverting if number < self.settings.steps else stylising).add(step.latents)
             if on_step:
                 on_step()
+        stylising.check()
         return self.model.decode(x0)
 
     def steps(self, contents: Sequence[Image.Image], style: Style) -> Iterator[Step]:
@@ -131,6 +142,9 @@ class StyleID:
         if len({content.size for content in contents}) != 1:
             raise InputError("contents of one batch must have one size; transfer them one by one")
         return self._steps(self.model.encode(contents), style)
+
+    def _watched(self, what: str) -> FiniteSteps:
+        return FiniteSteps(what, self.settings.steps, self.model.source)
 
     def _steps(self, latents: Var, style: Style) -> Iterator[Step]:
         queries: Features = {}

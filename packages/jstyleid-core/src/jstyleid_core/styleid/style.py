@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError, safe_open
@@ -72,6 +74,7 @@ class Style:
                 tensors[f"{timestep}.{layer}.key"] = seen.key.numpy()
                 tensors[f"{timestep}.{layer}.value"] = seen.value.numpy()
         metadata = _identity(self.recipe, self.image_hash, self.model)
+        metadata["sha256"] = _digest(tensors)
         with atomic_path(path) as temporary:
             try:
                 save_file(tensors, temporary, metadata=metadata)
@@ -108,18 +111,22 @@ class Style:
                     raise InputError(f"{path} is not a style file written by this version")
                 image_hash = hash_image(image) if image else metadata["image"]
                 _check(path, metadata, _identity(recipe, image_hash, model))
-                latents = jt.array(file.get_tensor("latents"))
-                features: Features = {}
-                for name in file.keys():  # noqa: SIM118 - safe_open is no mapping
-                    if name.endswith(".key"):
-                        timestep, layer, _ = name.split(".")
-                        key, value = (jt.array(file.get_tensor(f"{timestep}.{layer}.{which}"))
-                                      for which in ("key", "value"))
-                        features.setdefault(int(timestep), {})[int(layer)] = Projections(
-                            None, key, value)
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            # Files of older versions have no digest.
+            if metadata.get("sha256", digest := _digest(tensors)) != digest:
+                raise ValueError("its numbers are not those that were written")
+            features: Features = {}
+            for name in tensors:
+                if name.endswith(".key"):
+                    timestep, layer, _ = name.split(".")
+                    key, value = (jt.array(tensors[f"{timestep}.{layer}.{which}"])
+                                  for which in ("key", "value"))
+                    features.setdefault(int(timestep), {})[int(layer)] = Projections(
+                        None, key, value)
+            latents = jt.array(tensors["latents"])
         except FileNotFoundError as error:
             raise InputError(f"{path}: no such style file. Check the path.") from error
-        except (SafetensorError, OSError, KeyError) as error:
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
             raise InputError(
                 f"{path} is not a whole style file ({error}). Save the style again.") from error
         return cls(latents, features, recipe, image_hash, model)
@@ -129,6 +136,15 @@ def hash_image(image: Image.Image) -> str:
     """SHA-256 of a picture's size and RGB pixels."""
     rgb = image.convert("RGB")
     return hashlib.sha256(f"{rgb.size}".encode() + rgb.tobytes()).hexdigest()
+
+
+def _digest(tensors: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 of the names, number formats, shapes and numbers of tensors."""
+    digest = hashlib.sha256()
+    for name, values in sorted(tensors.items()):
+        digest.update(f"{name} {values.dtype} {values.shape}\n".encode())
+        digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()
 
 
 def _identity(recipe: Recipe, image_hash: str, model: StableDiffusion) -> dict[str, str]:

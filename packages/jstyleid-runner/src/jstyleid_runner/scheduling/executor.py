@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
-from jstyleid_core.errors import InputError, OutputError
+from jstyleid_core.errors import InputError, NumbersError, OutputError
 from jstyleid_runner.scheduling.task import Task
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,8 @@ def classify_error(error: BaseException) -> ErrorKind:
     text = str(error).lower()
     if isinstance(error, OutputError) or any(sign in text for sign in _FULL_SIGNS):
         return ErrorKind.OUTPUT
-    if isinstance(error, InputError):
+    # The same computation gives the same numbers.
+    if isinstance(error, InputError | NumbersError):
         return ErrorKind.INPUT
     if isinstance(error, MemoryError) or any(sign in text for sign in _MEMORY_SIGNS):
         return ErrorKind.MEMORY
