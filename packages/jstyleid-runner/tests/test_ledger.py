@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jstyleid_core.errors import InputError, OutputError
-from jstyleid_runner.scheduling.ledger import Ledger, Output, read_entries
+from jstyleid_runner.scheduling.ledger import Ledger, Output, read_entries, read_time
 from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import Stage, State, Task
 
@@ -155,7 +155,7 @@ DAMAGES = {
     "an unknown state": "UPDATE task SET state = 'lost in thought'",
     "an unknown stage": "UPDATE task SET stage = 'painting'",
     "a text as cost": "UPDATE task SET cost = 'much'",
-    "a negative text as time": "UPDATE task SET started = 'yesterday'",
+    "a text as time": "UPDATE task SET started = 'yesterday'",
     "a blob as id": "UPDATE task SET id = x'00ff' WHERE id = 'b'",
     "an output that is no JSON": "UPDATE task SET output = '{'",
     "an output of other fields": """UPDATE task SET output = '{"file": "x"}'""",
@@ -164,6 +164,16 @@ DAMAGES = {
     "nested brackets": "UPDATE task SET output = '" + "[" * 100_000 + "'",
     "a clock without a machine": """INSERT OR REPLACE INTO run VALUES ('clock', '{"offset": 1}')""",
     "a clock that is a list": "INSERT OR REPLACE INTO run VALUES ('clock', '[1]')",
+    "a time without end": "UPDATE task SET started = 9e999",
+    "a time in no calendar": "UPDATE task SET started = 1e300",
+    "a negative duration": "UPDATE task SET seconds = -1.5",
+    "a negative cost": "UPDATE task SET cost = -5",
+    "a cost beyond sense": "UPDATE task SET cost = 9223372036854775807",
+    "negative attempts": "UPDATE task SET attempts = -3",
+    "a text that is not UTF-8": "UPDATE task SET error = CAST(x'ff' AS TEXT)",
+    "a clock without end": f"""INSERT OR REPLACE INTO run VALUES ('clock',
+        '{{"machine": "{os.uname().nodename}", "offset": Infinity}}')""",
+    "an index": "CREATE INDEX i ON task (style)",
     "a missing table": "DROP TABLE run",
     "a missing column": "ALTER TABLE task DROP COLUMN worker",
     "a trigger": "CREATE TRIGGER t AFTER UPDATE ON task BEGIN DELETE FROM task; END",
@@ -197,3 +207,12 @@ def test_reading_changes_nothing(tmp_path: Path) -> None:
     before = state()
     assert [entry.id for entry in read_entries(folder / "ledger.sqlite")] == ["a"]
     assert state() == before
+
+
+def test_an_empty_file_has_no_entries_and_stays_empty(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.touch()
+    assert read_entries(path) == []
+    assert read_time(path) > 0
+    assert path.read_bytes() == b""
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]

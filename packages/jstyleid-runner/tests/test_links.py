@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from jstyleid_core.errors import InputError
+from jstyleid_runner.scheduling.ledger import Ledger
+from jstyleid_runner.scheduling.task import Stage, Task
 from jstyleid_runner.storage.layout import LoRAFolder, OutFolder, WorkFolder
 from jstyleid_runner.storage.lock import folder_lock
 
@@ -106,6 +108,47 @@ def test_a_link_in_a_folder_of_loras(tmp_path: Path, elsewhere: Path) -> None:
     plant(folder, "style_00", elsewhere)
     with pytest.raises(InputError, match="is a link to"), folder_lock(folder):
         pytest.fail("it is worked in")
+
+
+@pytest.mark.parametrize("name", ["data", "data/demo", "data/demo/00", "data/demo/00/images",
+                                  "styleid", "dreambooth/.jstyleid"])
+@pytest.mark.usefixtures("no_jittor")
+def test_a_folder_of_the_demo_that_is_a_link(
+    name: str, tmp_path: Path, elsewhere: Path, invoke: Invoke
+) -> None:
+    place = tmp_path / "demo" / name
+    place.parent.mkdir(parents=True)
+    place.symlink_to(elsewhere)
+    code, said = invoke("demo")
+    assert code == 2
+    assert f"{Path('demo') / name} is a link to {elsewhere}" in said
+    assert [path.name for path in elsewhere.iterdir()] == ["Ring.png"]
+
+
+@pytest.mark.parametrize("name", FILES[:8])
+@pytest.mark.parametrize("target", ["a text", "nothing", "a ledger", "no file"])
+@pytest.mark.parametrize("words", [["status"], ["status", "--json"], ["retry"], ["clean", "--yes"]])
+def test_looking_at_a_run_writes_to_nothing_outside(
+    name: str, target: str, words: list[str], tmp_path: Path, elsewhere: Path, invoke: Invoke
+) -> None:
+    folder, tasks = OutFolder(tmp_path / "out"), [Task("a", "00", Stage.DRAW, (), 5)]
+    folder.hidden.mkdir(parents=True)
+    for path in (folder.ledger, *([elsewhere / "file"] if target == "a ledger" else [])):
+        with Ledger(path) as ledger:
+            ledger.plan(tasks)
+    if target in ("a text", "nothing"):
+        (elsewhere / "file").write_text("mine\n" * 500 * (target == "a text"))
+    plant(folder, name, elsewhere / "file")
+
+    def state() -> list[tuple[str, int, bytes]]:
+        return [(path.name, path.stat().st_mtime_ns, path.read_bytes())
+                for path in sorted(elsewhere.iterdir())]
+
+    before = state()
+    code, said = invoke(words[0], str(folder.root), *words[1:])
+    assert code in (0, 2)
+    assert "unexpected" not in said
+    assert state() == before
 
 
 def test_links_that_harm_nobody(out: OutFolder, elsewhere: Path, tmp_path: Path) -> None:

@@ -50,6 +50,8 @@ def _since_boot() -> float:
 
 
 FORMAT = 1
+_MOST = 1e11
+"""Seconds since 1970 in the year 5138: beyond any time, duration or cost."""
 
 _SCHEMA = """
 CREATE TABLE run (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -129,9 +131,11 @@ class Ledger:
                 # A kill can lose nothing; a power loss the last transactions, but no part of one.
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = NORMAL")
-                if not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                    self._db.executescript(
-                        f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
+            if not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                if read_only:  # the file of a run that ended before its first entry
+                    self._db.close()
+                    self._db = sqlite3.connect(":memory:", isolation_level=None)
+                self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
             found = self._db.execute("PRAGMA user_version").fetchone()[0]
             if found != FORMAT:
                 raise InputError(
@@ -157,8 +161,8 @@ class Ledger:
             self.entries()
             for key, value in self._db.execute("SELECT key, value FROM run"):
                 fact = json.loads(value)
-                if key == "clock":
-                    told_by(fact)
+                if key == "clock" and not 0 <= told_by(fact) < _MOST:
+                    raise ValueError(f"{key} is {value}")
         except sqlite3.OperationalError as error:  # a column is missing
             raise _damaged(self.path, error) from error
         except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -334,13 +338,15 @@ def _entry(*row: Any) -> Entry:
         ValueError: a value is not what is written there.
     """
     id, style, stage, cost, state, attempts, worker, started, seconds, error, output = row
-    number, text = (int, float), (str, type(None))
+    text, number = (str, type(None)), (int, float, type(None))
     for name, value, kinds in (
         ("id", id, str), ("style", style, str), ("cost", cost, int), ("attempts", attempts, int),
-        ("worker", worker, text), ("started", started, (*number, type(None))),
-        ("seconds", seconds, (*number, type(None))), ("error", error, text),
+        ("worker", worker, text), ("started", started, number), ("seconds", seconds, number),
+        ("error", error, text),
     ):
-        if not isinstance(value, kinds):
+        if not isinstance(value, kinds) or (
+            isinstance(value, int | float) and not 0 <= value < _MOST
+        ):
             raise ValueError(f"task {id!r}: {name} is {value!r}")
     wrote = None if output is None else Output(**json.loads(output))
     if wrote is not None and not (

@@ -11,7 +11,8 @@ from jstyleid_runner.choices import Method
 from jstyleid_runner.options.common import WorkerOptions
 from jstyleid_runner.options.run import RunOptions
 from jstyleid_runner.reports.contact_sheet import Cell, contact_sheet
-from jstyleid_runner.storage.layout import OutFolder
+from jstyleid_runner.storage.layout import OutFolder, WorkFolder
+from jstyleid_runner.storage.links import refuse_links
 from jstyleid_runner.storage.split import StyleFolder, read_split
 from jstyleid_runner.workflows.run import run
 
@@ -29,6 +30,8 @@ def run_demo(out: Path, train_steps: int, where: WorkerOptions) -> None:
     Raises:
         JStyleIDError: the folder holds something else, or something failed.
     """
+    # Each run looks at its own folder, but takes that to be what the user has named.
+    refuse_links(out, WorkFolder(out).hidden)
     data = out / "data"
     draw_split(data / SPLIT)
     # The one that trains comes first; the others draw with the same LoRAs, or with none.
