@@ -124,6 +124,13 @@ def test_a_scheduler_of_another_sampler_is_read_for_ddim(
     assert caplog.messages == []
 
 
+def test_thresholding_is_refused(tmp_path: Path) -> None:
+    ScheduleConfig.read(write(tmp_path, SCHEDULER, thresholding=False))
+    path = write(tmp_path, SCHEDULER, thresholding=True)
+    with pytest.raises(CheckpointError, match=f"{path}: thresholding = True.*models of pixels"):
+        ScheduleConfig.read(path)
+
+
 def test_timesteps_of_trailing_spacing_are_those_of_diffusers(tmp_path: Path) -> None:
     schedule = Schedule.from_config(
         ScheduleConfig.read(write(tmp_path, SCHEDULER, timestep_spacing="trailing")))

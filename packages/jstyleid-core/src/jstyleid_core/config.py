@@ -242,6 +242,7 @@ class ScheduleConfig(CheckpointConfig):
     rescale_betas_zero_snr: bool = False
 
     trained_betas: None = None
+    thresholding: bool = False
 
     @classmethod
     def _without_others(cls, raw: Any, path: Path) -> Any:
@@ -255,6 +256,13 @@ class ScheduleConfig(CheckpointConfig):
                       f"{'is' if len(other) == 1 else 'are'} not used")
         return {name: value for name, value in raw.items() if name not in other}
 
+    @field_validator("thresholding")
+    @classmethod
+    def _latents_have_no_bound(cls, value: bool) -> bool:
+        if value:
+            raise ValueError("it is for models of pixels, whose range is known. Set it to false")
+        return value
+
     @model_validator(mode="after")
     def _noise_can_be_predicted(self) -> ScheduleConfig:
         if self.rescale_betas_zero_snr and self.prediction_type == "epsilon":
@@ -264,8 +272,8 @@ class ScheduleConfig(CheckpointConfig):
 
 
 _OTHER_SAMPLERS: dict[str, tuple[object, ...]] = {
-    # Euler and DPM-Solver visit other timesteps; latents are neither clipped nor thresholded.
+    # Euler and DPM-Solver visit other timesteps.
     "timestep_spacing": ("linspace",),
+    # diffusers' pipeline does not clip latents either, whatever the file says.
     "clip_sample": (True,),
-    "thresholding": (True,),
 }

@@ -132,7 +132,8 @@ class StableDiffusion:
         model = cls(
             networks=build_networks(backend, architecture, number),
             tokenizer=CLIPTokenizer(folder / "tokenizer",
-                                    architecture.text.max_position_embeddings),
+                                    architecture.text.max_position_embeddings,
+                                    rows=architecture.text.vocab_size),
             schedule=Schedule.from_config(scheduler),
             prediction_type=scheduler.prediction_type,
             checkpoint=checkpoint,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +19,41 @@ _WORDS = (r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d"
           r"|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
 _SPECIAL = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>",
             "pad_token": "<|endoftext|>"}
+_FLAGS = ("single_word", "lstrip", "rstrip", "normalized")
 
 
 class CLIPTokenizer:
     """Tokenizer from prompts to `length` token ids each: start, words, end, padding."""
 
-    def __init__(self, folder: Path, length: int = 77) -> None:
+    def __init__(
+        self, folder: Path, length: int = 77, *, rows: int | None = None,
+        pad_token: str | None = None,
+    ) -> None:
         """Read the tokenizer's files from `folder`.
 
         Both layouts are read: `vocab.json` with `merges.txt`, which all published checkpoints
         have, and the single `tokenizer.json` that transformers 5 saves.
 
+        Args:
+            folder: folder of the files.
+            length: number of ids of a prompt.
+            rows: number of tokens that the text encoder has embeddings of.
+            pad_token: token to pad with; by default the one that the files name.
+
         Raises:
-            CheckpointError: a file is missing or broken.
+            CheckpointError: a file is missing or broken, or the text encoder has no embedding of
+                a token.
         """
-        special = _special_tokens(folder)
+        special = _special_tokens(folder, pad_token)
         if (folder / "vocab.json").is_file() or not (folder / "tokenizer.json").is_file():
             tokenizer = _from_vocabulary(folder, special)
         else:
             tokenizer = _from_one_file(folder / "tokenizer.json")
+        token, last = max(tokenizer.get_vocab().items(), key=lambda item: item[1])
+        if rows is not None and last >= rows:
+            raise CheckpointError(
+                f"{folder}: the token {token!r} has the id {last}, but the text encoder has "
+                f"embeddings of {rows} tokens only. Give the tokenizer that belongs to it.")
         pad = special["pad_token"].content
         tokenizer.enable_truncation(length)
         tokenizer.enable_padding(length=length, pad_id=tokenizer.token_to_id(pad), pad_token=pad)
@@ -46,6 +62,13 @@ class CLIPTokenizer:
     def __call__(self, prompts: Sequence[str]) -> NDArray[Any]:
         """Token ids (B, length) int32; words beyond the length are cut off."""
         return np.array([e.ids for e in self._tokenizer.encode_batch(list(prompts))], np.int32)
+
+    @property
+    def learned(self) -> dict[str, int]:
+        """The ids of the tokens that were added to the vocabulary and learned."""
+        return {token.content: number
+                for number, token in self._tokenizer.get_added_tokens_decoder().items()
+                if not token.special}
 
 
 def _from_one_file(path: Path) -> Tokenizer:
@@ -63,6 +86,9 @@ def _from_one_file(path: Path) -> Tokenizer:
 
 def _from_vocabulary(folder: Path, special: dict[str, AddedToken]) -> Tokenizer:
     vocabulary = _read_object(folder / "vocab.json")
+    learned = _learned_tokens(folder, vocabulary)
+    # In the vocabulary they have the id of their embedding; no merge leads to them.
+    vocabulary |= {token.content: number for number, token in learned.items()}
     for token in special.values():
         if token.content not in vocabulary:
             raise CheckpointError(
@@ -82,19 +108,56 @@ def _from_vocabulary(folder: Path, special: dict[str, AddedToken]) -> Tokenizer:
     # Of two descriptions of one token the later holds; not all versions of the library do that.
     last = {token.content: token for token in special.values()}
     tokenizer.add_special_tokens(list(last.values()))
+    tokenizer.add_tokens([token for token in learned.values() if token.content not in last])
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{start} $A {end}",
         special_tokens=[(start, vocabulary[start]), (end, vocabulary[end])])
     return tokenizer
 
 
-def _special_tokens(folder: Path) -> dict[str, AddedToken]:
-    """The tokens of `_SPECIAL`, in its order, as the checkpoint's files describe them."""
+def _described(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     # The older file wins; newer versions of transformers write only the other.
     for file in ("tokenizer_config.json", "special_tokens_map.json"):
         if (folder / file).is_file():
             found |= _read_object(folder / file)
+    return found
+
+
+def _learned_tokens(folder: Path, vocabulary: Mapping[str, int]) -> dict[int, AddedToken]:
+    """The tokens beyond the vocabulary, as textual inversion adds them, by their ids.
+
+    transformers has written them to `added_tokens.json`, later to `tokenizer_config.json`, too.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    described = _described(folder).get("added_tokens_decoder") or {}
+    try:
+        if (folder / "added_tokens.json").is_file():
+            found = {int(number): {"content": content}
+                     for content, number in _read_object(folder / "added_tokens.json").items()}
+        found |= {int(number): {"content": token["content"]} | dict(token)
+                  for number, token in described.items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder}: added_tokens.json or added_tokens_decoder in "
+                              f"tokenizer_config.json is broken ({error}). Replace the "
+                              "tokenizer's files.") from error
+    taken = {number: content for content, number in vocabulary.items()}
+    learned: dict[int, AddedToken] = {}
+    for number, token in found.items():
+        content = token["content"]
+        if taken.get(number, content) != content or vocabulary.get(content, number) != number:
+            raise CheckpointError(
+                f"{folder}: the added token {content!r} has the id {number}, which is not its id "
+                "in vocab.json or is another token's. Replace the tokenizer's files.")
+        if number not in taken:
+            flags = {name: bool(token[name]) for name in _FLAGS if name in token}
+            learned[number] = AddedToken(content, **flags)
+    return learned
+
+
+def _special_tokens(folder: Path, pad_token: str | None) -> dict[str, AddedToken]:
+    """The tokens of `_SPECIAL`, in its order, as the checkpoint's files describe them."""
+    found = _described(folder) | ({"pad_token": pad_token} if pad_token else {})
     tokens: dict[str, AddedToken] = {}
     for name, usual in _SPECIAL.items():
         described = found.get(name) or usual

@@ -35,7 +35,7 @@ _WEIGHTS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model",
 _OTHER_FILES = ("unet/config.json", "vae/config.json", "text_encoder/config.json",
                 "scheduler/scheduler_config.json", "tokenizer/vocab.json", "tokenizer/merges.txt",
                 "tokenizer/tokenizer.json", "tokenizer/special_tokens_map.json",
-                "tokenizer/tokenizer_config.json")
+                "tokenizer/tokenizer_config.json", "tokenizer/added_tokens.json")
 
 
 @dataclass(frozen=True)
@@ -257,8 +257,11 @@ def fingerprint(checkpoint: Checkpoint) -> str:
         described.append("trailing")
     digest.update(json.dumps(described, sort_keys=True).encode())
     digest.update(schedule.alphas_cumprod.tobytes())
-    tokenizer = CLIPTokenizer(folder / "tokenizer", text.max_position_embeddings)
+    tokenizer = CLIPTokenizer(folder / "tokenizer", text.max_position_embeddings,
+                              rows=text.vocab_size)
     digest.update(tokenizer([""]).tobytes())
+    if tokenizer.learned:
+        digest.update(json.dumps(tokenizer.learned, sort_keys=True).encode())
     for component in ("text_encoder", "vae", "unet"):
         for file in checkpoint.weights(component):
             digest.update(bytes.fromhex(hash_file(file)))
