@@ -103,7 +103,7 @@ def test_a_home_that_is_a_file(tmp_path: Path) -> None:
 
 _STOPPED_SLOWLY = """
 import multiprocessing, sys, time
-from jstyleid_runner import cli
+from jstyleid_runner import __main__, cli
 from jstyleid_runner.errors import guarded
 
 @guarded
@@ -128,7 +128,7 @@ def app():
         sys.exit(end.exit_code)
 
 cli.app = app
-cli.main()
+__main__.main()
 """
 
 
@@ -145,4 +145,21 @@ def test_ctrl_c_again_and_again(pause: float) -> None:
         time.sleep(pause)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("after", [0.15, 0.3, 0.5, 0.7])
+def test_ctrl_c_while_the_program_starts(after: float) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from jstyleid_runner.__main__ import main\nprint(flush=True)\n"
+                               "import sys\nsys.argv = ['jstyleid', 'run', '--help']\nmain()"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "\n"
+    time.sleep(after)
+    for _ in range(3):
+        process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode in (0, 130), said  # 0 where it was quicker
     assert "Traceback" not in said

@@ -1,6 +1,26 @@
-"""`python -m jstyleid_runner` is the `jstyleid` command."""
+"""The program: `jstyleid`, and `python -m jstyleid_runner`."""
 
-from jstyleid_runner.cli import main
+import signal
+
+from jstyleid_runner.interrupts import end_at_once
+
+
+def main() -> None:
+    """Entry point of the `jstyleid` script."""
+    # First, for the imports take a second. In the background of a shell it is ignored.
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, end_at_once)
+    from jstyleid_runner.cli import main as command_line
+
+    try:
+        command_line()
+    finally:
+        # Python forgets handlers while it ends, and the system's own would end it otherwise.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # After `python -m` Python ends itself by SIGINT if Ctrl-C has left the last `exec` of a
+        # text, such as those that make dataclasses.
+        exec("")
+
 
 if __name__ == "__main__":
     main()

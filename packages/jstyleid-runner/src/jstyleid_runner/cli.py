@@ -1,7 +1,6 @@
 """The `jstyleid` command line: a Typer app whose commands import heavy modules when they run."""
 
 import io
-import signal
 import sys
 from typing import Annotated
 
@@ -18,7 +17,7 @@ from jstyleid_runner.commands.run import run
 from jstyleid_runner.commands.status import retry, status
 from jstyleid_runner.commands.train import train
 from jstyleid_runner.commands.transfer import transfer
-from jstyleid_runner.errors import EXIT_STOPPED, full_output_named, guarded
+from jstyleid_runner.errors import full_output_named, guarded
 from jstyleid_runner.options.sources import with_config
 
 app = typer.Typer(
@@ -68,15 +67,9 @@ app.add_typer(config, name="config")
 
 
 def main() -> None:
-    """Entry point of the `jstyleid` script."""
+    """Run the command that the words of the command line name."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # what the terminal cannot show becomes `?`
-    try:
-        with full_output_named():
-            app()
-    except KeyboardInterrupt:  # another one, while the first was dealt with
-        sys.exit(EXIT_STOPPED)
-    finally:
-        # Python waits for processes at its end, and would answer Ctrl-C there with a traceback.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with full_output_named():
+        app()

@@ -14,11 +14,10 @@ from typing import ParamSpec
 import typer
 
 from jstyleid_core.errors import InputError, JStyleIDError
+from jstyleid_runner.interrupts import EXIT_STOPPED, interruptible
 
 EXIT_FAILED = 1
 EXIT_INPUT = 2
-EXIT_STOPPED = 130
-"""Exit code that shells report for a program that Ctrl-C ended."""
 
 P = ParamSpec("P")
 
@@ -46,7 +45,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            command(*args, **kwargs)
+            with interruptible():
+                command(*args, **kwargs)
         except typer.Exit:
             raise
         except KeyboardInterrupt:

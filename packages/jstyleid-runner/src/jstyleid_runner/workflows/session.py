@@ -12,7 +12,8 @@ import typer
 
 from jstyleid_core import runtime
 from jstyleid_core.errors import JStyleIDError, OutputError
-from jstyleid_runner.errors import EXIT_STOPPED, crashes_reported_in, temporary_report
+from jstyleid_runner.errors import crashes_reported_in, temporary_report
+from jstyleid_runner.interrupts import EXIT_STOPPED
 from jstyleid_runner.reports.progress import Display, make_display
 from jstyleid_runner.storage.layout import WorkFolder
 from jstyleid_runner.storage.lock import folder_lock
