@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "full_size"))
 
 from jstyleid_core.backends import build_networks
-from jstyleid_core.config import Architecture
 from jstyleid_core.runtime import Backend
 from jstyleid_core.runtime.jittor import jt
 from jstyleid_core.weights.checkpoint import find_checkpoint
@@ -40,7 +39,7 @@ def measure(
     """
     dtype = "float16" if jt.flags.use_cuda else "float32"
     start = time.perf_counter()
-    networks = build_networks(backend, Architecture.read(folder), dtype)
+    networks = build_networks(backend, find_checkpoint(folder).architecture, dtype)
     built = time.perf_counter()
     load_networks(networks, find_checkpoint(folder), dtype, None)
     loaded = time.perf_counter()

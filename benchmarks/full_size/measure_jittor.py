@@ -35,7 +35,7 @@ def measure(folder: Path, values: Path | None) -> tuple[measurement.Report, floa
 
     def load() -> tuple[measurement.Evaluate, int]:
         unet = UNet(UNetConfig.read(folder / "unet" / "config.json"))
-        load_module(unet, "unet", find_checkpoint(folder).weights("unet"), "float32")
+        load_module(unet, find_checkpoint(folder).tensors("unet"), "float32")
 
         def evaluate() -> NDArray[Any]:
             with jt.no_grad():

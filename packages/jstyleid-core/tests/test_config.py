@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jstyleid_core.config import Architecture, ScheduleConfig, UNetConfig
+from jstyleid_core.config import ScheduleConfig, UNetConfig
 from jstyleid_core.diffusion.schedule import Schedule
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL, find_checkpoint
 
-SOURCE = find_checkpoint(EMBEDDED_MODEL).folder
+SOURCE = find_checkpoint(EMBEDDED_MODEL).path
 UNET, SCHEDULER = "unet/config.json", "scheduler/scheduler_config.json"
 
 
@@ -76,14 +76,14 @@ def test_the_unet_of_another_kind_of_model_is_named(
 ) -> None:
     path = write(tmp_path, UNET, **changes)
     with pytest.raises(CheckpointError, match=f"{what}.*Give a text-to-image checkpoint"):
-        Architecture.read(path.parents[1])
+        _ = find_checkpoint(path.parents[1]).architecture
 
 
 @pytest.mark.parametrize("field", ["in_channels", "out_channels", "cross_attention_dim"])
 def test_networks_that_do_not_fit_together(tmp_path: Path, field: str) -> None:
     path = write(tmp_path, UNET, **{field: 6})
     with pytest.raises(CheckpointError, match=f"{field} = 6 does not fit"):
-        Architecture.read(path.parents[1])
+        _ = find_checkpoint(path.parents[1]).architecture
 
 
 def test_a_byte_order_mark_is_harmless(tmp_path: Path) -> None:

@@ -26,13 +26,13 @@ def test_it_is_found_by_its_name_and_a_folder_of_that_name_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert (find_checkpoint(EMBEDDED_MODEL).folder / "model_index.json").is_file()
+    assert (find_checkpoint(EMBEDDED_MODEL).path / "model_index.json").is_file()
     (tmp_path / EMBEDDED_MODEL).mkdir()
-    assert find_checkpoint(EMBEDDED_MODEL).folder == Path(EMBEDDED_MODEL)
+    assert find_checkpoint(EMBEDDED_MODEL).path == Path(EMBEDDED_MODEL)
 
 
 def test_it_is_half_precision_and_at_most_20_mb() -> None:
-    folder = find_checkpoint(EMBEDDED_MODEL).folder
+    folder = find_checkpoint(EMBEDDED_MODEL).path
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 20_000_000
     weights = [path for path in files if path.suffix == ".safetensors"]

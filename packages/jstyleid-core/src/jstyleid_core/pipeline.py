@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jstyleid_core.backends import build_networks
-from jstyleid_core.config import Architecture, ScheduleConfig
+from jstyleid_core.config import PredictionType
 from jstyleid_core.diffusion.ddim import Step, ddim_sampling
 from jstyleid_core.diffusion.denoiser import (
     DENOISERS,
     Denoiser,
     Network,
-    PredictionType,
     guided,
 )
 from jstyleid_core.diffusion.finite import FiniteSteps, require_finite
@@ -29,11 +28,15 @@ from jstyleid_core.errors import InputError, setting
 from jstyleid_core.images import Size, to_array, to_images
 from jstyleid_core.interfaces import Networks
 from jstyleid_core.kernels.replay import Replays
-from jstyleid_core.model.tokenizer import CLIPTokenizer
 from jstyleid_core.progress import OnStep, Preparing
 from jstyleid_core.runtime import Backend, DType
 from jstyleid_core.runtime.jittor import Var, jt, nn
-from jstyleid_core.weights.checkpoint import Checkpoint, find_checkpoint, fingerprint, shown_source
+from jstyleid_core.weights.checkpoint import (
+    Checkpoint,
+    CheckpointSource,
+    find_checkpoint,
+    fingerprint,
+)
 from jstyleid_core.weights.loading import load_networks
 
 Tokenizer = Callable[[Sequence[str]], NDArray[Any]]
@@ -95,17 +98,18 @@ class StableDiffusion:
     @classmethod
     def load(
         cls,
-        source: str | os.PathLike[str] | Checkpoint | None = None,
+        source: str | os.PathLike[str] | CheckpointSource | Checkpoint | None = None,
         *,
         dtype: DType = "auto",
         preparing: Preparing | None = None,
         backend: Backend = "native",
     ) -> StableDiffusion:
-        """Load a checkpoint in diffusers layout, from a folder or the hub.
+        """Load a checkpoint: a folder in diffusers layout, a single file, or one of the hub.
 
         Args:
-            source: a folder, a hub id, or a result of `find_checkpoint`; by default
-                `JSTYLEID_MODEL` or SD 2.1 from the hub.
+            source: a folder, a .safetensors file, a hub id, a `CheckpointSource` that names other
+                parts, too, or a result of `find_checkpoint`; by default `JSTYLEID_MODEL` or SD 2.1
+                from the hub.
             dtype: `auto` is float16 on CUDA and float32 on the CPU, where float16 would be both
                 slow and wrong.
             preparing: called with the progress of the loading.
@@ -126,14 +130,10 @@ class StableDiffusion:
         number = ("float16" if on_cuda else "float32") if dtype == "auto" else dtype
         checkpoint = (source if isinstance(source, Checkpoint)
                       else find_checkpoint(source, half=number == "float16"))
-        folder = checkpoint.folder
-        scheduler = ScheduleConfig.read(folder / "scheduler" / "scheduler_config.json")
-        architecture = Architecture.read(folder)
+        architecture, scheduler = checkpoint.architecture, checkpoint.schedule_config
         model = cls(
             networks=build_networks(backend, architecture, number),
-            tokenizer=CLIPTokenizer(folder / "tokenizer",
-                                    architecture.text.max_position_embeddings,
-                                    rows=architecture.text.vocab_size),
+            tokenizer=checkpoint.tokenizer(),
             schedule=Schedule.from_config(scheduler),
             prediction_type=scheduler.prediction_type,
             checkpoint=checkpoint,
@@ -171,13 +171,13 @@ class StableDiffusion:
 
     @property
     def source(self) -> str:
-        """The folder or hub id that the user gave."""
-        return self.checkpoint.source
+        """The folder, file or hub id that the user gave."""
+        return self.checkpoint.source.model
 
     @property
     def name(self) -> str:
-        """The checkpoint's name for files: a hub id, or the folder's name without its path."""
-        return shown_source(self.source)
+        """The checkpoint's name for files: a hub id, or a name without its path."""
+        return self.checkpoint.source.name
 
     @cached_property
     def fingerprint(self) -> str:

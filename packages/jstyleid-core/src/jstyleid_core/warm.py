@@ -30,7 +30,8 @@ from jstyleid_core.runtime.jittor import jt
 from jstyleid_core.runtime.startup import cache_folder
 from jstyleid_core.styleid.method import StyleID
 from jstyleid_core.styleid.settings import StyleIDSettings
-from jstyleid_core.weights.checkpoint import Checkpoint
+from jstyleid_core.weights.checkpoint import Checkpoint, CheckpointSource
+from jstyleid_core.weights.folder import DiffusersFolder
 
 _SIZE = (64, 64)
 _ROUNDS = 10
@@ -113,7 +114,7 @@ def tiny_model(two_one: bool, backend: Backend = "native") -> StableDiffusion:
         networks=networks, tokenizer=_no_words,
         schedule=Schedule.from_config(ScheduleConfig(steps_offset=1)),
         prediction_type="v_prediction" if two_one else "epsilon",
-        checkpoint=Checkpoint("warm", Path(), None),
+        checkpoint=Checkpoint(CheckpointSource("warm"), DiffusersFolder(Path(), None)),
     )
 
 

@@ -115,11 +115,10 @@ def test_half_precision_is_half_in_every_weight(
     """
     compute_by_plain_operators(monkeypatch)
     from jstyleid_core.backends import build_networks
-    from jstyleid_core.config import Architecture
     from jstyleid_core.weights.loading import load_networks
 
     checkpoint = pair["native"].checkpoint
-    networks = build_networks("jdiffusion", Architecture.read(checkpoint.folder), "float16")
+    networks = build_networks("jdiffusion", checkpoint.architecture, "float16")
     load_networks(networks, checkpoint, "float16", None)
     for network, dtype in ((networks.unet, "float16"), (networks.vae, "float32"),
                            (networks.text_encoder, "float16")):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
+from jstyleid_core.config import PredictionType
 from jstyleid_core.runtime.jittor import Var, jt
 
 Network = Callable[[Var, int], Var]
@@ -48,8 +48,6 @@ def velocity_denoiser(network: Network) -> Denoiser:
 
     return denoise
 
-
-PredictionType = Literal["epsilon", "v_prediction"]
 
 DENOISERS: dict[PredictionType, Callable[[Network], Denoiser]] = {
     "epsilon": epsilon_denoiser,

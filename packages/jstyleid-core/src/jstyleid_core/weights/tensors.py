@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,11 @@ class StoredTensor:
         bfloat16, which numpy lacks, comes as uint16.
         """
         return np.asarray(np.memmap(self.file, _DTYPES[self.dtype], "r", self.offset, self.shape))
+
+    def rows(self, first: int, count: int) -> StoredTensor:
+        """Some of its rows, as a tensor of their own."""
+        row = prod(self.shape[1:]) * np.dtype(_DTYPES[self.dtype]).itemsize
+        return replace(self, shape=(count, *self.shape[1:]), offset=self.offset + first * row)
 
 
 def widen_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:

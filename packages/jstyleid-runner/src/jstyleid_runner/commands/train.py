@@ -54,7 +54,6 @@ def train(context: typer.Context, options: TrainOptions) -> None:
     Options left out are the preset's. LoRAs that are finished are kept; run the same command again
     after a stop. Class images and the log are in OUT/.jstyleid.
     """
-    from jstyleid_core.weights.checkpoint import model_source
     from jstyleid_runner.options.sources import refuse_given
     from jstyleid_runner.options.to_settings import (
         named_styles,
@@ -62,7 +61,7 @@ def train(context: typer.Context, options: TrainOptions) -> None:
     )
     from jstyleid_runner.storage.layout import LoRAFolder
     from jstyleid_runner.storage.split import read_split, training_objects
-    from jstyleid_runner.workflows.model import ModelSource
+    from jstyleid_runner.workflows.model import ModelSource, source_of
     from jstyleid_runner.workflows.session import RunCounts, session
     from jstyleid_runner.workflows.train import (
         TrainRequest,
@@ -103,7 +102,7 @@ def train(context: typer.Context, options: TrainOptions) -> None:
     counts = RunCounts(len(jobs))
     with session(folder, folder.log, counts, "LoRAs") as display:
         source = ModelSource(
-            model_source(options.model), options.device, display, backend=options.backend)
+            source_of(options), options.device, display, backend=options.backend)
         request = TrainRequest(jobs, folder, options.dtype, options.force)
         files = train_loras(request, source, display, counts)
     for file in files:

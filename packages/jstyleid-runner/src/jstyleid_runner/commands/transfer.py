@@ -62,14 +62,14 @@ def transfer(
 
     The settings are recorded in each picture that is written.
     """
-    from jstyleid_core.weights.checkpoint import model_source, shown_source
     from jstyleid_runner.options.to_settings import parse_size, styleid_settings
     from jstyleid_runner.worker.engine import load_model
+    from jstyleid_runner.workflows.model import source_of
     from jstyleid_runner.workflows.session import command_session
     from jstyleid_runner.workflows.transfer import TransferJob, run_transfer
 
     settings = styleid_settings(options)
-    source = model_source(options.model)
+    source = source_of(options)
     job = TransferJob.create(
         content=content,
         styles=styles,
@@ -78,7 +78,7 @@ def transfer(
         settings=settings,
         save_style=options.save_style,
         load_style=options.load_style,
-        recorded={"model": shown_source(source), "dtype": options.dtype,
+        recorded={"model": source.name, **source.others, "dtype": options.dtype,
                   "backend": options.backend, "seed": options.seed},
     )
     with command_session() as display:

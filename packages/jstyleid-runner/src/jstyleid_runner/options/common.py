@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from jstyleid_core.runtime import Backend, Device, DType
-from jstyleid_runner.choices import EngineName, Start
+from jstyleid_runner.choices import EngineName, Prediction, Start
 
 MOST_WORKERS = 1024
 """Many more than a machine has GPUs or processors."""
@@ -72,8 +72,33 @@ class ModelOptions:
         str | None,
         typer.Option(
             "--model",
-            help="Checkpoint: a local folder in diffusers layout, or a hub id. "
+            help="Checkpoint: a folder in diffusers layout, a .safetensors file, or a hub id. "
             "Default: JSTYLEID_MODEL, or Stable Diffusion 2.1.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None
+    vae: Annotated[
+        str | None,
+        typer.Option(
+            "--vae",
+            help="Another autoencoder: a folder in diffusers layout, or a .safetensors file.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            "--tokenizer",
+            help="Folder with vocab.json and merges.txt, for a --model that is a file. Default: "
+            "CLIP's, from the hub.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None
+    prediction: Annotated[
+        Prediction | None,
+        typer.Option(
+            "--prediction",
+            help="What the model predicts, if its files do not say it or say it wrongly.",
             rich_help_panel=_MODEL,
         ),
     ] = None

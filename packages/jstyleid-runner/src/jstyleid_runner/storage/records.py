@@ -38,18 +38,24 @@ def digests(paths: Iterable[Path]) -> dict[str, str]:
 _FILES = {".json", ".safetensors", ".txt", ".model"}
 
 
-def quick_stamp(folder: Path) -> str:
+def quick_stamp(paths: Iterable[Path], prediction: str | None = None) -> str:
     """A digest of the names, sizes and times of the checkpoint's files, not of their content.
 
     A file that was replaced has another time, and nearly always another size.
+
+    Args:
+        paths: the folders and files of the checkpoint.
+        prediction: what it is said to predict.
     """
-    entries: list[tuple[str, int, int]] = []
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in _FILES and path.is_file():
-            status = path.stat()
-            entries.append(
-                (path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns)
-            )
+    entries: list[tuple[str, int, int] | str] = []
+    for root in paths:
+        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
+            if path == root or (path.suffix in _FILES and path.is_file()):
+                status = path.stat()
+                name = root.name if path == root else path.relative_to(root).as_posix()
+                entries.append((name, status.st_size, status.st_mtime_ns))
+    if prediction:
+        entries.append(prediction)
     return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
 
 

@@ -10,7 +10,7 @@ from jstyleid_core import runtime
 from jstyleid_core.backends.jdiffusion.environment import check
 from jstyleid_core.progress import OnStep, Preparing
 from jstyleid_core.runtime import Backend, Device, DType
-from jstyleid_core.weights.checkpoint import find_checkpoint
+from jstyleid_core.weights.checkpoint import CheckpointSource, find_checkpoint
 from jstyleid_dreambooth.training.job import TrainingJob, TrainingProgress
 from jstyleid_runner.settings import RunSettings
 
@@ -68,7 +68,8 @@ class Trainer:
 
 
 def load_model(
-    source: str, dtype: DType, device: Device, preparing: Preparing, backend: Backend = "native"
+    source: CheckpointSource, dtype: DType, device: Device, preparing: Preparing,
+    backend: Backend = "native",
 ) -> "StableDiffusion":
     """Find the checkpoint, start Jittor, compiling it on first use, and load.
 
@@ -76,8 +77,7 @@ def load_model(
     """
     number = runtime.default_dtype(device) if dtype == "auto" else dtype
     checkpoint = find_checkpoint(source, half=number == "float16")
-    for component in ("unet", "vae", "text_encoder"):
-        checkpoint.weights(component)
+    checkpoint.check()
 
     start_compiled(device, preparing, backend)
     from jstyleid_core import StableDiffusion

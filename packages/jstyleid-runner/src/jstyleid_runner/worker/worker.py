@@ -8,6 +8,7 @@ from pathlib import Path
 from jstyleid_core import runtime
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.runtime import Device
+from jstyleid_core.weights.checkpoint import CheckpointSource
 from jstyleid_runner.scheduling.executor import TaskFiles, TaskProgress
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.worker.engine import Engine, compile_training, start_compiled
@@ -22,7 +23,7 @@ class WorkerSpec:
     """Makes the `Worker` of a run; this is what goes to the worker's process.
 
     Attributes:
-        source: folder or hub id of the checkpoint.
+        source: the checkpoint.
         device: device to start Jittor on.
         settings: settings of the run.
         loras: files of the LoRAs that will be used.
@@ -30,7 +31,7 @@ class WorkerSpec:
         fingerprint: fingerprint to check, where the worker's machine may have another checkpoint.
     """
 
-    source: str
+    source: CheckpointSource
     device: Device
     settings: RunSettings
     loras: tuple[Path, ...]

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jstyleid_core.image_files import save_png
-from jstyleid_core.weights.checkpoint import model_source, shown_source
 from jstyleid_runner.options.common import ModelOptions
 from jstyleid_runner.planning.plan import guidance_evaluations
 from jstyleid_runner.planning.provenance import to_png_text
 from jstyleid_runner.storage.layout import picture_target, require_writable
 from jstyleid_runner.storage.records import HashedFile
 from jstyleid_runner.worker.engine import load_model
+from jstyleid_runner.workflows.model import source_of
 from jstyleid_runner.workflows.session import command_session
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def draw_picture(
     target = picture_target(out, drawing.prompt)
     require_writable(target.parent)
     named = read_loras(loras)
-    source = model_source(options.model)
+    source = source_of(options)
     with command_session() as display:
         loaded = load_model(source, options.dtype, options.device, display.preparing,
                             options.backend)
@@ -118,9 +118,10 @@ def draw_picture(
             size=drawing.size,
             on_step=display.step,
         )
-        provenance = {
+        provenance: dict[str, Any] = {
             "kind": "generated",
-            "model": shown_source(source),
+            "model": source.name,
+            **source.others,
             "prompt": drawing.prompt,
             "negative": drawing.negative,
             "seed": drawing.seed,

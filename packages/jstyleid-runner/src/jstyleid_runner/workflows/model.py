@@ -1,15 +1,18 @@
 """The checkpoint of a command: found, identified, and loaded where it is needed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from jstyleid_core.runtime import Backend, Device, DType
 from jstyleid_core.weights.checkpoint import (
+    CheckpointSource,
+    checkpoint_source,
     find_checkpoint,
     find_downloaded,
     fingerprint,
-    shown_source,
 )
+from jstyleid_runner.options.common import ModelOptions
 from jstyleid_runner.reports.progress import Display
 from jstyleid_runner.scheduling.executor import Executor
 from jstyleid_runner.scheduling.task import Task
@@ -22,11 +25,17 @@ from jstyleid_runner.worker.worker import WorkerSpec
 from jstyleid_runner.workflows.workers import NO_WORKERS, Workers
 
 
+def source_of(options: ModelOptions) -> CheckpointSource:
+    """The checkpoint that the options name."""
+    return replace(checkpoint_source(options.model), vae=options.vae, tokenizer=options.tokenizer,
+                   prediction=options.prediction)
+
+
 class ModelSource:
     """A checkpoint, which is loaded only when there is work for it: here or by workers.
 
     Args:
-        source: folder or hub id.
+        source: the checkpoint.
         device: device to start Jittor on.
         display: display of the loading.
         workers: workers of a run; none for a command that does everything in this process.
@@ -35,7 +44,7 @@ class ModelSource:
 
     def __init__(
         self,
-        source: str,
+        source: CheckpointSource,
         device: Device,
         display: Display,
         workers: Workers = NO_WORKERS,
@@ -49,12 +58,12 @@ class ModelSource:
 
     def stamp(self) -> str | None:
         """The stamp of the checkpoint's files on this machine; None before a download."""
-        folder = find_downloaded(self.source)
-        return quick_stamp(folder) if folder else None
+        paths = find_downloaded(self.source)
+        return quick_stamp(paths, self.source.prediction) if paths else None
 
     def fingerprint(self, dtype: DType) -> str:
         """The digest of the weights; the checkpoint is found or downloaded, but not loaded."""
-        self._display.note(f"reading {shown_source(self.source)}")
+        self._display.note(f"reading {self.source.name}")
         return fingerprint(find_checkpoint(self.source, half=dtype == "float16"))
 
     def identify(self, known: Record | None, dtype: DType) -> ModelRecord:
@@ -71,7 +80,7 @@ class ModelSource:
             fingerprint = self.fingerprint(dtype)
             # Reading may have downloaded the files.
             stamp = stamp or self.stamp()
-        return ModelRecord(source=self.source, stamp=stamp, fingerprint=fingerprint)
+        return ModelRecord(source=str(self.source), stamp=stamp, fingerprint=fingerprint)
 
     def executor(
         self,

@@ -10,7 +10,6 @@ from jstyleid_core.differences import differences
 from jstyleid_core.errors import InputError
 from jstyleid_core.image_files import open_image
 from jstyleid_core.runtime import Device
-from jstyleid_core.weights.checkpoint import model_source
 from jstyleid_dreambooth.training.checkpoints import find_training
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_runner.options.run import RunOptions
@@ -33,7 +32,7 @@ from jstyleid_runner.storage.records import (
 )
 from jstyleid_runner.storage.split import find_loras, read_split, style_names, training_objects
 from jstyleid_runner.workflows.execution import IncompleteError, RunRequest, bullet_list, execute
-from jstyleid_runner.workflows.model import ModelSource
+from jstyleid_runner.workflows.model import ModelSource, source_of
 from jstyleid_runner.workflows.session import RunCounts, session
 from jstyleid_runner.workflows.workers import Workers, dtype_of, open_workers
 
@@ -245,7 +244,7 @@ def _run(
     counts, start = RunCounts(plan.pictures), time.monotonic()
     try:
         with session(folder, folder.log, counts) as display:
-            source = ModelSource(model_source(options.model), device, display, workers)
+            source = ModelSource(source_of(options), device, display, workers)
             request = RunRequest(plan, settings, folder, options.force)
             try:
                 run_split(request, source, display, counts)

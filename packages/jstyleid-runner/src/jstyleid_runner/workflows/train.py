@@ -160,7 +160,7 @@ def train_loras(
     evaluations = sum(job.settings.evaluations for job in left)
     display.begin(len(jobs), counts.done, evaluations, "LoRAs")
     TrainRecord(
-        model=ModelRecord(source=model.source, stamp=stamp, fingerprint=fingerprint),
+        model=ModelRecord(source=str(model.source), stamp=stamp, fingerprint=fingerprint),
         versions=versions(),
     ).write(folder.record)
     for job in left:

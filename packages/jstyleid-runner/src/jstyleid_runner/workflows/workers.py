@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from operator import methodcaller
-from pathlib import Path
 from typing import Literal
 
 from jstyleid_core import runtime
@@ -122,16 +121,13 @@ class RayWorkers:
     on_gpus: bool
 
     def executor(self, spec: WorkerSpec, payload_of: Callable[[Task], Payload]) -> Executor:
-        """The actors. A checkpoint in a folder must be on every node; the pictures name it."""
+        """The actors. Files of the checkpoint must be on every node; the pictures name it."""
         from jstyleid_runner.executors.ray.executor import RayExecutor
 
-        needed = []
-        folder = Path(spec.source).expanduser().resolve()
-        if folder.is_dir():
-            needed, spec = [folder], replace(spec, source=str(folder))
+        source = spec.source.absolute
         return RayExecutor(
-            self.workers, self.on_gpus, spec, payload_of, methodcaller("files"), needed=needed,
-            versions=versions,
+            self.workers, self.on_gpus, replace(spec, source=source), payload_of,
+            methodcaller("files"), needed=source.paths, versions=versions,
         )
 
 

@@ -82,13 +82,13 @@ class WorkerActor:
         Args:
             bundle: factory of the worker, with its files.
             threads: CPU threads of the worker.
-            needed: folders that must be on every machine.
+            needed: files and folders that must be on every machine.
         """
         for path in needed:
-            if not path.is_dir():
-                return [("unfit", f"{path}: there is no such folder. Copy it there: --model names "
-                         "a folder with the same path on every node, or a hub id, which each node "
-                         "downloads.", "", ErrorKind.INPUT)]
+            if not path.exists():
+                return [("unfit", f"{path}: there is no such file or folder. Copy it there: "
+                         "--model names one with the same path on every node, or a hub id, which "
+                         "each node downloads.", "", ErrorKind.INPUT)]
         [(_, make_worker)] = self._unpacked(bundle, "worker")
         gpu = os.environ["CUDA_VISIBLE_DEVICES"] if self._on_gpu else None
         # A spawned process imports its parent's main module: Ray's, which it has no use for.

@@ -89,7 +89,7 @@ class RayExecutor:
         make_worker: makes what a worker does its work on; picklable.
         payload_of: gives the payload of a task; picklable.
         files_of: gives the files of a payload, and of `make_worker`.
-        needed: folders that must be on every node under the same path.
+        needed: files and folders that must be on every node under the same path.
         versions: finds out, here and on a node, the versions of what must be installed alike.
         silence: seconds without a sign of life after which a worker is killed.
         patience: seconds that no worker at all may be without a place.
