@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from jstyleid_core.errors import InputError
+from jstyleid_core.errors import InputError, OutputError
 from jstyleid_core.styleid.settings import parse_layers
+from jstyleid_runner.errors import CrashError, crashes_reported_in
 
 Invoke = Callable[..., tuple[int, str]]
 
@@ -90,6 +92,34 @@ def test_a_full_standard_output(words: list[str]) -> None:
     ran = jstyleid(*words, shell="> /dev/full")
     assert ran.returncode == 1
     assert ran.stderr.strip() == "error: cannot write the output: No space left on device"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_closed_streams(closed: str, tmp_path: Path) -> None:
+    program = ("import os, sys\nfrom jstyleid_runner import cli, __main__\n"
+               "def app():\n"
+               "    print('out'); print('err', file=sys.stderr); os.system('echo native >&2')\n"
+               "    with open(sys.argv[1], 'w') as file: file.write(str(file.fileno() > 2))\n"
+               "cli.app = app\n__main__.main()")
+    line = [sys.executable, "-c", program, str(tmp_path / "file")]
+    ran = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *line], check=False,
+                         capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "file").read_text() == "True"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_is_full_is_no_fault_of_the_program(code: int, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot write jittor.log: .* Free some space"), \
+            crashes_reported_in(tmp_path / "report.log"):
+        raise OSError(code, os.strerror(code), "jittor.log")
+    assert not (tmp_path / "report.log").exists()
+
+
+def test_a_report_that_cannot_be_written() -> None:
+    with pytest.raises(CrashError, match=r"unexpected KeyError: 'x'(.|\n)* cannot be written"), \
+            crashes_reported_in(Path("/dev/full")):
+        raise KeyError("x")
 
 
 def test_a_home_that_is_a_file(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import ParamSpec
 
 import typer
 
-from jstyleid_core.errors import InputError, JStyleIDError
+from jstyleid_core.errors import InputError, JStyleIDError, OutputError
 from jstyleid_runner.interrupts import EXIT_STOPPED, interruptible
 
 EXIT_FAILED = 1
@@ -61,6 +61,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
         except Exception as error:
             if isinstance(error, OSError) and _is_of_output(error):
                 raise  # see `full_output_named`
+            if full := _full_disk(error):
+                _end(f"error: {full}", EXIT_INPUT)
             _end(f"error: {_crash(error, new_report())}", EXIT_FAILED)
 
     return run
@@ -105,12 +107,21 @@ def new_report() -> Path:
 
 @contextmanager
 def crashes_reported_in(report: Path) -> Iterator[None]:
-    """Append the traceback of an unforeseen exception to `report` and raise a `CrashError`."""
+    """Append the traceback of an unforeseen exception to `report` and raise a `CrashError`.
+
+    A full disk is no fault of the program.
+
+    Raises:
+        OutputError: the block met a full disk.
+        CrashError: it raised anything else that is not meant for users.
+    """
     try:
         yield
     except (JStyleIDError, typer.Exit):
         raise
     except Exception as error:
+        if full := _full_disk(error):
+            raise full from error
         raise _crash(error, report) from error
 
 
@@ -129,10 +140,21 @@ def temporary_report() -> Iterator[Path]:
     report.unlink(missing_ok=True)
 
 
+def _full_disk(error: Exception) -> OutputError | None:
+    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return None
+    return OutputError(f"cannot write {error.filename or 'a file'}: {error.strerror}. Free some "
+                       "space; the same command goes on.")
+
+
 def _crash(error: Exception, report: Path) -> CrashError:
-    with report.open("a", encoding="utf-8") as file:
-        file.write("".join(traceback.format_exception(error)))
     what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    try:
+        with report.open("a", encoding="utf-8") as file:
+            file.write("".join(traceback.format_exception(error)))
+    except OSError as problem:
+        return CrashError(f"unexpected {what}\nThis is a fault in jstyleid. A report of it cannot "
+                          f"be written to {report}: {problem.strerror}")
     return CrashError(
         f"unexpected {what}\nThis is a fault in jstyleid. The full report, which helps to find it, "
         f"is in {report}"
