@@ -41,12 +41,23 @@ def test_layers_beyond_the_network_cost_nothing(text: str) -> None:
     (["--workers", "1000000000"], "--workers"), (["--gpus", "1000000000"], "--gpus"),
     (["--batch", "1000000000"], "--batch"), (["--steps", "1001"], "steps = 1001"),
     (["--temperature", "inf"], "temperature = inf"), (["--gamma", "nan"], "gamma = nan"),
+    (["--size", "65536"], "--size 65536: at most 4096 pixels a side"),
+    (["--rank", "1000000"], "--rank 1000000"), (["--train-steps", "9" * 12], "--train-steps"),
+    (["--train-batch", "1000000"], "--train-batch"), (["--crops", "99999999"], "--crops"),
     (["--temperature", "1e308"], "temperature = 1e+308"), (["--steps", "9" * 5000], "--steps"),
 ])
 def test_numbers_beyond_sense(words: list[str], said: str, data: Path, invoke: Invoke) -> None:
     code, stderr = invoke("plan", "--split", "S", *words)
     assert code == 2
     assert said in stderr
+
+
+def test_more_workers_than_processors(data: Path, invoke: Invoke) -> None:
+    processors = len(os.sched_getaffinity(0))
+    code, stderr = invoke("run", "--split", "S", "--device", "cpu", "--method", "styleid",
+                          "--workers", str(processors + 1))
+    assert code == 2
+    assert f"this machine has {processors} processors for them" in stderr
 
 
 @pytest.mark.parametrize("content", ["x = " + "[" * 20_000, "[run]\nsteps = " + "9" * 5000])

@@ -154,6 +154,7 @@ def test_looking_at_a_run_writes_to_nothing_outside(
 def test_links_that_harm_nobody(out: OutFolder, elsewhere: Path, tmp_path: Path) -> None:
     plant(out, "00/Ring.png", elsewhere / "Ring.png")  # a picture is replaced, not written to
     plant(out, "broken", tmp_path / "nowhere")
+    plant(out, "loop", out.root / "loop")
     (tmp_path / "named").symlink_to(out.root)
     with folder_lock(OutFolder(tmp_path / "named")):
         pass

@@ -35,9 +35,9 @@ class PriorSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     weight: PositiveFloat = 1.0
-    images: PositiveInt = 300
+    images: int = Field(300, gt=0, le=100_000)
     prompt: str = "an image of {object}"
-    steps: PositiveInt = 25
+    steps: int = Field(25, gt=0, le=1000)
     guidance: float = Field(7.5, ge=0, le=100)
 
     @field_validator("prompt")
@@ -61,7 +61,8 @@ class TrainingSettings(BaseModel):
 
     Attributes:
         steps: number of optimizer steps.
-        rank, alpha, dropout, targets, text_targets: settings of the LoRA, see `LoRASettings`.
+        rank, alpha, dropout, targets, text_targets: settings of the LoRA, see `LoRASettings`; the
+            widest layer of Stable Diffusion has 1280 channels, which bounds the rank.
         learning_rate: learning rate of A.
         up_rate_ratio: learning rate of B over that of A (LoRA+, Hayou et al. 2024, section 5).
         schedule: `constant`, or `cosine` down to zero at the last step.
@@ -82,8 +83,8 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    steps: PositiveInt = 500
-    rank: PositiveInt = 4
+    steps: int = Field(500, gt=0, le=1_000_000)
+    rank: int = Field(4, gt=0, le=1280)
     alpha: PositiveFloat | None = None
     dropout: float = Field(0.0, ge=0, lt=1)
     targets: tuple[str, ...] = UNET_ATTENTION
@@ -97,11 +98,11 @@ class TrainingSettings(BaseModel):
     beta2: float = Field(0.999, ge=0, lt=1)
     epsilon: PositiveFloat = 1e-8
     max_grad_norm: PositiveFloat | None = 1.0
-    batch: PositiveInt = 1
-    accumulation: PositiveInt = 1
+    batch: int = Field(1, gt=0, le=1024)
+    accumulation: int = Field(1, gt=0, le=10_000)
     size: tuple[PositiveInt, PositiveInt] = (512, 512)
     enlarge: float = Field(1.0, ge=1, le=4)
-    crops: PositiveInt = 16
+    crops: int = Field(16, gt=0, le=10_000)
     prompt: str = "style_{style}"
     prior: PriorSettings | None = None
     gradient_checkpointing: bool = False

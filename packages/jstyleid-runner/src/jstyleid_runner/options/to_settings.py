@@ -9,7 +9,7 @@ import typer
 
 from jstyleid_core import StyleIDSettings
 from jstyleid_core.backends.jdiffusion import no_checkpointing
-from jstyleid_core.errors import InputError
+from jstyleid_core.errors import InputError, setting
 from jstyleid_core.runtime import Backend
 from jstyleid_core.styleid.settings import parse_layers
 from jstyleid_dreambooth.training.presets import PRESETS, Preset
@@ -22,6 +22,8 @@ from jstyleid_runner.options.sources import refuse_given
 from jstyleid_runner.options.training import PriorOptions, TrainingOptions
 
 _SIZE = re.compile(r"([0-9]{1,5})(?:x([0-9]{1,5}))?", re.IGNORECASE)
+_LARGEST = 4096
+"""Pixels a side: attention of more would take hundreds of gigabytes."""
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -33,6 +35,9 @@ def parse_size(text: str) -> tuple[int, int]:
             f"--size {text}: not a size. Give pixels, as 512 or 768x512.",
             fields=["size"],
         )
+    if max(size) > _LARGEST:
+        raise InputError(
+            f"--size {text}: at most {_LARGEST} pixels a side.", fields=["size"])
     return size
 
 
@@ -142,8 +147,9 @@ def run_training(options: RunOptions) -> TrainingSettings | None:
         return training_settings(options.preset, given, backend=options.backend)
     except InputError as error:
         names = {"steps": "train_steps", "learning_rate": "lr"}
+        text = str(error).replace(f"{setting('steps')} ", f"{setting('train_steps')} ")
         raise InputError(
-            str(error), fields=[names.get(field, field) for field in error.fields]
+            text, fields=[names.get(field, field) for field in error.fields]
         ) from error
 
 

@@ -29,7 +29,7 @@ def refuse_links(root: Path, hidden: Path) -> None:
     for entry in _below(root):
         path = Path(entry.path)
         inside = path == hidden or hidden in path.parents
-        if entry.is_symlink() and (inside or entry.is_dir()):
+        if entry.is_symlink() and (inside or path.is_dir()):  # a link to itself is no folder
             raise InputError(
                 f"--out {root}: {path} is a link to {os.readlink(path)}, and what it leads to "
                 "would be overwritten or removed. Put the files themselves there, or remove the "

@@ -1,5 +1,6 @@
 """The workers that `--engine`, `--device`, `--gpus` and `--workers` ask for."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -67,11 +68,18 @@ def choose_slots(device: Device, gpus: int | None, workers: int | None) -> list[
         workers: number of processes on the CPU; 1 unless given.
 
     Raises:
-        InputError: processes on the CPU are asked for where a GPU is used, or a GPU where there is
-            none.
+        InputError: processes on the CPU are asked for where a GPU is used, a GPU where there is
+            none, or more processes than there are processors.
     """
     visible = [] if device == "cpu" else runtime.visible_gpus()
     if device == "cpu" or (device == "auto" and not visible):
+        processors = len(os.sched_getaffinity(0))
+        if workers and workers > processors:
+            raise InputError(
+                f"--workers {workers}: this machine has {processors} processors for them. Give at "
+                f"most {processors}.",
+                fields=["workers"],
+            )
         return cpu_slots(workers or 1)
     if workers is not None:
         raise InputError(
