@@ -70,6 +70,28 @@ def test_a_configuration_of_many_brackets_or_digits(
     assert "--config run.toml: broken TOML" in stderr
 
 
+@pytest.mark.parametrize("words", [
+    ["run", "--split", "S", "--out", ""], ["run", "--split", "S", "--out="],
+    ["run", "--split", "S", "--data", ""], ["train", "--split", "S", "--out", ""],
+    ["generate", "x", "--out", ""], ["generate", "x", "-o", ""], ["demo", "--out", ""],
+    ["transfer", "a.png", "b.png", "--out", ""], ["status", ""], ["retry", ""], ["clean", ""],
+])
+@pytest.mark.usefixtures("no_jittor")
+def test_an_empty_path(words: list[str], data: Path, tmp_path: Path, invoke: Invoke) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    code, stderr = invoke(*words)
+    assert code == 2
+    assert "it is empty. Give a path; . is the working directory." in stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_empty_path_in_a_configuration(data: Path, tmp_path: Path, invoke: Invoke) -> None:
+    (tmp_path / "run.toml").write_text('[run]\nout = ""')
+    code, stderr = invoke("plan", "--split", "S", "--config", "run.toml")
+    assert code == 2
+    assert "it is empty. Give a path; . is the working directory" in stderr
+
+
 def test_a_record_of_many_brackets(data: Path, tmp_path: Path, invoke: Invoke) -> None:
     record = tmp_path / "out" / ".jstyleid" / "run.json"
     record.parent.mkdir(parents=True)

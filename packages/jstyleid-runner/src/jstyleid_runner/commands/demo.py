@@ -9,7 +9,16 @@ from jstyleid_runner.options import common as options
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything.")] = Path("demo"),
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            parser=options.given_path,
+            metavar="<path>",
+            help="Folder for everything.",
+        ),
+    ] = Path("demo"),
     train_steps: Annotated[
         int, typer.Option("--train-steps", min=1, help="Optimizer steps of each LoRA.")
     ] = 180,

@@ -15,6 +15,7 @@ from jstyleid_runner.options.common import (
     SizeOption,
     StylesOption,
     WorkerOptions,
+    given_path,
 )
 from jstyleid_runner.options.run import RunOptions
 from jstyleid_runner.options.sources import with_options
@@ -43,7 +44,11 @@ class _PictureOptions:
     out: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", help="The picture to write, a .png file; a folder for --split."
+            "--out",
+            "-o",
+            parser=given_path,
+            metavar="<path>",
+            help="The picture to write, a .png file; a folder for --split.",
         ),
     ]
     prompt: Annotated[

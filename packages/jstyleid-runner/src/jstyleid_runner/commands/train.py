@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from jstyleid_core.errors import InputError
-from jstyleid_runner.options.common import DataOption, ModelOptions, StylesOption
+from jstyleid_runner.options.common import DataOption, ModelOptions, StylesOption, given_path
 from jstyleid_runner.options.sources import with_options
 from jstyleid_runner.options.training import PriorOptions, TrainingOptions
 
@@ -18,7 +18,12 @@ class _LoRAOptions:
 
     split: Annotated[str, typer.Option("--split", help="Name of the split, a folder in --data.")]
     data: DataOption = Path("data")
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the LoRAs.")] = Path("loras")
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", parser=given_path, metavar="<path>", help="Folder for the LoRAs."
+        ),
+    ] = Path("loras")
     styles: StylesOption = None
     pack: Annotated[
         str | None, typer.Option("--pack", help="One LoRA for all of these styles, as 00,03,09.")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jstyleid_runner.options.common import ModelOptions, SizeOption, StyleIDOptions
+from jstyleid_runner.options.common import ModelOptions, SizeOption, StyleIDOptions, given_path
 from jstyleid_runner.options.sources import with_options
 
 
@@ -19,6 +19,8 @@ class _FileOptions:
         typer.Option(
             "--out",
             "-o",
+            parser=given_path,
+            metavar="<path>",
             help="The picture to write; for several styles a folder, which also gets a contact "
             "sheet.",
         ),

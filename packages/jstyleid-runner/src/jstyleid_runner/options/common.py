@@ -27,10 +27,28 @@ BackendOption = Annotated[
         rich_help_panel=_MODEL,
     ),
 ]
+
+
+def given_path(text: str | Path) -> Path:
+    """A path from the command line, where `""` would mean the working directory.
+
+    Raises:
+        BadParameter: it is empty, as a shell variable that is not set leaves it.
+    """
+    if text == "":
+        raise typer.BadParameter("it is empty. Give a path; . is the working directory.")
+    return Path(text)
+
+
 SizeOption = Annotated[
     str, typer.Option("--size", help="Size of the pictures in pixels, as 512 or 768x512.")
 ]
-DataOption = Annotated[Path, typer.Option("--data", help="Folder that holds the splits.")]
+DataOption = Annotated[
+    Path,
+    typer.Option(
+        "--data", parser=given_path, metavar="<path>", help="Folder that holds the splits."
+    ),
+]
 StylesOption = Annotated[str | None, typer.Option("--styles", help="Only these styles, as 00,04.")]
 PromptsOption = Annotated[
     int | None,
@@ -40,7 +58,10 @@ JsonOption = Annotated[
     bool, typer.Option("--json", allow_from_autoenv=False, help="Print it as JSON.")
 ]
 RunFolderArgument = Annotated[
-    Path, typer.Argument(metavar="OUT", help="Folder of a run, as --out named it.")
+    Path,
+    typer.Argument(
+        metavar="OUT", parser=given_path, help="Folder of a run, as --out named it."
+    ),
 ]
 GpusOption = Annotated[
     int | None,

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -140,7 +140,7 @@ def check_table(
 
 def _wrong_values(values: Mapping[str, Any], command: TyperCommand) -> list[tuple[str, str]]:
     # Not for `--help`, which is to be quick.
-    from pydantic import ConfigDict, Field, ValidationError, create_model
+    from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
     assert command.callback is not None
     fields: dict[str, Any] = {}
@@ -150,7 +150,9 @@ def _wrong_values(values: Mapping[str, Any], command: TyperCommand) -> list[tupl
             kind, info = get_args(parameter.annotation)[:2]
             assert isinstance(info, OptionInfo)
             # TOML has no paths: there they are strings.
-            lax = {"strict": False} if Path in (kind, *get_args(kind)) else {}
+            if is_path := Path in (kind, *get_args(kind)):
+                kind = Annotated[kind, BeforeValidator(_not_empty)]
+            lax = {"strict": False} if is_path else {}
             fields[parameter.name] = (kind, Field(ge=info.min, le=info.max, **lax))
     model = create_model("Table", __config__=ConfigDict(strict=True, extra="forbid"), **fields)
     try:
@@ -158,6 +160,12 @@ def _wrong_values(values: Mapping[str, Any], command: TyperCommand) -> list[tupl
     except ValidationError as error:
         return [(str(problem["loc"][0]), _explain(problem)) for problem in error.errors()]
     return []
+
+
+def _not_empty(path: object) -> object:
+    if path == "":
+        raise ValueError("it is empty. Give a path; . is the working directory")
+    return path
 
 
 def _explain(problem: Any) -> str:

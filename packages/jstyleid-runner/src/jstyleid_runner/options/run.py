@@ -16,6 +16,7 @@ from jstyleid_runner.options.common import (
     StyleIDOptions,
     StylesOption,
     WorkerOptions,
+    given_path,
 )
 from jstyleid_runner.options.training import (
     GradientCheckpointingOption,
@@ -31,7 +32,12 @@ class _PictureOptions:
 
     split: Annotated[str, typer.Option("--split", help="Name of the split, a folder in --data.")]
     data: DataOption = Path("data")
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the pictures.")] = Path("out")
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", parser=given_path, metavar="<path>", help="Folder for the pictures."
+        ),
+    ] = Path("out")
     method: Annotated[
         Method,
         typer.Option(
