@@ -21,6 +21,7 @@ from small_checkpoint import SMALL
 
 GOLDEN_VALUES = Path(__file__).resolve().parent / "golden"
 GOLDEN = [f"golden-{name}" for name in SMALL]
+GOLDEN_SINGLE_FILES = GOLDEN_VALUES / "single-files.json"
 GOLDEN_LORA = GOLDEN_VALUES / "lora"
 EMBEDDED = (
     Path(__file__).resolve().parent.parent

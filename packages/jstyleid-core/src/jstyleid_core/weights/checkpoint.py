@@ -157,12 +157,13 @@ class Checkpoint:
         if isinstance(self.model, SingleFile):
             folder, pad = self._vocabulary(), self.model.pad_token
         else:
-            folder = self._vocabulary() if self.source.tokenizer else self.path / "tokenizer"
+            folder = (self.path / "tokenizer" if self.source.tokenizer is None
+                      else self._vocabulary())
         return CLIPTokenizer(folder, text.max_position_embeddings, rows=text.vocab_size,
                              pad_token=pad)
 
     def _vocabulary(self) -> Path:
-        if not self.source.tokenizer:
+        if self.source.tokenizer is None:
             return hub.clip_vocabulary()
         return _inner(_existing("tokenizer", self.source.tokenizer), "tokenizer")
 
@@ -202,7 +203,7 @@ def find_checkpoint(
         CheckpointError: no such file, folder or repository, or it cannot be reached.
     """
     named = checkpoint_source(source)
-    vae = _vae(named.vae) if named.vae else None
+    vae = None if named.vae is None else _vae(named.vae)
     path = named.local
     if path is None:
         _check_hub_id(named.model)
@@ -237,7 +238,7 @@ _FIXES = {
 
 def _existing(name: str, given: str) -> Path:
     path = Path(given).expanduser()
-    if path.is_dir() or (path.exists() and name == "vae"):
+    if given and (path.is_dir() or (path.exists() and name == "vae")):
         return path
     missing = "no such folder" if name == "tokenizer" else "no such file or folder"
     raise CheckpointError(f"{setting(name)} {given}: {missing}. {_FIXES[name]}", fields=[name])
