@@ -406,7 +406,7 @@ def test_a_vae_that_does_not_fit(
 def test_a_part_that_is_nowhere(files: dict[str, Path], part: str, name: str) -> None:
     source = CheckpointSource(str(files["sd21"]), **{part: name})
     with pytest.raises(CheckpointError, match=f"{part} {name}: no such"):
-        find_checkpoint(source).tokenizer()
+        _ = find_checkpoint(source).tokenizer
     with pytest.raises(CheckpointError, match=f"{part} {name}: no such"):
         find_downloaded(source)
 
@@ -416,7 +416,7 @@ def test_a_folder_with_another_tokenizer(tmp_path: Path, vocabulary: Path) -> No
 
     folder = build("sd15", tmp_path / "checkpoint")
     found = find_checkpoint(CheckpointSource(str(folder), tokenizer=str(vocabulary)))
-    assert found.tokenizer()(["a"])[0, :3].tolist() == [1512, 320, 1513]
+    assert found.tokenizer(["a"])[0, :3].tolist() == [1512, 320, 1513]
 
 
 def test_learned_tokens(tmp_path: Path, vocabulary: Path) -> None:
@@ -427,10 +427,10 @@ def test_learned_tokens(tmp_path: Path, vocabulary: Path) -> None:
         file = header_only(tmp_path / f"{fits}.safetensors", rows)
         found = find_checkpoint(CheckpointSource(str(file), tokenizer=str(words)))
         if fits:
-            assert found.tokenizer()(["a <sks>"])[0, :4].tolist() == [1512, 320, 1514, 1513]
+            assert found.tokenizer(["a <sks>"])[0, :4].tolist() == [1512, 320, 1514, 1513]
         else:
             with pytest.raises(CheckpointError, match="embeddings of 1514 tokens only"):
-                found.tokenizer()
+                _ = found.tokenizer
 
 
 def test_without_a_hub_the_tokenizer_is_asked_for(
@@ -439,7 +439,7 @@ def test_without_a_hub_the_tokenizer_is_asked_for(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(CheckpointError, match="A single file brings no tokenizer.*with tokenizer"):
-        find_checkpoint(files["sd21"]).tokenizer()
+        _ = find_checkpoint(files["sd21"]).tokenizer
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -454,5 +454,5 @@ def test_the_vocabulary_of_the_hub_is_found_offline(
     (repository / "refs" / "main").write_text(snapshot.name)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    [ids] = find_checkpoint(files[kind]).tokenizer()(["a"])
+    [ids] = find_checkpoint(files[kind]).tokenizer(["a"])
     assert ids[:4].tolist() == [1512, 320, 1513, 0 if kind == "sd21" else 1513]

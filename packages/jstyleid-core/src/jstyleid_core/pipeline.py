@@ -133,7 +133,7 @@ class StableDiffusion:
         architecture, scheduler = checkpoint.architecture, checkpoint.schedule_config
         model = cls(
             networks=build_networks(backend, architecture, number),
-            tokenizer=checkpoint.tokenizer(),
+            tokenizer=checkpoint.tokenizer,
             schedule=Schedule.from_config(scheduler),
             prediction_type=scheduler.prediction_type,
             checkpoint=checkpoint,

@@ -147,8 +147,9 @@ class Checkpoint:
         return self.vae.tensors() if self.vae and component == "vae" else (
             self.model.tensors(component))
 
+    @cached_property
     def tokenizer(self) -> CLIPTokenizer:
-        """The tokenizer.
+        """The tokenizer; for a single file CLIP's vocabulary may be downloaded.
 
         Raises:
             CheckpointError: its files are missing, broken, or do not belong to the text encoder.
@@ -168,12 +169,12 @@ class Checkpoint:
         return _inner(_existing("tokenizer", self.source.tokenizer), "tokenizer")
 
     def check(self) -> None:
-        """Read all but the weights and the tokenizer, to find out early what cannot be used.
+        """Read all but the weights, to find out early what cannot be used.
 
         Raises:
             CheckpointError: a file is missing or broken, or asks for something unknown.
         """
-        _ = self.architecture, self.schedule_config
+        _ = self.architecture, self.schedule_config, self.tokenizer
         for component in ("unet", "vae", "text_encoder"):
             self.weights(component)
 
@@ -276,7 +277,7 @@ def fingerprint(checkpoint: Checkpoint) -> str:
         described.append("trailing")
     digest.update(json.dumps(described, sort_keys=True).encode())
     digest.update(schedule.alphas_cumprod.tobytes())
-    tokenizer = checkpoint.tokenizer()
+    tokenizer = checkpoint.tokenizer
     digest.update(tokenizer([""]).tobytes())
     if tokenizer.learned:
         digest.update(json.dumps(tokenizer.learned, sort_keys=True).encode())
