@@ -15,6 +15,7 @@ from jstyleid_core import doctor
 from jstyleid_core.doctor import Check, run_checks
 from jstyleid_core.runtime import devices, toolkit
 from nvidia_smi import card, install, part
+from original_layout import SMALL, Shapes, checkpoint, write_file
 
 
 def test_the_doctor_finds_this_machine_fit() -> None:
@@ -34,6 +35,23 @@ def test_the_doctor_tells_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "install g++" in (checks["C++ compiler"].fix or "")
     assert not checks["Model"].ok
     assert "JSTYLEID_MODEL" in (checks["Model"].fix or "")
+
+
+@pytest.mark.parametrize(("shapes", "fix"), [
+    (checkpoint(SMALL["sd15"]), None),
+    ({"conditioner.embedders.1.model.ln_final.weight": (4,)}, "holds Stable Diffusion XL"),
+])
+def test_a_single_file_is_looked_at(
+    checks: Callable[..., dict[str, Check]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    shapes: Shapes, fix: str | None,
+) -> None:
+    """Offline, since the vocabulary that it needs is no matter of the machine."""
+    file = write_file(tmp_path / "model.safetensors", shapes)
+    monkeypatch.setenv("JSTYLEID_MODEL", str(file))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    found = checks("cpu")["Model"]
+    assert (found.ok, str(file) in found.value) == (fix is None, True)
+    assert fix is None or fix in (found.fix or "")
 
 
 @pytest.fixture

@@ -267,6 +267,47 @@ def test_what_belongs_to_no_network_is_accounted_for(
         "strange.2 and 2 more")
 
 
+def test_of_two_text_encoders_one_is_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = "cond_stage_model.transformer.text_model.final_layer_norm.bias"
+    file = header_only(tmp_path / "model.safetensors", small("sd21", **{other: (64,)}))
+    assert find_checkpoint(file).architecture.text.hidden_act == "gelu"
+    assert caplog.messages[-1].endswith(other)
+
+
+def test_the_folder_of_a_single_file_is_told_from_one_of_diffusers(files: dict[str, Path]) -> None:
+    folder = files["sd21"].parent
+    with pytest.raises(CheckpointError, match=f"{folder} is no folder in diffusers layout.*"
+                                              f"Give a single file with model: {files['sd15']} or"):
+        find_checkpoint(folder)
+
+
+def test_names_of_the_text_encoder_without_their_first_part(tmp_path: Path) -> None:
+    """As transformers has written them for a while."""
+    renamed = {name.replace("transformer.text_model.", "transformer."): shape
+               for name, shape in small("sd15").items()}
+    plain, other = (find_checkpoint(header_only(tmp_path / f"{number}.safetensors", shapes))
+                    for number, shapes in enumerate((small("sd15"), renamed)))
+    assert other.architecture == plain.architecture
+    assert other.tensors("text_encoder").keys() == plain.tensors("text_encoder").keys()
+
+
+def test_a_text_encoder_that_was_pruned_of_its_last_layer(tmp_path: Path) -> None:
+    shapes = without("cond_stage_model.model.transformer.resblocks.23.")
+    found = find_checkpoint(header_only(tmp_path / "model.safetensors", shapes))
+    assert found.architecture.text.num_hidden_layers == 23
+
+
+def test_weights_in_eight_bits_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    head = json.dumps({"model.diffusion_model.out.2.bias": {
+        "dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}).encode()
+    file.write_bytes(len(head).to_bytes(8, "little") + head + bytes(4))
+    with pytest.raises(CheckpointError, match="is stored as F8_E4M3, which is not supported"):
+        _ = find_checkpoint(file).architecture
+
+
 def without(beginning: str) -> Shapes:
     return {name: shape for name, shape in small().items() if not name.startswith(beginning)}
 

@@ -285,8 +285,9 @@ def _models() -> Check:
     details = {"source": str(source), "hub_cache": HF_HUB_CACHE}
     try:
         found = find_downloaded(source)
-        if source.local:  # not from the hub, which this would ask
-            find_checkpoint(source).check()
+        if source.local:  # nothing is asked of the hub here
+            local = find_checkpoint(source)
+            _ = local.architecture, local.schedule_config
     except CheckpointError as error:
         return Check("Model", False, f"{source}: unusable", str(error), details)
     if found is None:

@@ -209,8 +209,17 @@ def find_checkpoint(
     if path is None:
         _check_hub_id(named.model)
         path = hub.from_hub(named.model, half)
+    if path.is_dir() and not (path / "unet").is_dir() and (single := _single_files(path)):
+        raise CheckpointError(
+            f"{path} is no folder in diffusers layout, which has a folder unet. Give a single file "
+            f"with {setting('model')}: {single}.", fields=["model"])
     model = DiffusersFolder.of(path, half) if path.is_dir() else SingleFile(path)
     return Checkpoint(named, model, vae)
+
+
+def _single_files(folder: Path) -> str:
+    names = sorted(str(path) for path in folder.glob("*.safetensors"))
+    return " or ".join(names[:3])
 
 
 def find_downloaded(source: CheckpointSource) -> list[Path] | None:

@@ -133,7 +133,8 @@ class SingleFile:
         if any(name.startswith("model_ema.") for name in stored):
             note_once(f"{self.path}: the averages of the weights (model_ema) are not used, as in "
                       "diffusers")
-        known = (_UNET, _VAE, _CLIP, _OPEN_CLIP)
+        second = any(name.startswith(_OPEN_CLIP) for name in stored)
+        known = (_UNET, _VAE, _OPEN_CLIP if second else _CLIP)
         strange = [name for name in stored
                    if not name.startswith(known) and not _NO_WEIGHTS.fullmatch(name)]
         if strange:
