@@ -65,6 +65,31 @@ def test_what_is_not_built_is_refused_by_its_field(
         UNetConfig.read(path)
 
 
+@pytest.mark.parametrize(("file", "field", "value", "message"), [
+    (UNET, "block_out_channels", [0, 64, 64], "block_out_channels.0 = 0 is not supported"),
+    (UNET, "block_out_channels", [33, 96, 96, 96], "33 channels cannot be divided by"),
+    (UNET, "layers_per_block", 0, "layers_per_block = 0 is not supported"),
+    (UNET, "attention_head_dim", 7, r"cannot be divided by 7 \(attention heads\)"),
+    ("vae/config.json", "norm_num_groups", 31, r"cannot be divided by 31 \(norm_num_groups\)"),
+    ("vae/config.json", "latent_channels", -4, "latent_channels = -4 is not supported"),
+    ("text_encoder/config.json", "num_attention_heads", 7, "cannot be divided by 7"),
+    ("text_encoder/config.json", "max_position_embeddings", 0, "max_position_embeddings = 0"),
+    ("text_encoder/config.json", "intermediate_size", 0, "intermediate_size = 0"),
+])
+def test_numbers_that_no_network_can_have(
+    tmp_path: Path, file: str, field: str, value: Any, message: str
+) -> None:
+    path = write(tmp_path, file, **{field: value})
+    with pytest.raises(CheckpointError, match=f"{path}: .*{message}"):
+        _ = find_checkpoint(tmp_path).architecture
+
+
+def test_a_schedule_without_timesteps(tmp_path: Path) -> None:
+    path = write(tmp_path, SCHEDULER, num_train_timesteps=0)
+    with pytest.raises(CheckpointError, match=f"{path}: num_train_timesteps = 0"):
+        ScheduleConfig.read(path)
+
+
 @pytest.mark.parametrize(("changes", "what"), [
     ({"in_channels": 9}, "an inpainting model"), ({"in_channels": 5}, "a depth model"),
     ({"in_channels": 8}, "InstructPix2Pix"), ({"in_channels": 7}, "an upscaler"),

@@ -103,8 +103,9 @@ def test_half_precision_is_half_precision_throughout(small: Reference) -> None:
             for parameter in network.parameters():
                 parameter.assign(parameter.float16())
         states = model.text_encoder(jt.array(values["text.ids"]))
-        unet = model.unet(jt.array(values["unet.sample"]).float16(), values["unet.timestep"],
-                          jt.array(values["unet.context"]).float16())
+        sample = jt.array(values["unet.sample"]).float16()
+        waves = model.unet.waves(values["unet.timestep"], sample.shape[0])
+        unet = model.unet(sample, waves, jt.array(values["unet.context"]).float16())
     assert (states.dtype, unet.dtype) == ("float16", "float16")
     assert distance(states.float32(), values["text.out"]) <= 2e-2
     assert distance(unet.float32(), values["unet.out"]) <= 5e-2

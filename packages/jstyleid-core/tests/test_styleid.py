@@ -216,7 +216,7 @@ def test_a_style_of_another_model_or_picture_is_refused(
 
 def test_the_fingerprint_sees_the_schedule(model: Any, tmp_path: Path) -> None:
     """Same weights, another kind of prediction: another model."""
-    copy = shutil.copytree(model.checkpoint.folder, tmp_path / "checkpoint")
+    copy = shutil.copytree(model.checkpoint.path, tmp_path / "checkpoint")
     file = copy / "scheduler" / "scheduler_config.json"
     assert StableDiffusion.load(copy).fingerprint == model.fingerprint
     file.write_text(file.read_text().replace("v_prediction", "epsilon"))

@@ -30,7 +30,7 @@ def test_the_network_keeps_its_names_parameters_and_loading(
     loras.add("one", trained(targets=("to_q", "to_out.0", "proj_in", "conv1")))
     assert [name for name, _ in model.unet.named_parameters()] == names
     adapted = unet_answer()
-    load_module(model.unet, "unet", model.checkpoint.weights("unet"), "float32")
+    load_module(model.unet, model.checkpoint.tensors("unet"), "float32")
     assert np.array_equal(unet_answer(), adapted)
     # A processor that does what the layer does changes nothing, with the LoRA inside.
     everywhere = dict.fromkeys(model.networks.attentions().values(), plain_attention)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.json_files import read_json
@@ -20,6 +20,7 @@ from jstyleid_core.validation import problems_of
 
 C = TypeVar("C", bound="CheckpointConfig")
 
+Positive = Annotated[int, Field(gt=0)]
 Component = Literal["unet", "vae", "text_encoder"]
 """The networks of a checkpoint, by the names of their folders."""
 PredictionType = Literal["epsilon", "v_prediction"]
@@ -56,10 +57,9 @@ class CheckpointConfig(BaseModel):
             return cls.model_validate(raw)
         except ValidationError as error:
             first = problems_of(error)[0]
+            what = f"{first.field} = {first.value!r}" if first.field else "it"
             raise CheckpointError(
-                f"{path}: {first.field or 'the file'} = {first.value!r} is not supported "
-                f"({first.reason})."
-            ) from error
+                f"{path}: {what} is not supported ({first.reason}).") from error
 
 
     @classmethod
@@ -96,6 +96,12 @@ def _flat(values: list[Any]) -> list[Any]:
             for inner in (_flat(value) if isinstance(value, list) else [value])]
 
 
+def _divided(widths: tuple[int, ...], name: str, parts: tuple[int, ...]) -> None:
+    for width, number in zip(widths, parts, strict=True):
+        if width % number:
+            raise ValueError(f"{width} channels cannot be divided by {number} ({name})")
+
+
 _OTHER_UNETS = {
     5: "of a depth model, which takes a depth map beside the picture",
     7: "of an upscaler, which takes a small picture beside the noise",
@@ -112,18 +118,18 @@ class UNetConfig(CheckpointConfig):
         {"down_block_types", "up_block_types", "block_out_channels", "attention_head_dim",
          "num_attention_heads"})
 
-    sample_size: int = 64
-    in_channels: int = 4
-    out_channels: int = 4
+    sample_size: Positive = 64
+    in_channels: Positive = 4
+    out_channels: Positive = 4
     down_block_types: tuple[Literal["CrossAttnDownBlock2D", "DownBlock2D"], ...]
     up_block_types: tuple[Literal["CrossAttnUpBlock2D", "UpBlock2D"], ...]
     mid_block_type: Literal["UNetMidBlock2DCrossAttn"] = "UNetMidBlock2DCrossAttn"
-    block_out_channels: tuple[int, ...]
-    layers_per_block: int = 2
-    cross_attention_dim: int
-    attention_head_dim: int | tuple[int, ...] = 8
-    num_attention_heads: int | tuple[int, ...] | None = None
-    norm_num_groups: int = 32
+    block_out_channels: tuple[Positive, ...]
+    layers_per_block: Positive = 2
+    cross_attention_dim: Positive
+    attention_head_dim: Positive | tuple[Positive, ...] = 8
+    num_attention_heads: Positive | tuple[Positive, ...] | None = None
+    norm_num_groups: Positive = 32
     norm_eps: float = 1e-5
     use_linear_projection: bool = False
     upcast_attention: bool = False
@@ -175,6 +181,8 @@ class UNetConfig(CheckpointConfig):
         for name in ("down_block_types", "up_block_types", "heads"):
             if len(getattr(self, name)) != levels:
                 raise ValueError(f"{name} must have {levels} entries, as block_out_channels has")
+        _divided(self.block_out_channels, "norm_num_groups", (self.norm_num_groups,) * levels)
+        _divided(self.block_out_channels, "attention heads", self.heads)
         return self
 
 
@@ -183,12 +191,12 @@ class VAEConfig(CheckpointConfig):
 
     _lists = frozenset({"down_block_types", "up_block_types", "block_out_channels"})
 
-    in_channels: int = 3
-    out_channels: int = 3
-    latent_channels: int = 4
-    block_out_channels: tuple[int, ...]
-    layers_per_block: int = 2
-    norm_num_groups: int = 32
+    in_channels: Positive = 3
+    out_channels: Positive = 3
+    latent_channels: Positive = 4
+    block_out_channels: tuple[Positive, ...]
+    layers_per_block: Positive = 2
+    norm_num_groups: Positive = 32
     scaling_factor: float = 0.18215
 
     act_fn: Literal["silu", "swish"] = "silu"
@@ -200,18 +208,29 @@ class VAEConfig(CheckpointConfig):
     shift_factor: None = None
     latents_mean: None = None
 
+    @model_validator(mode="after")
+    def _groups_fit(self) -> VAEConfig:
+        groups = (self.norm_num_groups,) * len(self.block_out_channels)
+        _divided(self.block_out_channels, "norm_num_groups", groups)
+        return self
+
 
 class TextConfig(CheckpointConfig):
     """`text_encoder/config.json` of a CLIPTextModel."""
 
-    vocab_size: int
-    hidden_size: int
-    intermediate_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    max_position_embeddings: int = 77
+    vocab_size: Positive
+    hidden_size: Positive
+    intermediate_size: Positive
+    num_hidden_layers: Positive
+    num_attention_heads: Positive
+    max_position_embeddings: int = Field(77, ge=3)
     layer_norm_eps: float = 1e-5
     hidden_act: Literal["gelu", "quick_gelu"] = "quick_gelu"
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> TextConfig:
+        _divided((self.hidden_size,), "num_attention_heads", (self.num_attention_heads,))
+        return self
 
 
 @dataclass(frozen=True)
@@ -247,7 +266,7 @@ class Architecture:
 class ScheduleConfig(CheckpointConfig):
     """`scheduler/scheduler_config.json`: any scheduler's file, read for DDIM."""
 
-    num_train_timesteps: int = 1000
+    num_train_timesteps: Positive = 1000
     beta_start: float = 0.00085
     beta_end: float = 0.012
     beta_schedule: Literal["scaled_linear", "linear"] = "scaled_linear"

@@ -15,7 +15,7 @@ class Problem:
     Attributes:
         field: name of the field, `outer.inner` for a nested one; empty for the whole object.
         value: value that was given.
-        reason: explanation of pydantic.
+        reason: explanation of pydantic, or of a validator of this project.
     """
 
     field: str
@@ -25,5 +25,6 @@ class Problem:
 
 def problems_of(error: ValidationError) -> list[Problem]:
     """Every problem of a validation, in pydantic's order."""
-    return [Problem(".".join(map(str, found["loc"])), found["input"], found["msg"])
+    return [Problem(".".join(map(str, found["loc"])), found["input"],
+                    found["msg"].removeprefix("Value error, "))
             for found in error.errors()]
