@@ -42,18 +42,17 @@ def test_a_checkpoint_is_not_a_lora(file: Path) -> None:
 
 
 def test_an_unknown_spelling_shows_three_names(file: Path) -> None:
-    names = [f"lora_unet_layer_{i}.hada_w{i}_a" for i in range(5)]
+    names = [f"lora_unet_layer_{i}.lora_sideways.weight" for i in range(5)]
     assert refusal(file, dict.fromkeys(names, DOWN)) == (
         f"5 of 5 tensors have names that are not understood: {', '.join(names[:3])}. LoRA layers "
-        "are read as diffusers, PEFT and kohya's scripts name them; DoRA, LoHa, LoKr and SDXL's "
-        "second text encoder are not supported.")
+        "are read as diffusers, PEFT, kohya's scripts, OneTrainer and ComfyUI name them.")
 
 
 def test_one_unknown_name_among_many(file: Path) -> None:
     tensors = {f"unet.{LAYER}.lora_A.weight": DOWN, f"unet.{LAYER}.lora_B.weight": UP,
-               f"unet.{LAYER}.lora_magnitude_vector": UP}
+               f"unet.{LAYER}.running_mean": UP}
     assert refusal(file, tensors).startswith(
-        f"1 of 3 tensors have names that are not understood: unet.{LAYER}.lora_magnitude_vector.")
+        f"1 of 3 tensors have names that are not understood: unet.{LAYER}.running_mean.")
 
 
 def test_a_and_b_disagree(file: Path) -> None:

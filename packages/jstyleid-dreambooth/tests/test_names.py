@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from jstyleid_core.weights.original_names import unet_module
 from jstyleid_dreambooth import LoRAWeights, read_lora
-from jstyleid_dreambooth.lora.files.names import TensorName, diffusers_path, dotted, parse_name
+from jstyleid_dreambooth.lora.files.names import TensorName, dotted, parse_name
 
 UNET = "down_blocks.0.attentions.1.transformer_blocks.0.attn1"
 TEXT = "text_model.encoder.layers.0.self_attn"
@@ -44,9 +46,45 @@ TEXT = "text_model.encoder.layers.0.self_attn"
      f"{TEXT}.k_proj", "up"),
     ("lora_te_text_model_encoder_layers_11_mlp_fc1.lora_up.weight", "text_encoder",
      "text_model.encoder.layers.11.mlp.fc1", "up"),
+    (f"text_encoder.{TEXT}.k_proj.to_k_lora.down.weight", "text_encoder", f"{TEXT}.k_proj", "down"),
+    (f"text_encoder.{TEXT}.out_proj.to_out_lora.up.weight", "text_encoder", f"{TEXT}.out_proj",
+     "up"),
+    (f"{UNET}.processor.to_q.lora_A.weight", "unet", f"{UNET}.to_q", "down"),
+    (f"unet.{UNET}.processor.to_out.lora.up.weight", "unet", f"{UNET}.to_out.0", "up"),
+    (f"unet._orig_mod.{UNET}.to_q.lora_A.weight", "unet", f"{UNET}.to_q", "down"),
+    (f"base_model.model.module.{UNET}.to_q.lora_A.weight", "unet", f"{UNET}.to_q", "down"),
+    (f"{UNET}.to_q.lora_B", "unet", f"{UNET}.to_q", "up"),
+    ("lora_te1_text_model_encoder_layers_0_mlp_fc2.alpha", "text_encoder",
+     "text_model.encoder.layers.0.mlp.fc2", "alpha"),
+    (f"lora_te.{TEXT}.q_proj.lora_down.weight", "text_encoder", f"{TEXT}.q_proj", "down"),
+    (f"lora_unet.{UNET}.to_q.alpha", "unet", f"{UNET}.to_q", "alpha"),
+    (f"clip_l.{TEXT}.q_proj.alpha", "text_encoder", f"{TEXT}.q_proj", "alpha"),
+    (f"text_encoders.clip_l.transformer.{TEXT}.q_proj.lora_up.weight", "text_encoder",
+     f"{TEXT}.q_proj", "up"),
+    (f"text_encoders.clip_h.transformer.{TEXT}.q_proj.lora_up.weight", "text_encoder",
+     f"{TEXT}.q_proj", "up"),
+    ("diffusion_model.output_blocks.5.1.transformer_blocks.0.attn2.to_k.lora_down.weight", "unet",
+     "up_blocks.1.attentions.2.transformer_blocks.0.attn2.to_k", "down"),
+    ("unet.output_blocks.5.1.transformer_blocks.0.ff.net.0.proj.alpha", "unet",
+     "up_blocks.1.attentions.2.transformer_blocks.0.ff.net.0.proj", "alpha"),
+    ("lycoris_down_blocks_0_resnets_1_conv1.lora_mid.weight", "unet",
+     "down_blocks.0.resnets.1.conv1", "mid"),
+    ("lycoris_text_model_encoder_layers_0_mlp_fc1.lora_up.weight", "text_encoder",
+     "text_model.encoder.layers.0.mlp.fc1", "up"),
 ])
 def test_names(name: str, part: Any, path: str, role: Any) -> None:
-    assert parse_name(name) == TensorName(part, path, role)
+    found = parse_name(name)
+    assert found is not None
+    assert replace(found, adapter=None) == TensorName(part, path, role)
+
+
+@pytest.mark.parametrize(("ending", "adapter"), [
+    ("lora_A.weight", None), ("lora_A", None), ("lora_A.default.weight", "default"),
+    ("lora_A.style_00.weight", "style_00"),
+])
+def test_names_of_adapters(ending: str, adapter: str | None) -> None:
+    found = parse_name(f"base_model.model.{UNET}.to_q.{ending}")
+    assert found == TensorName("unet", f"{UNET}.to_q", "down", adapter)
 
 
 @pytest.mark.parametrize("name", [
@@ -63,7 +101,7 @@ def test_kohya_names_of_every_layer(loras: Any) -> None:
     for layout in loras.layouts.values():
         for path in layout:
             assert dotted(path.replace(".", "_")) == path
-            assert diffusers_path(path) == path
+            assert unet_module(path) == path
 
 
 @pytest.mark.parametrize(("original", "diffusers"), [
@@ -87,8 +125,10 @@ def test_kohya_names_of_every_layer(loras: Any) -> None:
     ("out.2", "conv_out"),
 ])
 def test_names_of_the_original_code(original: str, diffusers: str, loras: Any) -> None:
-    assert diffusers_path(original) == diffusers
-    assert diffusers_path(dotted(original.replace(".", "_"))) == diffusers
+    flat = original.replace(".", "_")
+    for name in (f"lora_unet_{flat}", f"unet.{original}", f"diffusion_model.{original}",
+                 f"model.diffusion_model.{original}", f"lora_unet.{original}", original):
+        assert parse_name(f"{name}.lora_up.weight") == TensorName("unet", diffusers, "up")
     assert diffusers in loras.layouts["unet"]
 
 

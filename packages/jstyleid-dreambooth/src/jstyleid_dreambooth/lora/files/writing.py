@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from jstyleid_core.errors import OutputError
 from jstyleid_core.files import write_whole
 from jstyleid_core.weights.torch_files import torch_file
-from jstyleid_dreambooth.lora.files.reading import HEADER_KEY, header_config
+from jstyleid_dreambooth.lora.files.adapter_config import HEADER_KEY, header_config
 from jstyleid_dreambooth.lora.weights import LoRAWeights, LowRank, Part
 
 FILE_NAME = "pytorch_lora_weights.safetensors"

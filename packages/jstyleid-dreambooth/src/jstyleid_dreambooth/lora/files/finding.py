@@ -1,0 +1,66 @@
+"""The LoRA file of a folder, as diffusers, PEFT and other programs save it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jstyleid_core.errors import CheckpointError
+
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+"""Endings of the files that are taken for LoRAs in a folder."""
+
+_DIFFUSERS, _PEFT = "pytorch_lora_weights", "adapter_model"
+_NAMES = tuple(f"{stem}{suffix}" for stem in (_DIFFUSERS, _PEFT) for suffix in SUFFIXES[:2])
+
+
+def find_file(path: Path) -> Path:
+    """The file itself, or the LoRA file of a folder, see `lora_file`.
+
+    Raises:
+        CheckpointError: nothing is there, or a folder without a LoRA file or with several.
+    """
+    if found := lora_file(path):
+        return found
+    if path.is_dir():
+        raise CheckpointError(
+            f"{path} holds no LoRA: none of {', '.join(_NAMES)} is in the folder, and no other "
+            f"file ending in {', '.join(SUFFIXES)}. Give the file."
+        )
+    if path.exists():
+        raise CheckpointError(f"{path} is no ordinary file. Give a LoRA file, or its folder.")
+    raise CheckpointError(f"{path} does not exist. Give a LoRA file, or the folder it is in.")
+
+
+def lora_file(place: Path) -> Path | None:
+    """The LoRA file that a file or a folder is, None where there is none.
+
+    In a folder that is `pytorch_lora_weights` or else `adapter_model`, as safetensors rather than
+    as `.bin`; otherwise the only file with such an ending; otherwise that of the only folder in it
+    with an `adapter_model`, where PEFT saves an adapter that has a name.
+
+    Raises:
+        CheckpointError: the folder holds several LoRAs.
+    """
+    if place.is_file():
+        return place
+    if not place.is_dir():
+        return None
+    if named := named_file(place):
+        return named
+    files = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES
+                   and path.is_file() and not path.name.startswith("."))
+    adapters = [] if files else [found for path in sorted(place.iterdir()) if path.is_dir()
+                                 if (found := named_file(path)) and found.stem == _PEFT]
+    return _only(place, files or adapters)
+
+
+def named_file(folder: Path) -> Path | None:
+    """The file in a folder that has the name of a LoRA's, diffusers' rather than PEFT's."""
+    return next((folder / name for name in _NAMES if (folder / name).is_file()), None)
+
+
+def _only(folder: Path, found: list[Path]) -> Path | None:
+    if len(found) > 1:
+        names = ", ".join(str(path.relative_to(folder)) for path in found)
+        raise CheckpointError(f"{folder} holds several LoRAs: {names}. Give one of the files.")
+    return found[0] if found else None
