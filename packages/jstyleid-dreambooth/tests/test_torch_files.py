@@ -129,6 +129,23 @@ def test_compressed_records_are_refused(tmp_path: Path) -> None:
         read_lora(path)
 
 
+def test_an_archive_of_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "x.bin"
+    for names in ((), ("readme.txt",), ("x/data/0",)):
+        with zipfile.ZipFile(path, "w") as file:
+            for name in names:
+                file.writestr(name, b"text")
+        with pytest.raises(CheckpointError, match=r"x\.bin is damaged .*'data\.pkl'"):
+            read_lora(path)
+
+
+@pytest.mark.parametrize("name", ["x.bin", "x.pt", "x.ckpt", "x.safetensors", "x"])
+def test_content_decides_not_the_name(name: str, tmp_path: Path) -> None:
+    for file in ("jittor.bin", "jittor.safetensors"):
+        (tmp_path / name).write_bytes((GOLDEN_LORA / file).read_bytes())
+        assert len(read_lora(tmp_path / name)) == len(read_lora(GOLDEN_LORA / file))
+
+
 def test_flipped_bits_and_truncation(tmp_path: Path) -> None:
     data = (GOLDEN_LORA / "jittor.bin").read_bytes()
     path = tmp_path / "x.bin"

@@ -9,6 +9,7 @@ import pytest
 
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth import LoRAWeights, LowRank, write_lora
+from jstyleid_runner.storage.records import lora_record
 from jstyleid_runner.storage.split import Split, StyleFolder, find_loras
 
 LAYER = LowRank(np.ones((1, 2), np.float32), np.ones((2, 1), np.float32), 1)
@@ -53,6 +54,69 @@ def test_one_for_all(tmp_path: Path, put: Callable[[str], Path]) -> None:
     assert find_loras(tmp_path / "all", SPLIT) == {"00": inside, "04": inside}
     own = put("all/04")
     assert find_loras(tmp_path / "all", SPLIT) == {"00": inside, "04": own}
+
+
+@pytest.mark.parametrize("name", ["00.safetensors", "style_00.bin", "style_B_00.safetensors"])
+def test_files_named_by_style(tmp_path: Path, put: Callable[[str], Path], name: str) -> None:
+    found = {"00": put(name), "04": put("04.safetensors")}
+    assert find_loras(tmp_path, SPLIT) == found
+
+
+@pytest.mark.parametrize("file", [
+    "adapter_model.safetensors", "adapter_model.bin", "cat_v2-000010.safetensors", "any.bin",
+    "default/adapter_model.safetensors",
+])
+def test_other_programs_names_in_a_folder_a_style(
+    tmp_path: Path, put: Callable[[str], Path], file: str
+) -> None:
+    found = {"00": put(f"00/{file}"), "04": put(f"style_04/{file}")}
+    (tmp_path / "00" / "adapter_config.json").write_text('{"lora_alpha": 1}')
+    (tmp_path / "00" / "preview.png").touch()
+    assert find_loras(tmp_path, SPLIT) == found
+
+
+def test_the_files_of_a_folder_in_order(tmp_path: Path, put: Callable[[str], Path]) -> None:
+    put("00/other.safetensors")
+    files = [put(f"00/{name}") for name in (
+        "adapter_model.bin", "adapter_model.safetensors", "pytorch_lora_weights.bin",
+        "pytorch_lora_weights.safetensors")]
+    put("04")
+    while files:
+        assert find_loras(tmp_path, SPLIT)["00"] == files[-1]
+        files.pop().unlink()
+
+
+def test_several_files_in_a_style(tmp_path: Path, put: Callable[[str], Path]) -> None:
+    put("04")
+    for names in (("a.safetensors", "b.bin"), ("unet/adapter_model.bin", "text/adapter_model.bin")):
+        files = sorted(put(f"00/{name}") for name in names)
+        listed = ", ".join(str(file.relative_to(tmp_path / "00")) for file in files)
+        assert f"{tmp_path / '00'} holds several LoRAs: {listed}." in problem(tmp_path)
+        for file in files:
+            file.unlink()
+
+
+@pytest.mark.parametrize("name", ["00.safetensors", "00", "00/adapter_model.safetensors"])
+def test_the_only_file_of_one_style_is_not_for_all(
+    tmp_path: Path, put: Callable[[str], Path], name: str
+) -> None:
+    put(name)
+    assert f"--lora {tmp_path}: no LoRA for style 04. Looked for " in problem(tmp_path)
+
+
+def test_settings_beside_a_lora_are_part_of_its_record(
+    tmp_path: Path, put: Callable[[str], Path]
+) -> None:
+    """They hold the alpha: with other settings the pictures are others."""
+    file = put("adapter_model.safetensors")
+    alone = lora_record(file)
+    assert alone.keys() == {"name", "sha256"}
+    records = [alone]
+    for alpha in (1, 2):
+        (tmp_path / "adapter_config.json").write_text(f'{{"lora_alpha": {alpha}}}')
+        records.append(lora_record(file))
+        assert records[-1] | alone == records[-1]
+    assert records[1]["settings"] != records[2]["settings"]
 
 
 def test_an_unfinished_training_is_none(tmp_path: Path, put: Callable[[str], Path]) -> None:

@@ -80,8 +80,9 @@ class _Archive:
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.records = {info.filename: info for info in zipfile.ZipFile(BytesIO(data)).infolist()}
-        self.root = next(name for name in [*self.records, "data.pkl is missing"]
-                         if name.endswith("data.pkl")).removesuffix("data.pkl")
+        # Without this record reading it fails, and the message names it.
+        self.root = next((name for name in self.records if name.endswith("data.pkl")),
+                         "data.pkl").removesuffix("data.pkl")
 
     def read(self, name: str) -> bytes:
         info = self.records[self.root + name]

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from jstyleid_runner.planning.provenance import (
 )
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
-from jstyleid_runner.storage.records import HashedFile, digests
+from jstyleid_runner.storage.records import HashedFile, digests, lora_record
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +183,7 @@ def _style_inputs(
         start = {"mean_of": digests(generate.start), "strength": settings.strength}
     lora: Mapping[str, Any] | None = None
     if generate.lora:
-        lora = asdict(HashedFile.of(generate.lora))
+        lora = lora_record(generate.lora)
     elif training:
         lora = training.recipe(model)
     reference = HashedFile.of(plan.invert.reference) if plan.invert else None

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -15,6 +15,7 @@ import jstyleid_dreambooth
 import jstyleid_runner
 from jstyleid_core.errors import InputError
 from jstyleid_core.files import atomic_path, hash_file
+from jstyleid_dreambooth.lora.files.adapter_config import CONFIG_NAME
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,13 @@ class HashedFile:
 def digests(paths: Iterable[Path]) -> dict[str, str]:
     """The digest of each of several files in one folder, by its name."""
     return {path.name: hash_file(path) for path in paths}
+
+
+def lora_record(file: Path) -> dict[str, str]:
+    """The name and the digest of a LoRA file, and of PEFT's settings beside it, if any."""
+    settings = file.with_name(CONFIG_NAME)
+    record = asdict(HashedFile.of(file))
+    return record | {"settings": hash_file(settings)} if settings.is_file() else record
 
 
 _FILES = {".json", ".safetensors", ".txt", ".model"}

@@ -8,6 +8,7 @@ from pathlib import Path
 from jstyleid_core.errors import InputError
 from jstyleid_core.image_files import is_image_name
 from jstyleid_core.notes import note_once
+from jstyleid_dreambooth.lora.files.finding import SUFFIXES, lora_in, named_file
 from jstyleid_dreambooth.training.job import objects_of
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.storage.prompts import read_prompts
@@ -197,15 +198,16 @@ def training_objects(
     return objects_of(read_samples(data, split))
 
 
-_FILES = ("pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin")
 _PACK = "pack-"
 
 
 def find_loras(given: Path, split: Split) -> dict[str, Path]:
     """The LoRA file of each chosen style of a split, each of them read once to see that it can be.
 
-    A style's LoRA is in the folder `NN`, `style_NN` or `style_<split>_NN` of `given`; or else in
-    a folder `pack-...` there whose name lists the style; or else `given` itself is one.
+    A style's LoRA is the folder `NN`, `style_NN` or `style_<split>_NN` of `given`, or a file of
+    such a name, as in `NN.safetensors`; or else a folder `pack-...` there whose name lists the
+    style; or else `given` itself, a file or a folder with a file of diffusers or PEFT. For the
+    file that a folder is see `lora_in` of jstyleid_dreambooth.
 
     Raises:
         InputError: there is none, more than one, or one that cannot be read.
@@ -226,8 +228,11 @@ def find_loras(given: Path, split: Split) -> dict[str, Path]:
 
 def _find(given: Path, split: str, style: str) -> Path:
     names = (style, f"style_{style}", f"style_{split}_{style}")
-    for folders in ([given / name for name in names], _packs(given, style), [given]):
-        if found := [file for folder in folders if (file := _lora_in(folder))]:
+    places = [given / f"{name}{suffix}" for name in names for suffix in ("", *SUFFIXES)]
+    for found in ([file for place in places if (file := lora_in(place))],
+                  [file for place in _packs(given, style) if (file := lora_in(place))],
+                  _for_all(given)):
+        if found:
             if len(found) > 1:
                 listed = " and ".join(map(str, found))
                 raise InputError(
@@ -237,10 +242,17 @@ def _find(given: Path, split: str, style: str) -> Path:
             return found[0]
     looked = ", ".join(f"{given / name}/" for name in names)
     raise InputError(
-        f"--lora {given}: no LoRA for style {style}. Looked for {' or '.join(_FILES)} in {looked}, "
-        f"a folder {given / _PACK}... that lists {style}, and {given} itself.",
+        f"--lora {given}: no LoRA for style {style}. Looked for a LoRA in {looked}, files such as "
+        f"{given / style}.safetensors, a folder {given / _PACK}... that lists {style}, and {given} "
+        "itself.",
         fields=["lora"],
     )
+
+
+def _for_all(given: Path) -> list[Path]:
+    """The LoRA of all styles. In a folder any other file or folder may be that of one style."""
+    file = given if given.is_file() else named_file(given)
+    return [file] if file else []
 
 
 def _packs(given: Path, style: str) -> Sequence[Path]:
@@ -249,9 +261,3 @@ def _packs(given: Path, style: str) -> Sequence[Path]:
     folders = sorted(path for path in given.glob(f"{_PACK}*") if path.is_dir())
     # By the whole name between two dashes: `pack-10-20` lists neither 0 nor 1.
     return [path for path in folders if f"-{style}-" in f"{path.name}-"]
-
-
-def _lora_in(place: Path) -> Path | None:
-    if place.is_file():
-        return place
-    return next((place / name for name in _FILES if (place / name).is_file()), None)

@@ -11,7 +11,7 @@ from jstyleid_runner.options.common import ModelOptions
 from jstyleid_runner.planning.plan import guidance_evaluations
 from jstyleid_runner.planning.provenance import to_png_text
 from jstyleid_runner.storage.layout import picture_target, require_writable
-from jstyleid_runner.storage.records import HashedFile
+from jstyleid_runner.storage.records import lora_record
 from jstyleid_runner.worker.engine import load_model
 from jstyleid_runner.workflows.model import source_of
 from jstyleid_runner.workflows.session import command_session
@@ -33,8 +33,7 @@ class WeightedLoRA:
 
     def provenance(self) -> dict[str, Any]:
         """The LoRA as recorded in a picture."""
-        file = HashedFile.of(Path(self.weights.source))
-        return {"name": file.name, "sha256": file.sha256, "weight": self.weight}
+        return {**lora_record(Path(self.weights.source)), "weight": self.weight}
 
 
 def read_loras(names: Sequence[str]) -> list[WeightedLoRA]:

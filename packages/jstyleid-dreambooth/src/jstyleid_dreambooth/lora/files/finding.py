@@ -14,12 +14,12 @@ _NAMES = tuple(f"{stem}{suffix}" for stem in (_DIFFUSERS, _PEFT) for suffix in S
 
 
 def find_file(path: Path) -> Path:
-    """The file itself, or the LoRA file of a folder, see `lora_file`.
+    """The file itself, or the LoRA file of a folder, see `lora_in`.
 
     Raises:
         CheckpointError: nothing is there, or a folder without a LoRA file or with several.
     """
-    if found := lora_file(path):
+    if found := lora_in(path):
         return found
     if path.is_dir():
         raise CheckpointError(
@@ -31,7 +31,7 @@ def find_file(path: Path) -> Path:
     raise CheckpointError(f"{path} does not exist. Give a LoRA file, or the folder it is in.")
 
 
-def lora_file(place: Path) -> Path | None:
+def lora_in(place: Path) -> Path | None:
     """The LoRA file that a file or a folder is, None where there is none.
 
     In a folder that is `pytorch_lora_weights` or else `adapter_model`, as safetensors rather than

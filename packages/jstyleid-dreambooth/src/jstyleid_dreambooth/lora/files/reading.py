@@ -46,7 +46,7 @@ def read_lora(path: str | os.PathLike[str]) -> LoRAWeights:
 
     Args:
         path: a file of safetensors or of torch's (read as data: code in it is an error, not run),
-            or the folder of one, see `lora_file`.
+            or the folder of one, see `lora_in`.
 
     Returns:
         Every layer in float32. alpha is the file's (kohya's tensors, diffusers' header, PEFT's
