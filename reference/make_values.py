@@ -22,6 +22,7 @@ from pathlib import Path
 
 import fresh_set
 import lora_references
+import lora_schemes_torch
 import training_references
 from reference_sets import LORA_CHECKPOINT
 from reference_values import values
@@ -38,6 +39,7 @@ def write_values(folder: Path, seed: int) -> None:
             write(folder / f"{name}.safetensors", values(Path(checkpoint), seed), seed)
             if name == LORA_CHECKPOINT:
                 lora_references.write_set(folder / "lora", Path(checkpoint), seed, committed=True)
+                lora_schemes_torch.write_set(folder / "lora", Path(checkpoint))
                 training_references.write_set(
                     folder / "training", Path(checkpoint), seed, committed=True)
 

@@ -11,6 +11,8 @@ import torch
 from safetensors.numpy import load_file
 
 import lora_references
+import lora_schemes_torch
+from lora_schemes import RENAMED
 from reference_sets import GOLDEN_LORA, LORA_CHECKPOINT, distance
 from reference_values import load
 from small_checkpoint import build
@@ -36,6 +38,17 @@ def test_committed_set_is_what_diffusers_writes(checkpoint: Path, tmp_path: Path
         committed = load_file(GOLDEN_LORA / f"{name}.safetensors")
         assert made.keys() == committed.keys()
         assert max(distance(made[key], committed[key]) for key in made) <= limit
+
+
+def test_committed_updates_are_those_of_diffusers_and_peft(checkpoint: Path) -> None:
+    """Those of files that differ by their names only are the same ones."""
+    committed = load_file(GOLDEN_LORA / lora_schemes_torch.FILE)
+    made = lora_schemes_torch.updates(checkpoint)
+    schemes = {key: key.split(":") for key in made}
+    expected = {key: f"{RENAMED.get(scheme, scheme)}:{layer}"
+                for key, (scheme, layer) in schemes.items()}
+    assert set(expected.values()) == committed.keys()
+    assert max(distance(made[key], committed[expected[key]]) for key in made) <= ONE_EVALUATION
 
 
 def test_diffusers_loads_its_own_file_as_it_was(checkpoint: Path, values: dict[str, Any]) -> None:
