@@ -22,6 +22,9 @@ Shape = tuple[int, ...]
 Layout = Mapping[str, Shape]
 """Weight shapes of a network's Linear (out, in) and Conv (out, in, kh, kw) layers, by path."""
 
+_CONTEXT_LAYERS = ("attn2.to_k", "attn2.to_v")
+_VERSIONS = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2"}
+
 
 @dataclass(frozen=True)
 class LowRank:
@@ -86,7 +89,8 @@ def as_float32(values: NDArray[Any]) -> NDArray[np.float32]:
 def fit_layers(weights: LoRAWeights, layouts: Mapping[Part, Layout]) -> LoRAWeights:
     """The same LoRA with A and B in the shapes of the network's layers.
 
-    A linear layer and a 1x1 convolution are the same thing, and files write one for the other.
+    A linear layer and a 1x1 convolution are the same thing, and files write one for the other; some
+    write A of any convolution as a matrix (rank, in * kh * kw).
 
     Args:
         weights: weights from a file.
@@ -94,17 +98,19 @@ def fit_layers(weights: LoRAWeights, layouts: Mapping[Part, Layout]) -> LoRAWeig
 
     Raises:
         CheckpointError: it is for another architecture. The message names the first layer that is
-            not there or whose shape differs, and how many there are.
+            not there or whose shape differs, how many there are, and the versions of Stable
+            Diffusion, where cross attention tells them.
     """
     problems = list(_problems(weights, layouts))
     if problems:
         raise CheckpointError(
             f"{weights.source} is for another architecture than this model:\n  {problems[0]}\n"
-            f"{len(problems)} of its {len(weights)} layers do not fit. Use a LoRA that was trained "
-            "on this version of Stable Diffusion, or load the model it was trained on."
+            f"{len(problems)} of its {len(weights)} layers do not fit. "
+            f"{_versions(weights, layouts)}Use a LoRA that was trained on this version of Stable "
+            "Diffusion, or load the model it was trained on."
         )
     return replace(weights, layers={
-        part: {path: _shaped(layer, len(layouts[part][path])) for path, layer in layers.items()}
+        part: {path: _shaped(layer, layouts[part][path]) for path, layer in layers.items()}
         for part, layers in weights.layers.items() if layers
     })
 
@@ -115,21 +121,33 @@ def _problems(weights: LoRAWeights, layouts: Mapping[Part, Layout]) -> Iterator[
         if shape is None:
             yield f"{part}.{path} does not exist in the model"
             continue
-        kernel = layer.down.shape[2:] or (1, 1)
-        found = (layer.up.shape[0], layer.down.shape[1], *kernel)
-        if found != (*shape, 1, 1)[:4]:
+        inner = layer.down.shape[1:]
+        as_matrix = layer.down.ndim == 2 and inner == (prod(shape[1:]),)
+        same = as_matrix or _without_ones(inner) == _without_ones(shape[1:])
+        if layer.up.shape[0] != shape[0] or not same:
             yield (f"{part}.{path}: A {list(layer.down.shape)} and B {list(layer.up.shape)} are "
-                   f"for a weight {_weight_shape(layer)}, the model's is {list(shape)}")
+                   f"for a weight {[layer.up.shape[0], *inner]}, the model's is {list(shape)}")
 
 
-def _weight_shape(layer: LowRank) -> list[int]:
-    return [layer.up.shape[0], *layer.down.shape[1:]]
+def _without_ones(shape: Shape) -> Shape:
+    """A shape without the ones at its end, which a 1x1 kernel has and a linear layer has not."""
+    return _without_ones(shape[:-1]) if shape[-1:] == (1,) else shape
 
 
-def _shaped(layer: LowRank, dimensions: int) -> LowRank:
-    inputs = layer.down.shape[1]
-    kernel = layer.down.shape[2:] or (1, 1)
-    down, up = (layer.rank, inputs, *kernel), (layer.up.shape[0], layer.rank, 1, 1)
-    assert dimensions == 4 or prod(kernel) == 1
-    return replace(layer, down=layer.down.reshape(down[:dimensions]),
-                   up=layer.up.reshape(up[:dimensions]))
+def _versions(weights: LoRAWeights, layouts: Mapping[Part, Layout]) -> str:
+    """The versions that a LoRA and the model are of, as far as they differ in their context."""
+    read = {layer.down.shape[1] for path, layer in weights.layers.get("unet", {}).items()
+            if path.endswith(_CONTEXT_LAYERS)}
+    there = {shape[1] for path, shape in layouts.get("unet", {}).items()
+             if path.endswith(_CONTEXT_LAYERS)}
+    if len(read) != 1 or len(there) != 1 or read == there:
+        return ""
+    lora, model = (f"{width} numbers of a prompt" + (
+        f", as in {_VERSIONS[width]}" if width in _VERSIONS else "") for width in (*read, *there))
+    return f"Its cross attention reads {lora}; the model's reads {model}. "
+
+
+def _shaped(layer: LowRank, shape: Shape) -> LowRank:
+    ones = (1,) * (len(shape) - 2)
+    return replace(layer, down=layer.down.reshape(layer.rank, *shape[1:]),
+                   up=layer.up.reshape(shape[0], layer.rank, *ones))
