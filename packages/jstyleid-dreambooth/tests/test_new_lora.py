@@ -89,3 +89,10 @@ def test_no_targets() -> None:
 def test_impossible_settings(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         LoRASettings(**wrong)
+
+
+def test_a_rank_larger_than_a_layer() -> None:
+    """Of both sides of it; files of such a LoRA are refused, too."""
+    new_lora(LAYOUTS, LoRASettings(rank=64, targets=("to_q",)))
+    with pytest.raises(InputError, match=r"rank 65 is larger than the layer unet\.a\.to_q, "):
+        new_lora(LAYOUTS, LoRASettings(rank=65, targets=("to_q",)))

@@ -11,6 +11,7 @@ from jstyleid_core.errors import InputError
 from jstyleid_dreambooth import LoRAWeights, LowRank, write_lora
 from jstyleid_runner.storage.records import lora_record
 from jstyleid_runner.storage.split import Split, StyleFolder, find_loras
+from jstyleid_runner.workflows.generate import read_loras
 
 LAYER = LowRank(np.ones((1, 2), np.float32), np.ones((2, 1), np.float32), 1)
 SPLIT = Split("B", tuple(StyleFolder(id, (Path("a.png"),), ("Ring",)) for id in ("00", "04")))
@@ -138,6 +139,37 @@ def test_more_than_one(tmp_path: Path, put: Callable[[str], Path], one: str, two
     found = f"{put(one)} and {put(two)}"
     assert problem(tmp_path).startswith(f"--lora {tmp_path}: style 04 has more than one LoRA: ")
     assert found in problem(tmp_path)
+
+
+def test_names_too_long_and_folders_of_folders(tmp_path: Path) -> None:
+    assert "no such folder or file" in problem(tmp_path / ("x" * 300))
+    (tmp_path / "00" / "00" / "00").mkdir(parents=True)
+    assert "no LoRA for style 00" in problem(tmp_path)
+
+
+@pytest.mark.parametrize(("text", "weight"), [
+    ("0.8", 0.8), ("1e-1", 0.1), ("-2", -2.0), ("+.5", 0.5), ("1.", 1.0), ("100", 100.0),
+])
+def test_weights(put: Callable[[str], Path], text: str, weight: float) -> None:
+    [found] = read_loras([f"{put('a.safetensors')}:{text}"])
+    assert found.weight == weight
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "9" * 50, "9" * 300, "101", "1e400"])
+def test_weights_beyond_sense(put: Callable[[str], Path], text: str) -> None:
+    name = f"{put('a.safetensors')}:{text}"
+    with pytest.raises(InputError) as caught:
+        read_loras([name])
+    assert str(caught.value).startswith(f"--lora {name}: a weight is between -100 and 100, not ")
+
+
+def test_a_file_with_a_colon_in_its_name(tmp_path: Path, put: Callable[[str], Path]) -> None:
+    file = put("a:2").parent.rename(tmp_path / "b:3")
+    [found] = read_loras([str(file)])
+    assert found.weight == 1
+    for name in (f"{tmp_path}/x:y", ":1", "1"):
+        with pytest.raises(InputError, match="does not exist"):
+            read_loras([name])
 
 
 def test_a_damaged_one_is_named(tmp_path: Path, put: Callable[[str], Path]) -> None:

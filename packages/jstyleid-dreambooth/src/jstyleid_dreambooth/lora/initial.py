@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from math import prod
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
@@ -57,7 +58,8 @@ def new_lora(layouts: Mapping[Part, Layout], settings: LoRASettings) -> LoRAWeig
         settings: targets, rank, alpha, seed.
 
     Raises:
-        InputError: a pattern names no layer, or nothing is targeted.
+        InputError: a pattern names no layer, nothing is targeted, or the rank is larger than a
+            layer on both of its sides.
     """
     patterns: dict[Part, tuple[str, ...]] = {
         "unet": settings.targets, "text_encoder": settings.text_targets}
@@ -76,6 +78,9 @@ def new_lora(layouts: Mapping[Part, Layout], settings: LoRASettings) -> LoRAWeig
 
 def _layer(part: Part, path: str, shape: Shape, settings: LoRASettings) -> LowRank:
     rank = settings.rank
+    if rank > max(shape[0], prod(shape[1:])):
+        raise InputError(f"rank {rank} is larger than the layer {part}.{path}, {list(shape)}. "
+                         "Choose a smaller rank.", fields=["rank"])
     generator = np.random.default_rng([settings.seed, zlib.crc32(f"{part}.{path}".encode())])
     # Drawn in float64: what a mathematics library may differ in is lost in rounding to float32.
     down = generator.standard_normal((rank, *shape[1:])) / rank

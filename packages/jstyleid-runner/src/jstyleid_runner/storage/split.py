@@ -1,5 +1,6 @@
 """A split: `<data>/<split>/<NN>/images/*` and `<data>/<split>/<NN>/prompt.json`, and its LoRAs."""
 
+import os
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -214,7 +215,7 @@ def find_loras(given: Path, split: Split) -> dict[str, Path]:
     """
     from jstyleid_dreambooth import read_lora
 
-    if not given.exists():
+    if not os.path.exists(given):
         raise InputError(
             f"--lora {given}: no such folder or file. Give a folder with a LoRA a style, as "
             "`jstyleid train` writes it, or one LoRA for all.",
@@ -251,7 +252,7 @@ def _find(given: Path, split: str, style: str) -> Path:
 
 def _for_all(given: Path) -> list[Path]:
     """The LoRA of all styles. In a folder any other file or folder may be that of one style."""
-    file = given if given.is_file() else named_file(given)
+    file = given if os.path.isfile(given) else named_file(given)
     return [file] if file else []
 
 

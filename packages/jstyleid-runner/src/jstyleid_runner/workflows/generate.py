@@ -1,11 +1,12 @@
 """`jstyleid generate PROMPT`: one picture from a text, with LoRAs named as `FILE` or `FILE:0.8`."""
 
-import re
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jstyleid_core.errors import InputError
 from jstyleid_core.image_files import save_png
 from jstyleid_runner.options.common import ModelOptions
 from jstyleid_runner.planning.plan import guidance_evaluations
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from jstyleid_dreambooth import LoRAWeights
 
 
-_WEIGHTED = re.compile(r"(.+):([+-]?(?:\d+\.?\d*|\.\d+))")
+_MOST = 100
+"""Bound of a weight's amount."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,30 @@ def read_loras(names: Sequence[str]) -> list[WeightedLoRA]:
 
     Raises:
         CheckpointError: a file is missing, damaged or no LoRA.
+        InputError: a weight is beyond sense.
     """
     from jstyleid_dreambooth import read_lora
 
     loras = []
     for name in names:
-        weighted = None if Path(name).exists() else _WEIGHTED.fullmatch(name)
-        path, weight = (weighted[1], float(weighted[2])) if weighted else (name, 1.0)
+        path, weight = _weighted(name)
         loras.append(WeightedLoRA(read_lora(path), weight))
     return loras
+
+
+def _weighted(name: str) -> tuple[str, float]:
+    """Path and weight of `FILE[:WEIGHT]`; a file of the whole name is that file."""
+    path, colon, text = name.rpartition(":")
+    try:
+        weight = float(text)
+    except ValueError:
+        return name, 1.0
+    if not (colon and path) or os.path.exists(name):
+        return name, 1.0
+    if not abs(weight) <= _MOST:
+        raise InputError(f"--lora {name}: a weight is between -{_MOST} and {_MOST}, "
+                         f"not {text[:20]}. 1 is the LoRA as it was trained.", fields=["lora"])
+    return path, weight
 
 
 def attach(model: "StableDiffusion", loras: Sequence[WeightedLoRA]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from jstyleid_core.errors import CheckpointError
@@ -21,12 +22,12 @@ def find_file(path: Path) -> Path:
     """
     if found := lora_in(path):
         return found
-    if path.is_dir():
+    if os.path.isdir(path):
         raise CheckpointError(
             f"{path} holds no LoRA: none of {', '.join(_NAMES)} is in the folder, and no other "
             f"file ending in {', '.join(SUFFIXES)}. Give the file."
         )
-    if path.exists():
+    if os.path.exists(path):
         raise CheckpointError(f"{path} is no ordinary file. Give a LoRA file, or its folder.")
     raise CheckpointError(f"{path} does not exist. Give a LoRA file, or the folder it is in.")
 
@@ -39,28 +40,29 @@ def lora_in(place: Path) -> Path | None:
     with an `adapter_model`, where PEFT saves an adapter that has a name.
 
     Raises:
-        CheckpointError: the folder holds several LoRAs.
+        CheckpointError: the folder holds several LoRAs, or cannot be read.
     """
-    if place.is_file():
+    if os.path.isfile(place):  # unlike Path.is_file also of a name that is too long for a file
         return place
-    if not place.is_dir():
+    if not os.path.isdir(place):
         return None
     if named := named_file(place):
         return named
-    files = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES
-                   and path.is_file() and not path.name.startswith("."))
-    adapters = [] if files else [found for path in sorted(place.iterdir()) if path.is_dir()
-                                 if (found := named_file(path)) and found.stem == _PEFT]
-    return _only(place, files or adapters)
+    try:
+        entries = sorted(place.iterdir())
+    except OSError as error:
+        raise CheckpointError(f"{place} cannot be read: {error.strerror or error}.") from error
+    found = [path for path in entries if path.suffix.lower() in SUFFIXES
+             and os.path.isfile(path) and not path.name.startswith(".")]
+    if not found:
+        named_ones = map(named_file, filter(os.path.isdir, entries))
+        found = [path for path in named_ones if path and path.stem == _PEFT]
+    if len(found) > 1:
+        names = ", ".join(str(path.relative_to(place)) for path in found)
+        raise CheckpointError(f"{place} holds several LoRAs: {names}. Give one of the files.")
+    return found[0] if found else None
 
 
 def named_file(folder: Path) -> Path | None:
     """The file in a folder that has the name of a LoRA's, diffusers' rather than PEFT's."""
-    return next((folder / name for name in _NAMES if (folder / name).is_file()), None)
-
-
-def _only(folder: Path, found: list[Path]) -> Path | None:
-    if len(found) > 1:
-        names = ", ".join(str(path.relative_to(folder)) for path in found)
-        raise CheckpointError(f"{folder} holds several LoRAs: {names}. Give one of the files.")
-    return found[0] if found else None
+    return next((folder / name for name in _NAMES if os.path.isfile(folder / name)), None)
