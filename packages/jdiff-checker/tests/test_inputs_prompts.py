@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from jdiff_checker.errors import InputError
+from jdiff_checker.inputs.folders import prompt_key
 from jdiff_checker.inputs.prompts import (
-    prompt_key,
     prompts_of_split,
     read_prompt_json,
     read_prompt_list,
 )
+from prompt_cases import CASES
 
 
 def written(path: Path, content: str | bytes) -> Path:
@@ -19,33 +20,16 @@ def written(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def test_prompts_are_verbatim_in_the_order_of_the_file(tmp_path):
-    path = written(tmp_path / "prompt.json", b'\xef\xbb\xbf{"1": "Ring", "0": "Old Hotel"}')
-    assert read_prompt_json(path) == ("Ring", "Old Hotel")
-
-
-@pytest.mark.parametrize(("content", "message"), [
-    ('["Ring"]', r"not a JSON object\. Write it as"),
-    ("3", "not a JSON object"),
-    ("{}", "no prompts"),
-    ('{"0": 5}', 'key "0" holds 5, not a prompt in quotes'),
-    ('{"0": null}', 'key "0" holds null'),
-    ('{"0": {"a": 1}}', 'key "0" holds an object'),
-    ('{"0": ["Ring"]}', 'key "0" holds a list'),
-    ('{"0": " "}', 'key "0" holds an empty prompt'),
-    ('{"0": "Ring", "1": "ring"}', 'key "1": "ring" is there already as "Ring"'),
-    ('{"0": "A", "1": "A"}', 'key "1": "A" is there already as "A"'),
-    ('{"0": "Ring", "0": "Hotel"}', 'key "0" is there twice'),
-    ('{"0": "Ring",}', "broken JSON at line 1, column 1"),
-    ("", "broken JSON at line 1"),
-    (b'{"0": "\xff"}', "not UTF-8 text .byte 7."),
-    ("[" * 100_000, "unusable JSON|broken JSON"),
-])
-def test_a_malformed_prompt_json_is_named_with_its_field(tmp_path, content, message):
-    path = written(tmp_path / "prompt.json", content)
-    with pytest.raises(InputError, match=message) as error:
-        read_prompt_json(path)
-    assert str(error.value).startswith(f"{path}: ")
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_prompts_as_people_write_them(tmp_path, case):
+    path = written(tmp_path / "prompt.json", case.content)
+    if case.refused is None:
+        assert read_prompt_json(path) == case.prompts
+    else:
+        with pytest.raises(InputError) as error:
+            read_prompt_json(path)
+        assert str(error.value).startswith(f"{path}: ")
+        assert case.refused in str(error.value)
 
 
 def test_a_prompt_json_that_is_not_there_is_named(tmp_path):
@@ -56,6 +40,7 @@ def test_a_prompt_json_that_is_not_there_is_named(tmp_path):
 @pytest.mark.parametrize("content", [
     "Ring\n old Hotel \n\nring\nWatch\n",
     "\ufeffRing\r\nold hotel\r\n  \r\nWATCH",
+    "Ring\r\nold hotel\r\nwatch".encode("utf-16"),
 ])
 def test_a_list_is_lower_cased_stripped_and_without_doubles(tmp_path, content):
     path = written(tmp_path / "prompts.txt", content)
@@ -69,7 +54,8 @@ def test_a_list_may_be_json(tmp_path):
 
 @pytest.mark.parametrize(("name", "content", "message"), [
     ("a.txt", "\n \n", r"no prompts\. Write one a line"),
-    ("a.txt", b"\xff\xfer\x00", "not UTF-8 text"),
+    ("a.txt", b"r\xff\xfe", "not UTF-8 text"),
+    ("a.txt", b"\xff\xfer", "not UTF-8 text"),
     ("a.json", "[]", "no prompts"),
     ("a.json", '{"0": "Ring"}', "not a JSON list"),
     ("a.json", '"Ring"', "not a JSON list"),
@@ -100,8 +86,8 @@ def test_a_split_with_a_malformed_or_no_prompt_json_has_no_list(tmp_path):
     (tmp_path / "00" / "images").mkdir(parents=True)
     with pytest.raises(InputError, match=r"no style has a prompt\.json"):
         prompts_of_split(tmp_path)
-    written(tmp_path / "00" / "prompt.json", json.dumps(["Ring"]))
-    with pytest.raises(InputError, match="00/prompt.json: not a JSON object"):
+    written(tmp_path / "00" / "prompt.json", json.dumps("Ring"))
+    with pytest.raises(InputError, match="00/prompt.json: not prompts in a JSON object"):
         prompts_of_split(tmp_path)
 
 

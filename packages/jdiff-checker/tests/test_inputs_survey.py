@@ -63,6 +63,26 @@ def of_kind(found: Survey, kind: str) -> list[Problem]:
 # --- what is there -----------------------------------------------------------------------------
 
 
+def test_a_prompt_that_begins_with_a_dot_has_a_hidden_picture(folder):
+    add_style(folder, "05", ["...and a cat", "A dog."])
+    for other in (".hidden.png", "._...and a cat.png", ".A dog..ab12cd34.part.png"):
+        draw(folder / "upload" / "05" / other)
+    found = look(folder, ["5"])
+    assert found.problems == ()
+    assert [(image.picture.name, image.prompt) for image in found.styles[0].images] == [
+        ("...and a cat.png", "...and a cat"), ("A dog..png", "A dog.")]
+
+
+@pytest.mark.parametrize("asked", ["Na\u0308he", "N\u00e4he"])
+def test_style_folders_are_one_whether_their_letters_are_composed_or_not(folder, asked):
+    add_style(folder, "N\u00e4he", ["Ring"])
+    (folder / "upload" / "N\u00e4he").rename(folder / "upload" / "Na\u0308he")
+    found = look(folder, [asked])
+    assert found.problems == ()
+    assert [len(style.images) for style in found.styles] == [1]
+    assert look(folder).problems == ()
+
+
 def test_a_whole_upload_has_no_problems(folder):
     add_style(folder, "02", ["Ship"])
     found = look(folder)

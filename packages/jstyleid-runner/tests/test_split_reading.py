@@ -11,6 +11,7 @@ from PIL import Image
 
 from jstyleid_core.errors import InputError
 from jstyleid_runner.storage.split import read_split
+from prompt_cases import CASES, PromptCase
 
 WriteStyle = Callable[[Path, str, list[str]], Path]
 
@@ -78,12 +79,6 @@ def test_only_the_chosen_styles_are_read(data: Path) -> None:
     assert [style.id for style in read_split(data, "S", ["04"]).styles] == ["04"]
 
 
-def test_a_byte_order_mark_is_accepted(data: Path) -> None:
-    path = data / "S" / "00" / "prompt.json"
-    path.write_text('{"0": "Käse"}', encoding="utf-8-sig")
-    assert read_split(data, "S", ["00"]).styles[0].prompts == ("Käse",)
-
-
 def test_no_such_split_lists_those_there_are(data: Path, write_style: WriteStyle) -> None:
     write_style(data / "T", "00", ["Ring"])
     (data / "empty").mkdir()
@@ -122,7 +117,7 @@ def test_a_style_without_prompts_file(data: Path) -> None:
 
 def test_all_problems_are_told_at_once(data: Path) -> None:
     (data / "S" / "07").mkdir()
-    path = write_prompts(data, "[]")
+    path = write_prompts(data, "3")
     lines = problem(data, only=["00", "04", "07", "9"]).splitlines()
     assert [line.split(": ")[0] for line in lines] == [
         str(data / "S"),
@@ -132,71 +127,44 @@ def test_all_problems_are_told_at_once(data: Path) -> None:
     ]
 
 
-def test_broken_json_names_line_and_column(data: Path) -> None:
-    path = write_prompts(data, '{\n  "0": "Ring",\n  "1": Hotel\n}')
-    assert problem(data).startswith(f"{path}: broken JSON at line 3, column 8: ")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ('["Ring"]', "not a JSON object"),
-        ('"Ring"', "not a JSON object"),
-        ("{}", "no prompts"),
-        ('{"0": 7}', 'key "0" holds 7, not a prompt in quotes'),
-        ('{"0": null}', 'key "0" holds null, not a prompt in quotes'),
-        ('{"a": "Ring"}', 'key "a" is not a number'),
-        ('{"-1": "Ring"}', 'key "-1" is not a number'),
-        ('{"0": "Ring", "0": "Hotel"}', 'key "0" is there twice'),
-        ('{"0": "Ring", "1": "Ring"}', 'the prompts "Ring" and "Ring" both name the file Ring.png'),
-        ('{"0": "Ring", "1": "ring"}', 'the prompts "Ring" and "ring" both name the file ring.png'),
-        ('{"0": "\\u00e4", "1": "a\\u0308"}', "both name the file"),
-        ("[" * 100_000, "unusable JSON"),
-    ],
-)
-def test_unusable_prompts_files(data: Path, text: str, expected: str) -> None:
-    path = write_prompts(data, text)
-    message = problem(data)
-    assert message.startswith(f"{path}: ")
-    assert expected in message
-
-
-@pytest.mark.parametrize(
-    ("prompt", "reason"),
-    [
-        ("a/b", "it contains '/', which separates folders"),
-        ("a\\b", "which separates folders"),
-        ("..", "it names a folder"),
-        (".", "it names a folder"),
-        ("", "it is empty"),
-        ("  ", "it is empty"),
-        ("a\0b", "a control character"),
-        ("a\nb", "a control character"),
-        ("Ring.", "begins or ends with a dot or a space"),
-        ("Ring ", "begins or ends with a dot or a space"),
-        (".Ring", "begins or ends with a dot or a space"),
-        ("x" * 252, "it has 256 bytes, and a file name at most 255"),
-        ("ä" * 126, "it has 256 bytes"),
-        ("\ud800", "half of a surrogate pair"),
-    ],
-)
-def test_prompts_that_cannot_be_file_names(data: Path, prompt: str, reason: str) -> None:
-    path = write_prompts(data, json.dumps({"0": "Ring", "5": prompt}))
-    message = problem(data)
-    assert message.startswith(f'{path}: key "5": ')
-    assert "cannot be a file name" in message
-    assert reason in message
-
-
-def test_the_longest_prompt_possible(data: Path) -> None:
-    write_prompts(data, json.dumps({"0": "x" * 251}))
-    assert read_split(data, "S", ["00"]).styles[0].prompts == ("x" * 251,)
-
-
-def test_prompts_that_are_not_utf8(data: Path) -> None:
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_prompts_as_people_write_them(data: Path, case: PromptCase) -> None:
     path = data / "S" / "00" / "prompt.json"
-    path.write_bytes(b'{"0": "K\xe4se"}')
-    assert problem(data).startswith(f"{path}: not UTF-8 text (byte 8)")
+    path.write_bytes(case.content)
+    if case.refused is None:
+        assert read_split(data, "S", ["00"]).styles[0].prompts == case.prompts
+    else:
+        message = problem(data)
+        assert message.startswith(f"{path}: ")
+        assert case.refused in message
+
+
+def test_other_members_of_a_prompt_are_named(
+    data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_prompts(data, '[{"prompt": "Ring", "seed": 3, "negative": "gold"}]')
+    read_split(data, "S", ["00"])
+    assert caplog.messages == [f"{path}: item 0: only the prompt is used, not seed, negative"]
+
+
+def test_names_that_other_file_systems_refuse_are_noted_once(
+    data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = ["Who?", "CON", "aux.x", "com1", "a:b", "...and a cat"]
+    fine = ["A cat.", "Ring", "console", "com10", "Café", "猫", "100%"]
+    for style in ("00", "04"):
+        (data / "S" / style / "prompt.json").write_text(json.dumps([*refused, *fine]))
+    copy_style(data, "ink.")
+    for _ in range(2):
+        read_split(data, "S")
+    [message] = caplog.messages
+    assert message.startswith(
+        f"{data / 'S'}: names that cannot be copied everywhere: 'ink.' (it ends with a dot or a "
+        "space, which Windows takes away), 'Who?.png' (it contains '?'), 'CON.png' (it is the name "
+        "of a device on Windows), 'aux.x.png' (")
+    assert message.endswith("and 2 more")
+    for name in fine:
+        assert f"'{name}" not in message
 
 
 @pytest.mark.skipif("JSTYLEID_SPLIT_DATA" not in os.environ, reason="JSTYLEID_SPLIT_DATA not set")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +17,16 @@ REFERENCES = "images"
 _NUMBER = re.compile("[0-9]+")
 
 
-def entries(folder: Path) -> list[Path]:
-    """The entries of `folder`, without hidden ones, sorted by name.
+def entries(folder: Path, shown: Callable[[Path], bool] = lambda path: False) -> list[Path]:
+    """The entries of `folder`, without hidden ones that are not `shown`, sorted by name.
 
     Raises:
         InputError: the folder cannot be read.
     """
     try:
-        found = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        found = [
+            path for path in folder.iterdir() if not path.name.startswith(".") or shown(path)
+        ]
     except OSError as error:
         raise InputError(
             f"{folder}: cannot be read: {error.strerror or error}. Check the folder and its "
@@ -54,9 +58,39 @@ def style_folders(split: Path) -> list[Path]:
     ]
 
 
-def same_number(one: str, other: str) -> bool:
-    """True if both names are the same number, as 4 and 04."""
-    return bool(_NUMBER.fullmatch(one) and _NUMBER.fullmatch(other)) and int(one) == int(other)
+def style_meant(name: str, styles: Iterable[str]) -> str | None:
+    """The style of this name. Letters may be composed or not: file systems of Macs take them apart.
+
+    4 stands for 04 when no other style has that number.
+    """
+    alike = [style for style in styles if same_style(style, name)]
+    if name in alike:
+        return name
+    return alike[0] if len(alike) == 1 else None
+
+
+def same_style(one: str, other: str) -> bool:
+    """True if both names are the same text or the same number, as 4 and 04."""
+    if _NUMBER.fullmatch(one) and _NUMBER.fullmatch(other):
+        return int(one) == int(other)
+    return same_text(one, other)
+
+
+def same_text(one: str, other: str) -> bool:
+    """True if both names are the same letters, composed or not."""
+    return unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
+
+
+def upload_folder(upload: Path, style: str) -> Path:
+    """The folder of a style in the upload, which need not be there.
+
+    Raises:
+        InputError: the upload cannot be read.
+    """
+    folder = upload / style
+    if style.isascii() or os.path.isdir(folder):
+        return folder
+    return next((path for path in subfolders(upload) if same_text(path.name, style)), folder)
 
 
 @dataclass(frozen=True)
@@ -85,26 +119,43 @@ class StyleFiles:
         return self.references.images + self.upload.images
 
 
-def list_style(upload: Path, gt: Path, style: str) -> StyleFiles:
+def list_style(upload: Path, gt: Path, style: str, keys: Collection[str]) -> StyleFiles:
     """List the files of a style.
+
+    Args:
+        upload: folder of the upload.
+        gt: folder of the split.
+        style: name of the style.
+        keys: keys of its prompts; a picture in the upload with one of them may be hidden, since a
+            prompt can begin with a dot.
 
     Raises:
         InputError: a folder is there but cannot be read.
     """
     return StyleFiles(
-        style, list_folder(gt / style / REFERENCES), list_folder(upload / style)
+        style, list_folder(gt / style / REFERENCES),
+        list_folder(upload_folder(upload, style), lambda path: prompt_key(path.stem) in keys),
     )
 
 
-def list_folder(folder: Path) -> FolderFiles:
-    """List a folder; a missing folder has no entries.
+def list_folder(folder: Path, shown: Callable[[Path], bool] = lambda path: False) -> FolderFiles:
+    """List a folder, without hidden entries that are not `shown`; a missing one has no entries.
 
     Raises:
         InputError: the folder cannot be read.
     """
     if not os.path.isdir(folder):
         return FolderFiles(False, (), ())
-    found = entries(folder)
+    found = entries(folder, shown)
     # A broken link with the name of an image stays in the list: `inspect` reports the reason.
     images = tuple(path for path in found if is_image_name(path) and not path.is_dir())
     return FolderFiles(True, images, tuple(path for path in found if path not in images))
+
+
+def prompt_key(text: str) -> str:
+    """Key that is equal for a prompt and the matching file stems.
+
+    The key ignores case, outer spaces, and whether an accent is a separate character (as in file
+    names from a Mac).
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.strip()).casefold())

@@ -2,62 +2,116 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from jdiff_checker.errors import InputError
-from jdiff_checker.inputs.folders import PROMPT_FILE, style_folders
+from jdiff_checker.inputs.folders import PROMPT_FILE, prompt_key, style_folders
 
 _EXAMPLE = '{"0": "Ring", "1": "Hotel"}'
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_NUMBER = re.compile("[0-9]{1,9}")
+_SUFFIX = ".png"
+_LONGEST = 255
+"""Most bytes a file name may have on the file systems in use."""
 
 
 class _Members(list[tuple[str, Any]]):
     """Members of a JSON object in the order of the file, including repeated keys."""
 
 
-def prompt_key(text: str) -> str:
-    """Key that is equal for a prompt and the matching file stems.
-
-    The key ignores case, outer spaces, and whether an accent is a separate character (as in file
-    names from a Mac).
-    """
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.strip()).casefold())
-
-
 def read_prompt_json(path: Path) -> tuple[str, ...]:
-    """The prompts of a style's `prompt.json`, verbatim and in the order of the file.
+    """The prompts of a style's `prompt.json`, in the order of their numbers, as `jstyleid` does.
+
+    The file holds an object of numbered prompts or a list, which may be the only member of an
+    object, `prompts`. A prompt is a text, or an object whose member `prompt` is one. Outer white
+    space is taken off.
 
     Raises:
-        InputError: the file cannot be read, is not an object of strings, is empty, has a key twice,
-            a blank prompt, or two prompts that differ in case only.
+        InputError: the file cannot be read or has another form, a number is there twice, a prompt
+            cannot be the stem of a file, or two prompts would name one file.
     """
-    members = _read_json(path)
-    if not isinstance(members, _Members):
-        raise InputError(f"{path}: not a JSON object. Write it as {_EXAMPLE}.")
-    if not members:
+    value = _read_json(path)
+    if isinstance(value, _Members) and [key for key, _ in value] == ["prompts"]:
+        value = value[0][1]
+    if isinstance(value, _Members):
+        prompts = _numbered(path, value)
+    elif isinstance(value, list):
+        prompts = [_prompt(f"{path}: item {number}", item) for number, item in enumerate(value)]
+    else:
+        raise InputError(f"{path}: not prompts in a JSON object. Write them as {_EXAMPLE}.")
+    if not prompts:
         raise InputError(f"{path}: no prompts. Add some: {_EXAMPLE}.")
-    keys: set[str] = set()
-    prompts: dict[str, str] = {}
-    for key, prompt in members:
-        place = f"{path}: key {_quoted(key)}"
-        if key in keys:
-            raise InputError(f"{place} is there twice. Give each prompt its own number.")
-        keys.add(key)
-        if not isinstance(prompt, str):
-            raise InputError(f"{place} holds {_kind(prompt)}, not a prompt in quotes.")
-        if not prompt.strip():
-            raise InputError(f"{place} holds an empty prompt. Fill it in or take it out.")
+    seen: dict[str, str] = {}
+    for prompt in prompts:
         same = prompt_key(prompt)
-        if same in prompts:
+        if same in seen:
             raise InputError(
-                f"{place}: {_quoted(prompt)} is there already as {_quoted(prompts[same])}. "
+                f"{path}: the prompts {_quoted(seen[same])} and {_quoted(prompt)} name one file. "
                 "Change or take out one of them."
             )
-        prompts[same] = prompt
-    return tuple(prompts.values())
+        seen[same] = prompt
+    return tuple(prompts)
+
+
+def _numbered(path: Path, members: _Members) -> list[str]:
+    by_number: dict[int, str] = {}
+    for key, value in members:
+        place = f"{path}: key {_quoted(key)}"
+        if not _NUMBER.fullmatch(key):
+            raise InputError(f"{place} is not a number. Number the prompts: {_EXAMPLE}.")
+        if int(key) in by_number:
+            raise InputError(f"{place} is there twice. Give each prompt its own number.")
+        by_number[int(key)] = _prompt(place, value)
+    return [by_number[number] for number in sorted(by_number)]
+
+
+def _prompt(place: str, value: Any) -> str:
+    """The prompt that a text or an object holds.
+
+    Raises:
+        InputError: it holds none, or one that cannot be the stem of a file.
+    """
+    if isinstance(value, _Members):
+        found = [member for key, member in value if key == "prompt"]
+        if len(found) != 1:
+            how = 'holds "prompt" twice' if found else 'holds an object without "prompt"'
+            raise InputError(f"{place} {how}. Write prompts as {_EXAMPLE}.")
+        place, [value] = f'{place}, "prompt"', found
+    if not isinstance(value, str):
+        raise InputError(f"{place} holds {_kind(value)}, not a prompt in quotes.")
+    prompt = value.strip()
+    if problem := _naming_problem(prompt):
+        raise InputError(
+            f"{place}: {problem}, so that {_quoted(prompt)} cannot be a file name. Change the "
+            "prompt."
+        )
+    return prompt
+
+
+def _naming_problem(prompt: str) -> str | None:
+    """Why no upload can have a file for the prompt."""
+    if not prompt:
+        return "it is empty"
+    if prompt in {".", ".."}:
+        return "it names a folder"
+    if any(unicodedata.category(letter) == "Cc" for letter in prompt):
+        return "it contains a control character"
+    for separator in "/\\":
+        if separator in prompt:
+            return f"it contains {separator!r}, which separates folders"
+    try:
+        length = len(f"{prompt}{_SUFFIX}".encode())
+    except UnicodeEncodeError:
+        return "it contains half of a surrogate pair"
+    if length > _LONGEST:
+        return f"with {_SUFFIX!r} it has {length} bytes, and a file name at most {_LONGEST}"
+    return None
 
 
 def read_prompt_list(path: Path) -> tuple[str, ...]:
@@ -112,8 +166,9 @@ def _lowered(texts: Iterable[str]) -> tuple[str, ...]:
 
 def _read_text(path: Path) -> str:
     try:
-        # Editors on Windows put a byte order mark first.
-        return path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
+        # Shells on Windows write UTF-16, and editors there a byte order mark.
+        return data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}: not UTF-8 text (byte {error.start}). Save the file as UTF-8."
@@ -141,7 +196,7 @@ def _read_json(path: Path) -> Any:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def _kind(value: Any) -> str:

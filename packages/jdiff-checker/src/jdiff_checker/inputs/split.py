@@ -12,8 +12,9 @@ from jdiff_checker.inputs.folders import (
     REFERENCES,
     entries,
     looks_like_style,
-    same_number,
     style_folders,
+    style_meant,
+    upload_folder,
 )
 from jdiff_checker.inputs.images import is_image_name
 
@@ -41,7 +42,7 @@ def split_styles(gt: Path) -> tuple[str, ...]:
 def choose_styles(gt: Path, available: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
     """Those of `available` that are `wanted` (None: all), in the order of `available`.
 
-    4 stands for 04 when no other style has that number.
+    For what names mean see `style_meant`.
 
     Raises:
         InputError: `wanted` is empty, or names something else; the message lists what there is.
@@ -53,13 +54,11 @@ def choose_styles(gt: Path, available: Sequence[str], wanted: Sequence[str] | No
     chosen: set[str] = set()
     unknown: list[str] = []
     for name in wanted:
-        alike = [style for style in available if same_number(style, name)]
-        if name in available:
-            chosen.add(name)
-        elif len(alike) == 1:
-            chosen.add(alike[0])
-        else:
+        meant = style_meant(name, available)
+        if meant is None:
             unknown.append(name)
+        else:
+            chosen.add(meant)
     if unknown:
         raise InputError(
             f"{gt}: no style {', '.join(unknown)}. There are {', '.join(available)}."
@@ -74,7 +73,7 @@ def check_upload(upload: Path, styles: Sequence[str]) -> None:
         InputError: the upload is no such folder; the message suggests another folder.
     """
     _require_folder(upload, "of the results, which holds one folder a style")
-    if any((upload / style).is_dir() for style in styles):
+    if any(upload_folder(upload, style).is_dir() for style in styles):
         return
     # The folder must hold images: the split, which has the same styles, may be close by.
     meant = _nearby(

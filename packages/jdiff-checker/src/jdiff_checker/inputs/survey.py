@@ -19,12 +19,15 @@ from jdiff_checker.inputs.folders import (
     StyleFiles,
     list_folder,
     list_style,
-    same_number,
+    prompt_key,
+    same_style,
+    same_text,
     subfolders,
+    upload_folder,
 )
 from jdiff_checker.inputs.images import Picture, inspect
 from jdiff_checker.inputs.problems import StyleProblems, extra_style, images_beside_styles
-from jdiff_checker.inputs.prompts import prompt_key, read_prompt_json
+from jdiff_checker.inputs.prompts import read_prompt_json
 from jdiff_checker.inputs.split import check_upload, choose_styles, split_styles
 from jdiff_checker.result import Problem
 from jdiff_checker.scoring import OFFICIAL_STYLES, Scoring
@@ -81,19 +84,23 @@ def survey(
     available = split_styles(gt)
     chosen = choose_styles(gt, available, styles)
     check_upload(upload, chosen)
-    listed = [list_style(upload, gt, style) for style in chosen]
-    paths = [path for files in listed for path in files.images]
+    listed: list[tuple[StyleFiles, tuple[str, ...], StyleProblems]] = []
+    for style in chosen:
+        official = styles is not None or style in OFFICIAL_STYLES
+        found = StyleProblems(style, tuple(Scoring) if official else (Scoring.CORRECTED,))
+        prompts = _prompts(gt / style / PROMPT_FILE, found)
+        files = list_style(upload, gt, style, {prompt_key(prompt) for prompt in prompts})
+        listed.append((files, prompts, found))
+    paths = [path for files, _, _ in listed for path in files.images]
     inspected = _inspect_all(paths, workers, on_progress)
     surveyed: list[SurveyedStyle] = []
     problems: list[Problem] = []
-    for files in listed:
-        official = styles is not None or files.style in OFFICIAL_STYLES
-        stops = tuple(Scoring) if official else (Scoring.CORRECTED,)
-        found = StyleProblems(files.style, stops)
-        surveyed.append(_survey_style(upload, gt, files, inspected, found))
+    for files, prompts, found in listed:
+        surveyed.append(_survey_style(upload, files, prompts, inspected, found))
         problems.extend(found.found)
     problems.extend(
-        extra_style(folder.name) for folder in subfolders(upload) if folder.name not in available
+        extra_style(folder.name) for folder in subfolders(upload)
+        if not any(same_text(folder.name, style) for style in available)
     )
     problems.extend(images_beside_styles(list_folder(upload).images))
     return Survey(upload, gt, tuple(surveyed), tuple(problems))
@@ -123,9 +130,12 @@ def _inspect_or_error(path: Path) -> Picture | UploadError:
 
 
 def _survey_style(
-    upload: Path, gt: Path, files: StyleFiles, inspected: _Inspected, problems: StyleProblems
+    upload: Path,
+    files: StyleFiles,
+    prompts: tuple[str, ...],
+    inspected: _Inspected,
+    problems: StyleProblems,
 ) -> SurveyedStyle:
-    prompts = _prompts(gt / files.style / PROMPT_FILE, problems)
     references = _readable(files.references, inspected, problems, references=True)
     if not files.references.images:
         problems.no_references()
@@ -175,12 +185,12 @@ def _readable(
 def _why_missing(upload: Path, files: StyleFiles, prompts: int) -> str:
     style = files.style
     if not files.upload.exists:
-        alike = [folder.name for folder in subfolders(upload) if same_number(folder.name, style)]
+        alike = [folder.name for folder in subfolders(upload) if same_style(folder.name, style)]
         if alike:
             return f"no folder of this name in the upload. Is it {alike[0]}? Rename it to {style}."
         count = f"its {prompts} images" if prompts else "its images"
         return f"no folder in the upload. Add the folder {style} with {count}."
-    if list_folder(upload / style / REFERENCES).images:
+    if list_folder(upload_folder(upload, style) / REFERENCES).images:
         return (f"no images in the upload's folder, but some in {style}/{REFERENCES}. "
                 f"Results belong into {style} itself.")
     return "no images in the upload's folder. Add them."

@@ -8,6 +8,7 @@ on the other styles and prompts of the run.
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -49,8 +50,9 @@ def reference_index(style: StyleFolder, choice: str, run_seed: int) -> int:
         return 0
     if choice == "random":
         return _draw("reference", run_seed, style.id) % len(style.references)
+    composed = unicodedata.normalize("NFC", choice)
     for index, path in enumerate(style.references):
-        if choice in {path.name, path.stem}:
+        if composed in {unicodedata.normalize("NFC", name) for name in (path.name, path.stem)}:
             return index
     names = ", ".join(path.name for path in style.references)
     raise InputError(

@@ -6,14 +6,17 @@ Results are for the user; everything else is below `.jstyleid`.
 import os
 import shutil
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jstyleid_core.errors import InputError, OutputError
-from jstyleid_core.files import remove_leftovers
+from jstyleid_core.files import is_leftover, remove_leftovers
+from jstyleid_core.notes import note_once
 
 SUFFIX = ".png"
+_SHOWN = 5
+"""Names that a note lists."""
 LONGEST = 255
 """Most bytes a file name may have on the file systems in use."""
 
@@ -34,21 +37,64 @@ def naming_problem(prompt: str) -> str | None:
     for separator in "/\\":
         if separator in prompt:
             return f"it contains {separator!r}, which separates folders"
-    if prompt[0] in ". " or prompt[-1] in ". ":
-        # Such files are hidden on some systems and lose the character on others.
-        return "it begins or ends with a dot or a space"
+    if is_leftover(Path(picture_name(prompt))):
+        return "such names have the files that a stopped run was writing"
     try:
         length = len(picture_name(prompt).encode())
     except UnicodeEncodeError:
         return "it contains half of a surrogate pair"
     if length > LONGEST:
-        return f"{SUFFIX!r} added it has {length} bytes, and a file name at most {LONGEST}"
+        return f"with {SUFFIX!r} it has {length} bytes, and a file name at most {LONGEST}"
     return None
+
+
+_REFUSED_ELSEWHERE = '<>:"|?*\\'
+_DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$",
+            *(f"{port}{number}" for port in ("COM", "LPT") for number in "123456789¹²³")}
+
+
+def refused_elsewhere(name: str) -> str | None:
+    """Why Windows and its file systems refuse or hide a file or folder of this name, if they do.
+
+    Disks of cameras and phones (exFAT), NTFS and shares of Windows have one rule.
+    """
+    found = [letter for letter in name if letter in _REFUSED_ELSEWHERE or ord(letter) < ord(" ")]
+    if found:
+        return f"it contains {found[0]!r}"
+    if name.partition(".")[0].strip().upper() in _DEVICES:
+        return "it is the name of a device on Windows"
+    if name[-1] in ". ":
+        return "it ends with a dot or a space, which Windows takes away"
+    if name[0] == ".":
+        return "it begins with a dot, so that it is hidden"
+    return None
+
+
+def note_names(where: str, names: Sequence[str]) -> None:
+    """Note once which names other file systems refuse; the first few of them."""
+    found = [(name, why) for name in dict.fromkeys(names) if (why := refused_elsewhere(name))]
+    if found:
+        listed = ", ".join(f"{name!r} ({why})" for name, why in found[:_SHOWN])
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        note_once(f"{where}: names that cannot be copied everywhere: {listed}{more}")
 
 
 def same_file_key(prompt: str) -> str:
     """Prompts with equal keys share one file on a file system that ignores case or composition."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", prompt).casefold())
+
+
+def style_named(text: str, available: Collection[str]) -> str | None:
+    """The style that is meant: 4 is 04, and letters may be composed in either way."""
+    if text in available:
+        return text
+    same = [style for style in available if _meaning(style) == _meaning(text)]
+    return same[0] if len(same) == 1 else None
+
+
+def _meaning(name: str) -> str:
+    composed = unicodedata.normalize("NFC", name)
+    return str(int(composed)) if composed.isascii() and composed.isdigit() else composed
 
 
 @dataclass(frozen=True)
@@ -170,12 +216,14 @@ def picture_target(out: Path, stem: str) -> Path:
                 fields=["out"],
             )
         return out
+    stem = stem.strip()
     if problem := naming_problem(stem):
         raise InputError(
             f"--out {out}: {stem!r} cannot be a file name in it, because {problem}. "
             f"Name a {SUFFIX} file.",
             fields=["out"],
         )
+    note_names(f"--out {out}", [picture_name(stem)])
     return out / picture_name(stem)
 
 

@@ -1,5 +1,6 @@
 """Files written by hand: a style's `prompt.json`, and the templates of `--templates`."""
 
+import codecs
 import json
 import re
 from collections.abc import Collection
@@ -8,31 +9,30 @@ from pathlib import Path
 from typing import Any
 
 from jstyleid_core.errors import InputError
+from jstyleid_core.files import read_regular
+from jstyleid_core.notes import note_once
 from jstyleid_dreambooth.prompts import DRAWING_FIELDS, DRAWING_TEMPLATE, check_template
 from jstyleid_runner.choices import Method
 from jstyleid_runner.errors import about
-from jstyleid_runner.storage.layout import naming_problem, picture_name, same_file_key
+from jstyleid_runner.storage.layout import naming_problem, same_file_key, style_named
 
 
 class _Members(list[tuple[str, Any]]):
     """The members of one JSON object in the order of the file, those with one key included."""
 
 
-def read_object(path: Path, example: str) -> list[tuple[str, Any]]:
-    """The members of the object in the file at `path`; a key may be there twice.
-
-    Args:
-        path: path of the file.
-        example: example of such an object, for the message.
+def _read_json(path: Path) -> Any:
+    """The value in a file; objects are `_Members`.
 
     Raises:
-        InputError: the file cannot be read or holds something else.
+        InputError: the file cannot be read, or is no JSON.
     """
     try:
-        # Editors on Windows put a byte order mark first, which JSON does not allow.
-        text = path.read_text(encoding="utf-8-sig")
+        data = read_regular(path)
+        # Shells on Windows write UTF-16, and editors there a byte order mark.
+        text = data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8-sig")
         # A dict would silently keep only the last of two members with one key.
-        value = json.loads(text, object_pairs_hook=_Members)
+        return json.loads(text, object_pairs_hook=_Members)
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}: broken JSON at line {error.lineno}, column {error.colno}: {error.msg}. "
@@ -49,52 +49,90 @@ def read_object(path: Path, example: str) -> list[tuple[str, Any]]:
         raise InputError(
             f"{path}: cannot be read: {error.strerror}. Check the file and its permissions."
         ) from error
-    if not isinstance(value, _Members):
-        raise InputError(f"{path}: not a JSON object. Write it as {example}.")
-    return value
 
 
-_PROMPTS_EXAMPLE = '{"0": "Ring", "1": "Hotel"}'
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_EXAMPLE = '{"0": "Ring", "1": "Hotel"}'
 _NUMBER = re.compile("[0-9]{1,9}")
 
 
 def read_prompts(path: Path) -> tuple[str, ...]:
-    """The prompts of the file at `path`, in the order of their numbers.
+    """The prompts of the file at `path`, in the order of their numbers, without outer white space.
+
+    The file holds an object of numbered prompts or a list, which may be the only member of an
+    object, `prompts`. A prompt is a text, or an object whose member `prompt` is one.
 
     Raises:
         InputError: the file is unusable; the text names it, the place and the fix.
     """
-    by_number: dict[int, str] = {}
-    for key, prompt in read_object(path, _PROMPTS_EXAMPLE):
-        place = f"{path}: key {json.dumps(key)}"
-        if not _NUMBER.fullmatch(key):
-            raise InputError(f"{place} is not a number. Number the prompts: {_PROMPTS_EXAMPLE}.")
-        if int(key) in by_number:
-            raise InputError(f"{place} is there twice. Give each prompt its own number.")
-        if not isinstance(prompt, str):
-            raise InputError(f"{place} holds {json.dumps(prompt)}, not a prompt in quotes.")
-        if problem := naming_problem(prompt):
-            raise InputError(
-                f"{place}: {json.dumps(prompt)} cannot be a file name, because {problem}. "
-                "Change the prompt."
-            )
-        by_number[int(key)] = prompt
-    if not by_number:
-        raise InputError(f"{path}: no prompts. Add some: {_PROMPTS_EXAMPLE}.")
-    prompts = tuple(by_number[number] for number in sorted(by_number))
-    _check_distinct(path, prompts)
-    return prompts
-
-
-def _check_distinct(path: Path, prompts: tuple[str, ...]) -> None:
+    value = _read_json(path)
+    if isinstance(value, _Members) and [key for key, _ in value] == ["prompts"]:
+        value = value[0][1]
+    if isinstance(value, _Members):
+        prompts = _numbered(path, value)
+    elif isinstance(value, list):
+        prompts = [_prompt(f"{path}: item {number}", item) for number, item in enumerate(value)]
+    else:
+        raise InputError(f"{path}: not prompts in a JSON object. Write them as {_EXAMPLE}.")
+    if not prompts:
+        raise InputError(f"{path}: no prompts. Add some: {_EXAMPLE}.")
     seen: dict[str, str] = {}
     for prompt in prompts:
-        other = seen.setdefault(same_file_key(prompt), prompt)
-        if other is not prompt:
+        same = same_file_key(prompt)
+        if same in seen:
             raise InputError(
-                f"{path}: the prompts {json.dumps(other)} and {json.dumps(prompt)} both name the "
-                f"file {picture_name(prompt)}. Change one of them."
+                f"{path}: the prompts {_quoted(seen[same])} and {_quoted(prompt)} name one file. "
+                "Change or take out one of them."
             )
+        seen[same] = prompt
+    return tuple(prompts)
+
+
+def _numbered(path: Path, members: _Members) -> list[str]:
+    by_number: dict[int, str] = {}
+    for key, value in members:
+        place = f"{path}: key {_quoted(key)}"
+        if not _NUMBER.fullmatch(key):
+            raise InputError(f"{place} is not a number. Number the prompts: {_EXAMPLE}.")
+        if int(key) in by_number:
+            raise InputError(f"{place} is there twice. Give each prompt its own number.")
+        by_number[int(key)] = _prompt(place, value)
+    return [by_number[number] for number in sorted(by_number)]
+
+
+def _prompt(place: str, value: Any) -> str:
+    """The prompt that a text or an object holds.
+
+    Raises:
+        InputError: it holds none, or one that cannot be a file name.
+    """
+    if isinstance(value, _Members):
+        found = [member for key, member in value if key == "prompt"]
+        if len(found) != 1:
+            how = 'holds "prompt" twice' if found else 'holds an object without "prompt"'
+            raise InputError(f"{place} {how}. Write prompts as {_EXAMPLE}.")
+        if others := [key for key, _ in value if key != "prompt"]:
+            note_once(f"{place}: only the prompt is used, not {', '.join(others)}")
+        place, [value] = f'{place}, "prompt"', found
+    if not isinstance(value, str):
+        raise InputError(f"{place} holds {_kind(value)}, not a prompt in quotes.")
+    prompt = value.strip()
+    if problem := naming_problem(prompt):
+        raise InputError(
+            f"{place}: {problem}, so that {_quoted(prompt)} cannot be a file name. Change the "
+            "prompt."
+        )
+    return prompt
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, _Members):
+        return "an object"
+    return "a list" if isinstance(value, list) else json.dumps(value)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 _DEFAULT = "default"
@@ -144,16 +182,20 @@ def read_templates(
 
 def _read_templates(file: Path, styles: Collection[str]) -> dict[str, str]:
     templates: dict[str, str] = {}
-    for key, template in read_object(file, _TEMPLATES_EXAMPLE):
-        place = f"{file}: key {json.dumps(key)}"
-        if key != _DEFAULT and key not in styles:
+    found = _read_json(file)
+    if not isinstance(found, _Members):
+        raise InputError(f"{file}: not a JSON object. Write it as {_TEMPLATES_EXAMPLE}.")
+    for key, template in found:
+        place = f"{file}: key {_quoted(key)}"
+        style = key if key == _DEFAULT else style_named(key, styles)
+        if style is None:
             raise InputError(
                 f"{place} is no style of the split. There are {', '.join(styles)}, and "
                 f'"{_DEFAULT}" for all others.'
             )
-        if key in templates:
+        if style in templates:
             raise InputError(f"{place} is there twice. Give each style one template.")
         if not isinstance(template, str):
-            raise InputError(f"{place} holds {json.dumps(template)}, not a template in quotes.")
-        templates[key] = check_template(template, DRAWING_FIELDS, place)
+            raise InputError(f"{place} holds {_kind(template)}, not a template in quotes.")
+        templates[style] = check_template(template, DRAWING_FIELDS, place)
     return templates

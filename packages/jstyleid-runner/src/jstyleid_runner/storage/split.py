@@ -1,7 +1,6 @@
 """A split: `<data>/<split>/<NN>/images/*` and `<data>/<split>/<NN>/prompt.json`, and its LoRAs."""
 
 import os
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from jstyleid_core.notes import note_once
 from jstyleid_dreambooth.lora.files.finding import SUFFIXES, lora_in, named_file
 from jstyleid_dreambooth.training.job import objects_of
 from jstyleid_dreambooth.training.settings import TrainingSettings
+from jstyleid_runner.storage.layout import note_names, picture_name, style_named
 from jstyleid_runner.storage.prompts import read_prompts
 
 
@@ -51,7 +51,7 @@ def read_split(data: Path, name: str, only: Sequence[str] | None = None) -> Spli
         for style in available if _is_broken(style)]
     chosen = available
     if only is not None:
-        meant = {name: _style_named(name, available) for name in only}
+        meant = {name: style_named(name, available) for name in only}
         chosen = [style for style in available if style in meant.values()]
         if unknown := sorted(name for name, style in meant.items() if style is None):
             problems.append(
@@ -65,20 +65,9 @@ def read_split(data: Path, name: str, only: Sequence[str] | None = None) -> Spli
             problems.append(str(problem))
     if problems:
         raise InputError("\n".join(problems))
+    pictures = [picture_name(prompt) for style in styles for prompt in style.prompts]
+    note_names(str(folder), [style.id for style in styles] + pictures)
     return Split(name, tuple(styles))
-
-
-def _style_named(text: str, available: Sequence[str]) -> str | None:
-    """The style that is meant: 4 is 04, and letters may be composed in either way."""
-    if text in available:
-        return text
-    same = [style for style in available if _meaning(style) == _meaning(text)]
-    return same[0] if len(same) == 1 else None
-
-
-def _meaning(name: str) -> str:
-    composed = unicodedata.normalize("NFC", name)
-    return str(int(composed)) if composed.isascii() and composed.isdigit() else composed
 
 
 def _is_broken(name: str) -> bool:
