@@ -114,7 +114,8 @@ def parse_styles(text: str | None) -> tuple[str, ...] | None:
     """
     if text is None:
         return None
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    found = (name.strip().rstrip("/") for name in text.split(","))  # as a shell completes folders
+    names = tuple(dict.fromkeys(name for name in found if name))
     if not names:
         raise InputError(f"--styles {text!r}: no style is named. Give folders: --styles 00,04")
     return names

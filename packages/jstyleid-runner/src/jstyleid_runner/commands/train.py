@@ -99,7 +99,7 @@ def train(context: typer.Context, options: TrainOptions) -> None:
         settings,
         folder,
         packed=packed is not None,
-        objects=training_objects(options.data, options.split, settings),
+        objects=training_objects(options.data, chosen.name, settings),
         checkpoint_every=options.checkpoint_every,
         shown=ValidationPlan(every, options.validation_prompts) if every else None,
     )

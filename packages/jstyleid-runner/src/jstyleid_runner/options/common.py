@@ -8,6 +8,7 @@ import typer
 
 from jstyleid_core.runtime import Backend, Device, DType
 from jstyleid_runner.choices import EngineName, Prediction, Start
+from jstyleid_runner.storage.layout import FolderPath
 
 MOST_WORKERS = 1024
 """Many more than a machine has GPUs or processors."""
@@ -37,7 +38,7 @@ def given_path(text: str | Path) -> Path:
     """
     if text == "":
         raise typer.BadParameter("it is empty. Give a path; . is the working directory.")
-    return Path(text)
+    return FolderPath(text) if str(text).endswith(("/", "/.")) else Path(text)
 
 
 SizeOption = Annotated[

@@ -66,7 +66,7 @@ def named_styles(option: str, text: str | None) -> list[str] | None:
     """
     if text is None:
         return None
-    names = [style.strip() for style in text.split(",") if style.strip()]
+    names = [name for style in text.split(",") if (name := style.strip().rstrip("/"))]
     if not names:
         raise InputError(
             f"{option} {text}: names no style. Give folder names, as 00,04.",

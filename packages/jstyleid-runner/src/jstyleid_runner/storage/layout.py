@@ -8,7 +8,7 @@ import shutil
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PosixPath
 
 from jstyleid_core.errors import InputError, OutputError
 from jstyleid_core.files import is_leftover, remove_leftovers
@@ -203,6 +203,10 @@ class LoRAFolder(WorkFolder):
         return self.root / name
 
 
+class FolderPath(PosixPath):
+    """A path that was written with a slash at its end, which means a folder."""
+
+
 CONTACT_SHEET = "contact-sheet"
 """Stem of the overview that several results get."""
 
@@ -258,9 +262,19 @@ def remove_folder(folder: Path) -> None:
         ) from error
 
 
+_OTHER_PICTURES = (".eps", ".heic", ".pdf", ".psd", ".svg")
+
+
 def is_folder(out: Path) -> bool:
-    """Whether `--out` is meant as a folder: it is one, or has no suffix."""
-    return out.is_dir() or not out.suffix
+    """Whether `--out` is meant as a folder: it is one, ends with a slash, or names no picture.
+
+    A dot alone makes no picture: `results.v2` and `gamma-0.5` are folders.
+    """
+    # Here, since `--help` imports this module and looks at no picture.
+    from jstyleid_core.image_files import is_image_name
+
+    return (isinstance(out, FolderPath) or out.is_dir()
+            or not (is_image_name(out) or out.suffix.lower() in _OTHER_PICTURES or out.is_file()))
 
 
 def require_writable(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """A split: `<data>/<split>/<NN>/images/*` and `<data>/<split>/<NN>/prompt.json`, and its LoRAs."""
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +36,13 @@ class Split:
 def read_split(data: Path, name: str, only: Sequence[str] | None = None) -> Split:
     """Read the split `name` below `data`, or only the styles named.
 
+    A slash at the name's end is no part of it, and letters may be composed or not.
+
     Raises:
         InputError: the split is not there or not whole; every problem of it is listed.
     """
+    name = _split_named(data, name)
     folder = data / name
-    if not name or not folder.is_dir():
-        raise _no_such_split(data, name)
     available = _style_folders(folder)
     if not available:
         raise InputError(f"{folder}: no style folders. Put each style into {folder}/NN/.")
@@ -121,6 +123,21 @@ def _references(folder: Path) -> tuple[Path, ...]:
     if others:
         note_once(f"{images}: ignored, since they are no pictures: {_listed(others)}")
     return references
+
+
+def _split_named(data: Path, text: str) -> str:
+    """The name of the split that is meant, as its folder is written.
+
+    Raises:
+        InputError: there is none.
+    """
+    name = os.path.normpath(text) if text else ""
+    if name and (data / name).is_dir():
+        return name
+    there = style_named(name, _subfolders(data)) if data.is_dir() else None
+    if there is None:
+        raise _no_such_split(data, text)
+    return there
 
 
 def _no_such_split(data: Path, name: str) -> InputError:
@@ -218,7 +235,10 @@ def find_loras(given: Path, split: Split) -> dict[str, Path]:
 
 def _find(given: Path, split: str, style: str) -> Path:
     names = (style, f"style_{style}", f"style_{split}_{style}")
-    places = [given / f"{name}{suffix}" for name in names for suffix in ("", *SUFFIXES)]
+    # Each as it is written, and with its letters composed or not, as Macs name files.
+    forms = dict.fromkeys((*names, *(unicodedata.normalize("NFC", name) for name in names),
+                           *(unicodedata.normalize("NFD", name) for name in names)))
+    places = [given / f"{name}{suffix}" for name in forms for suffix in ("", *SUFFIXES)]
     for found in ([file for place in places if (file := lora_in(place))],
                   [file for place in _packs(given, style) if (file := lora_in(place))],
                   _for_all(given)):

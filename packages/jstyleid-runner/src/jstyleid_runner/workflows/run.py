@@ -53,12 +53,13 @@ def plan_run(options: RunOptions) -> tuple[Plan, RunSettings]:
         options.template,
         options.templates,
         usual_template(options.method),
-        style_names(options.data, options.split),
+        style_names(options.data, split.name),
     )
     given = {name: value for name, value in vars(options).items()
              if name in RunSettings.model_fields}
     settings = RunSettings.create(**{
         **given,
+        "split": split.name,
         "size": size,
         "template": templates.default,
         "templates": templates.own,
@@ -72,7 +73,7 @@ def plan_run(options: RunOptions) -> tuple[Plan, RunSettings]:
         settings,
         options.prompts,
         loras=find_loras(options.lora, split) if options.lora else None,
-        objects=training_objects(options.data, options.split, training),
+        objects=training_objects(options.data, split.name, training),
         batch=options.batch,
     )
     return plan, settings
