@@ -25,8 +25,7 @@ def compute_by_plain_operators(monkeypatch: pytest.MonkeyPatch) -> None:
     import plain_kernels
     from jstyleid_core import kernels
 
-    for name in ("attention", "conv2d", "gelu_gate", "group_norm", "join_channels", "layer_norm",
-                 "linear"):
+    for name in ("attention", "conv2d", "gelu_gate", "group_norm", "layer_norm", "linear"):
         monkeypatch.setattr(kernels, name, getattr(plain_kernels, name))
 
 

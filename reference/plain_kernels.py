@@ -88,8 +88,3 @@ def gelu_gate(x: Var) -> Var:
     half = x.shape[-1] // 2
     hidden, gate = x[..., :half].float32(), x[..., half:].float32()
     return (hidden * (0.5 * gate * (1 + jt.erf(gate * 2**-0.5)))).cast(x.dtype)
-
-
-def join_channels(x: Var, y: Var) -> Var:
-    """Feature maps side by side along their channels."""
-    return jt.concat([x, y], dim=1)

@@ -142,11 +142,6 @@ def test_gelu_gate() -> None:
     compare(kernels.gelu_gate, plain.gelu_gate, normal(2, 33, 48) * 2)
 
 
-def test_join_channels() -> None:
-    compare(kernels.join_channels, lambda x, y: jt.concat([x, y], dim=1),
-            normal(2, 3, 5, 7), normal(2, 4, 5, 7))
-
-
 @pytest.mark.parametrize("function", ["group_norm", "layer_norm"])
 @pytest.mark.parametrize("mean", [0.0, 30.0, 1000.0])
 def test_norms_keep_their_digits_far_from_zero(function: str, mean: float) -> None:
