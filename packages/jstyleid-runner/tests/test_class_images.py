@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import jstyleid_runner
 from all_ready import AllReady
+from jstyleid_core.weights.checkpoint import CheckpointSource
 from jstyleid_runner.cli import app
 from jstyleid_runner.executors.process import cpu_slots
 from jstyleid_runner.planning.class_images import class_folder
@@ -207,7 +208,7 @@ def test_two_workers_and_a_training_alone_get_the_same_to_the_bit(
     one = make_request(out="one", prompts=1, dtype="float32", **prior)
     run_split(one, inline_model, display, RunCounts())
     two = make_request(out="two", prompts=1, batch=2, dtype="float32", **prior)
-    workers = TwoWorkers(str(checkpoint), "cpu", display, LocalWorkers(cpu_slots(2)))
+    workers = TwoWorkers(CheckpointSource(str(checkpoint)), "cpu", display, LocalWorkers(cpu_slots(2)))
     run_split(two, workers, display, RunCounts())
     drawn = [entry for entry in read_entries(two.folder.ledger) if entry.stage == Stage.SHARED]
     assert {entry.worker for entry in drawn} == {"cpu0", "cpu1"}
