@@ -133,13 +133,41 @@ def test_a_folder_made_with_other_settings() -> None:
     assert "out holds pictures made with other settings, which are not counted" in printed()
 
 
+LONG = " ".join(f"word {number}" for number in range(26))  # 26 times two words and a number
+
+
+def test_words_that_are_cut_off(
+    write_style: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    write_style(Path("data/S"), "07", ["Ring", LONG])
+    printed("--model", "embedded", "--styles", "0,7")
+    [message] = caplog.messages
+    assert message.startswith("1 prompt of more than 77 tokens: ")
+    assert message.endswith(" in style_07")
+
+
+def test_words_that_are_cut_off_of_a_model_that_is_not_here(
+    write_style: Callable[..., Path], caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    write_style(Path("data/S"), "07", ["Ring", LONG])
+    printed("--model", "owner/no-such-model")
+    assert caplog.messages == [
+        f"perhaps too long for the text encoder: '{LONG} in style_07'. The tokenizer of "
+        "owner/no-such-model can say it, which is not on this machine yet."]
+    caplog.clear()
+    printed("--model", "nowhere")
+    assert "nowhere can say it, which cannot be used: no such checkpoint: " in caplog.text
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ("--split X", "--split X: no folder data/X. There are S."),
         ("--split S --rank 0", "'--rank'"),
         ("--split S --method styleid --rank 3", "--rank: --method styleid uses no LoRA."),
-        ("--split S --model x", "No such option: --model"),
+        ("--split S --force", "No such option: --force"),
         ("--split S --seconds-per-evaluation 0", "--seconds-per-evaluation 0.0: must be above 0."),
         ("--split S --gpus 2 --workers 2", "--gpus 2, --workers 2: give one; workers are for"),
         ("--split S --config none", "--config none: cannot be read"),
@@ -158,7 +186,7 @@ def test_a_plan_is_told_what_a_run_is_told(monkeypatch: pytest.MonkeyPatch) -> N
         4, 300, 24, 328]
     taken = set(parameters_of(plan)) - {"context", "jobs", "as_json", "seconds_per_evaluation"}
     assert taken == {field.name for field in fields(RunOptions)} - {
-        "force", "model", "dtype", "device", "engine", "address"}
+        "force", "dtype", "device", "engine", "address"}
 
 
 def test_a_forecast_of_what_can_be_done() -> None:

@@ -9,16 +9,29 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers, processors
+from tokenizers import (
+    AddedToken,
+    Encoding,
+    Regex,
+    Tokenizer,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 from tokenizers.models import BPE
 
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.json_files import read_bytes, read_json
+from jstyleid_core.notes import note_once
 
 _WORDS = (r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d"
           r"|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
 _SPECIAL = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>",
             "pad_token": "<|endoftext|>"}
+_SHOWN, _KEPT = 5, 60
+"""Prompts that a note lists, and the characters it shows of what is not cut off."""
+_NOTED: set[str] = set()
+"""Prompts whose cut words have been noted."""
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized")
 
 
@@ -57,11 +70,30 @@ class CLIPTokenizer:
         pad = special["pad_token"].content
         tokenizer.enable_truncation(length)
         tokenizer.enable_padding(length=length, pad_id=tokenizer.token_to_id(pad), pad_token=pad)
-        self._tokenizer = tokenizer
+        self._tokenizer, self._length = tokenizer, length
 
     def __call__(self, prompts: Sequence[str]) -> NDArray[Any]:
-        """Token ids (B, length) int32; words beyond the length are cut off."""
-        return np.array([e.ids for e in self._tokenizer.encode_batch(list(prompts))], np.int32)
+        """Token ids (B, length) int32; words beyond the length are cut off, which the log says."""
+        encoded = self._tokenizer.encode_batch(list(prompts))
+        self._note_cut([(prompt, one) for prompt, one in zip(prompts, encoded, strict=True)
+                        if one.overflowing and prompt not in _NOTED])
+        return np.array([one.ids for one in encoded], np.int32)
+
+    def _note_cut(self, found: Sequence[tuple[str, Encoding]]) -> None:
+        """Note the words that are cut off, once for each prompt."""
+        _NOTED.update(prompt for prompt, _ in found)
+        lines = []
+        for prompt, encoded in found[:_SHOWN]:
+            rest = encoded.overflowing[0]
+            start = rest.offsets[rest.special_tokens_mask.index(0)][0]
+            kept, cut = (" ".join(text.split()) for text in (prompt[:start], prompt[start:]))
+            lines.append(f"  {kept if len(kept) <= _KEPT else '...' + kept[-_KEPT:]} | {cut}")
+        if found:
+            more = [f"  and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+            count = "1 prompt" if len(found) == 1 else f"{len(found)} prompts"
+            note_once("\n".join([
+                f"{count} of more than {self._length} tokens: what stands after | is cut off and "
+                "draws nothing. Shorten the prompt or its template.", *lines, *more]))
 
     @property
     def learned(self) -> dict[str, int]:

@@ -235,6 +235,24 @@ def find_downloaded(source: CheckpointSource) -> list[Path] | None:
     return None if folder is None else list(dict.fromkeys([folder, *source.paths]))
 
 
+def tokenizer_here(source: CheckpointSource) -> CLIPTokenizer | None:
+    """The tokenizer of a checkpoint, if it is on this machine; nothing is downloaded.
+
+    Raises:
+        CheckpointError: the checkpoint is here and cannot be used.
+    """
+    paths = find_downloaded(source)
+    if paths is None:
+        return None
+    tokenizer = source.tokenizer
+    if tokenizer is None and paths[0].is_file():
+        vocabulary = hub.clip_vocabulary_here()
+        if vocabulary is None:
+            return None
+        tokenizer = str(vocabulary)
+    return find_checkpoint(replace(source, model=str(paths[0]), tokenizer=tokenizer)).tokenizer
+
+
 def _vae(given: str) -> VAEFolder | VAEFile:
     path = _existing("vae", given)
     return VAEFolder(_inner(path, "vae")) if path.is_dir() else VAEFile(path)

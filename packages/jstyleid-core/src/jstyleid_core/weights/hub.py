@@ -75,7 +75,7 @@ def clip_vocabulary() -> Path:
     try:
         return _downloaded_or(
             lambda: Path(snapshot_download(CLIP_TOKENIZER, allow_patterns=list(_VOCABULARY))),
-            lambda: _here(CLIP_TOKENIZER, _VOCABULARY))
+            clip_vocabulary_here)
     except Exception as reason:  # see above
         raise CheckpointError(
             f"A single file brings no tokenizer, and CLIP's, {CLIP_TOKENIZER} on the hub, is not "
@@ -83,6 +83,11 @@ def clip_vocabulary() -> Path:
             f"{' and '.join(_VOCABULARY)}, such as tokenizer of a checkpoint, with "
             f"{setting('tokenizer')}.",
             fields=["tokenizer"]) from reason
+
+
+def clip_vocabulary_here() -> Path | None:
+    """The folder of CLIP's vocabulary if it is on this machine."""
+    return _here(CLIP_TOKENIZER, _VOCABULARY)
 
 
 def _downloaded_or(download: Callable[[], Path], earlier: Callable[[], Path | None]) -> Path:

@@ -15,7 +15,7 @@ from jstyleid_runner.options.sources import with_options
 if TYPE_CHECKING:
     from jstyleid_runner.reports.plan_figures import PlanFigures
 
-_NOT_TAKEN = ("force", "model", "dtype", "device", "engine", "address")
+_NOT_TAKEN = ("force", "dtype", "device", "engine", "address")
 """Options of `jstyleid run` that decide nothing of what there is to do."""
 _SHOWN = 8
 """Jobs that a line lists of those that come before."""
@@ -43,13 +43,15 @@ def plan(
 
     Jobs and UNet evaluations of each stage, what is left of them in --out, and, once jobs are
     finished there or with --seconds-per-evaluation, how long that takes on one worker and on as
-    many as --gpus or --workers say. Its options may stand where those of a run may: in
+    many as --gpus or --workers say; and which words of prompts are too many for the text encoder,
+    if --model is on this machine. Its options may stand where those of a run may: in
     the table [run] of a file, and in JSTYLEID_RUN_GAMMA and the like.
     """
     from jstyleid_core.errors import InputError
     from jstyleid_runner.options.to_settings import refuse_unused
     from jstyleid_runner.reports.plan_figures import plan_figures
     from jstyleid_runner.storage.layout import OutFolder
+    from jstyleid_runner.workflows.model import note_cut_texts, source_of
     from jstyleid_runner.workflows.run import plan_run
 
     if seconds_per_evaluation is not None and not 0 < seconds_per_evaluation < float("inf"):
@@ -65,6 +67,7 @@ def plan(
         )
     refuse_unused(context, options)
     work, settings = plan_run(options)
+    note_cut_texts(source_of(options), work.texts(settings, OutFolder(out)))
     found = plan_figures(
         work,
         settings,

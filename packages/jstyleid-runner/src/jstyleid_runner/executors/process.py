@@ -19,6 +19,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from jstyleid_core.errors import JStyleIDError
+from jstyleid_core.notes import leave_notes_to_parent
 from jstyleid_core.runtime import GPU
 from jstyleid_runner.scheduling.executor import (
     ErrorKind,
@@ -151,6 +152,7 @@ def serve(connection: Connection, slot: Slot, make_worker: WorkerFactory) -> Non
     # Under Ray it is blocked, which children inherit.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     slot.use_device()
+    leave_notes_to_parent()
     link = _Link(connection)
     threading.Thread(target=link.beat_for_ever, daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt, EOFError):

@@ -18,7 +18,11 @@ from pathlib import Path
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_runner.planning.class_images import class_folder, plan_class_images
+from jstyleid_runner.planning.class_images import (
+    GenerateClassImage,
+    class_folder,
+    plan_class_images,
+)
 from jstyleid_runner.planning.jobs import (
     GenerateImage,
     InvertStyle,
@@ -170,6 +174,16 @@ class Plan:
     def tasks(self) -> list[Task]:
         """Every job as the scheduler sees it."""
         return [job.task for job in self.jobs]
+
+    def texts(self, settings: RunSettings, folder: OutFolder) -> list[str]:
+        """Every text that the text encoder will read, each once."""
+        trainings = (style.training(settings, folder) for style in self.styles)
+        return list(dict.fromkeys((
+            *(image.text for style in self.styles for image in style.images),
+            settings.negative,
+            *(text for training in trainings if training for _, text in training.examples()),
+            *(job.text for job in self.jobs if isinstance(job, GenerateClassImage)),
+        )))
 
     @property
     def pictures(self) -> int:

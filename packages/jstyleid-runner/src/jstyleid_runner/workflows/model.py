@@ -1,9 +1,11 @@
 """The checkpoint of a command: found, identified, and loaded where it is needed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from jstyleid_core.errors import CheckpointError
+from jstyleid_core.notes import note_once
 from jstyleid_core.runtime import Backend, Device, DType
 from jstyleid_core.weights.checkpoint import (
     CheckpointSource,
@@ -11,6 +13,7 @@ from jstyleid_core.weights.checkpoint import (
     find_checkpoint,
     find_downloaded,
     fingerprint,
+    tokenizer_here,
 )
 from jstyleid_runner.options.common import ModelOptions
 from jstyleid_runner.reports.progress import Display
@@ -29,6 +32,26 @@ def source_of(options: ModelOptions) -> CheckpointSource:
     """The checkpoint that the options name."""
     return replace(checkpoint_source(options.model), vae=options.vae, tokenizer=options.tokenizer,
                    prediction=options.prediction)
+
+
+_FEWEST = 76
+"""Bytes of the shortest text that can have more tokens than the text encoder reads, 77 with two
+for start and end: a token is a byte or more."""
+
+
+def note_cut_texts(source: CheckpointSource, texts: Sequence[str]) -> None:
+    """Note which words the text encoder will not read, if the checkpoint is on this machine."""
+    why = "which is not on this machine yet"
+    try:
+        tokenizer = tokenizer_here(source)
+    except CheckpointError as error:
+        tokenizer, why = None, f"which cannot be used: {error}"
+    if tokenizer:
+        tokenizer(texts)
+    elif long := [text for text in texts if len("".join(text.split()).encode()) >= _FEWEST]:
+        others = f" and {len(long) - 1} more" if len(long) > 1 else ""
+        note_once(f"perhaps too long for the text encoder: {long[0]!r}{others}. The tokenizer of "
+                  f"{source} can say it, {why}.")
 
 
 class ModelSource:

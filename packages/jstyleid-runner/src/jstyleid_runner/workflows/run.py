@@ -32,7 +32,7 @@ from jstyleid_runner.storage.records import (
 )
 from jstyleid_runner.storage.split import find_loras, read_split, style_names, training_objects
 from jstyleid_runner.workflows.execution import IncompleteError, RunRequest, bullet_list, execute
-from jstyleid_runner.workflows.model import ModelSource, source_of
+from jstyleid_runner.workflows.model import ModelSource, note_cut_texts, source_of
 from jstyleid_runner.workflows.session import RunCounts, session
 from jstyleid_runner.workflows.workers import Workers, dtype_of, open_workers
 
@@ -143,6 +143,7 @@ def run_split(
     folder.remove_leftovers(style.style for style in plan.styles)
 
     found = model.identify(record, settings.dtype)
+    note_cut_texts(model.source, plan.texts(settings, folder))
     if record and record.model.fingerprint != found.fingerprint and not request.force:
         _refuse_changes(folder, [f"model: {record.model.source} there, {model.source} now"])
 
