@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jstyleid_core.runtime import gpus
+from jstyleid_core.runtime import devices, gpus
 from jstyleid_core.runtime.gpus import GPU
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 from nvidia_smi import card, install, part
@@ -174,6 +175,96 @@ def test_why_there_is_no_card(
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert gpus.visible_gpus() == []
     assert gpus.why_none_is_visible() == reason
+
+
+def write_tool(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str | bytes) -> None:
+    """A nvidia-smi of its own: the lines of a shell script, or the bytes of a file."""
+    install({"cards": []}, folder, monkeypatch)
+    tool = folder / "nvidia-smi"
+    tool.write_bytes(body if isinstance(body, bytes) else f"#!/bin/sh\n{body}\n".encode())
+
+
+ROW = "0, GPU-1, NVIDIA X, 100, 200, 8.9, [N/A]"
+NVIDIA_X = GPU("NVIDIA X", 100 * 2**20, 200 * 2**20, 0, "GPU-1", 89)
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ('echo "0, GPU-1, NVIDIA GB10, [N/A], [N/A]"', GPU("NVIDIA GB10", None, None, 0, "GPU-1")),
+        ('echo "0, GPU-1, NVIDIA X, [Unknown Error], 200, [Unknown Error], [Unknown Error]"',
+         GPU("NVIDIA X", None, 200 * 2**20, 0, "GPU-1")),
+        # A name with commas, and one with letters of another encoding.
+        ('echo "0, GPU-1, NVIDIA RTX 6000, Ada, 100, 200, 8.9, [N/A]"',
+         GPU("NVIDIA RTX 6000, Ada", 100 * 2**20, 200 * 2**20, 0, "GPU-1", 89)),
+        ("printf '0, GPU-1, NVIDIA \\377, 100, 200, 8.9, [N/A]\\n'",
+         GPU("NVIDIA \ufffd", 100 * 2**20, 200 * 2**20, 0, "GPU-1", 89)),
+        # Warnings, before, behind and beside.
+        (f'echo "WARNING: infoROM is corrupted, see, the, manual, of, it"; echo "{ROW}"', NVIDIA_X),
+        (f'echo "{ROW}"; echo "WARNING: infoROM is corrupted at gpu 0000:00:1E.0"', NVIDIA_X),
+        (f'echo "WARNING: infoROM is corrupted" >&2; echo "{ROW}"', NVIDIA_X),
+        # One of two cards is broken.
+        (f'echo "Unable to determine the device handle for GPU 0000:1B:00.0"; echo "{ROW}"',
+         NVIDIA_X),
+        # A UUID that is kept from this user: the number names the card.
+        (f'echo "{ROW}" | sed "s/GPU-1/[Insufficient Permissions]/"',
+         GPU("NVIDIA X", 100 * 2**20, 200 * 2**20, 0, "0", 89)),
+        # What no card has.
+        ('echo "0, GPU-1, NVIDIA X, 0, 0, 8.9, [N/A]"',
+         GPU("NVIDIA X", None, None, 0, "GPU-1", 89)),
+        ('echo "0, GPU-1, NVIDIA X, 100, 99999999999999999999, 8.9, [N/A]"',
+         GPU("NVIDIA X", None, None, 0, "GPU-1", 89)),
+        ('echo "0, GPU-1, NVIDIA X, 300, 200, 8.9, [N/A]"',
+         GPU("NVIDIA X", 200 * 2**20, 200 * 2**20, 0, "GPU-1", 89)),
+        (f'echo "{ROW}"; echo "{ROW}"', NVIDIA_X),
+    ],
+)
+def test_odd_lines(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: str, found: GPU
+) -> None:
+    write_tool(tmp_path, monkeypatch, body)
+    assert gpus.visible_gpus() == gpus.installed_gpus() == [found]
+    assert gpus.trouble() is None
+    assert gpus.driver() is None  # it writes no XML
+
+
+BROKEN = "Unable to determine the device handle for GPU0000:1B:00.0: Unknown Error"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "surprising"),
+    [
+        (f'echo "{BROKEN}"', f"nvidia-smi lists no card, but says: {BROKEN}", True),
+        ('echo "[N/A], GPU-1, NVIDIA X, 1, 2"', "lists no card, but says: [N/A], GPU-1", True),
+        (f'echo "{ROW[:-5]}Enabled"', "nvidia-smi -q -x writes no XML", True),
+        ("sleep 600", "nvidia-smi does not answer within 1 s", True),
+        ("sleep 600 & wait", "nvidia-smi does not answer within 1 s", True),
+        (f'yes "{ROW}"', "nvidia-smi does not answer within 1 s", True),
+        ('echo "No devices were found"', "nvidia-smi lists none", False),
+        ('echo "No devices were found"; exit 6', "nvidia-smi fails: No devices were found", False),
+        ("true", "nvidia-smi lists none", False),
+        ("kill -9 $$", "nvidia-smi fails: exit code -9", False),
+        (b"\x7fELF\x02\x01\x01" + bytes(60), "/nvidia-smi does not run: Exec format err", False),
+        (b"#!/no/such/shell\n", "/nvidia-smi does not run: No such file or directory", False),
+    ],
+)
+def test_no_card_and_why(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: str | bytes, reason: str,
+    surprising: bool,
+) -> None:
+    write_tool(tmp_path, monkeypatch, body)
+    monkeypatch.setattr(gpus, "_PATIENCE", 1.0)
+    started = time.monotonic()
+    assert gpus.visible_gpus() == gpus.installed_gpus() == []
+    assert reason in gpus.why_none_is_visible()
+    assert gpus.driver() is None
+    # On a machine meant for cards it is said that none is used.
+    note = devices.choose("auto", tmp_path).note
+    assert (note is not None) == surprising
+    assert note is None or note.startswith("no card is used: nvidia-smi ")
+    with pytest.raises(RuntimeSetupError, match="no CUDA card is visible: "):
+        devices.choose("cuda", tmp_path)
+    assert time.monotonic() - started < 5  # what hangs is waited for once
 
 
 def test_without_a_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from jstyleid_core.errors import setting
 from jstyleid_core.runtime import toolkit
-from jstyleid_core.runtime.gpus import GPU, visible_gpus, why_none_is_visible
+from jstyleid_core.runtime.gpus import GPU, trouble, visible_gpus, why_none_is_visible
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
 Backend = Literal["native", "jdiffusion"]
@@ -48,4 +48,5 @@ def choose(device: Device, jittor_home: Path) -> Choice:
     if cards:
         return Choice(
             None, f"{cards[0].name} is not used: no CUDA compiler (nvcc). {toolkit.INSTALL}")
-    return Choice(None)
+    why = trouble()
+    return Choice(None, f"no card is used: {why}" if why else None)

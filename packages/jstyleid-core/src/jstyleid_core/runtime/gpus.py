@@ -6,11 +6,15 @@ computes on one card or instance only.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import selectors
 import shutil
+import signal
 import subprocess
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -75,7 +79,16 @@ class _Card:
 
 
 class _NoDriverError(Exception):
-    """There is no nvidia-smi, or none that works; the message says which."""
+    """There is no nvidia-smi, or none that works; the message says which.
+
+    Args:
+        message: reason.
+        surprising: whether nvidia-smi looks as if there was a card.
+    """
+
+    def __init__(self, message: str, *, surprising: bool = False) -> None:
+        super().__init__(message)
+        self.surprising = surprising
 
 
 def installed_gpus() -> list[GPU]:
@@ -131,6 +144,18 @@ def capabilities(gpus: Iterable[GPU]) -> list[int]:
             f"is too old. Update the driver, or use {setting('device')} cpu."
         )
     return sorted(capability for capability in found if capability is not None)
+
+
+def trouble() -> str | None:
+    """What is wrong with the cards of a machine whose nvidia-smi hangs or lists none as it should.
+
+    None where there is no driver, where no card is there, and where all is well.
+    """
+    try:
+        _cards()
+    except _NoDriverError as error:
+        return str(error) if error.surprising else None
+    return None
 
 
 def why_none_is_visible() -> str:
@@ -210,29 +235,56 @@ def _cards() -> list[_Card]:
     rows = _rows()
     divided = any(row.get("mig.mode.current") == "Enabled" for row in rows)
     instances = _instances() if divided else {}
-    cards = []
+    cards: dict[str, _Card] = {}
     for row in rows:
         capability = re.fullmatch(r"(\d+)\.(\d+)", row.get("compute_cap", ""))
-        gpu = GPU(row["name"], _bytes(row["memory.free"]), _bytes(row["memory.total"]),
-                  int(row["index"]), row["uuid"],
+        free, total = _memory(row.get("memory.free", ""), row.get("memory.total", ""))
+        # A card whose UUID is kept from this user has its number for a name.
+        uuid = row["uuid"] if row["uuid"].startswith("GPU-") else row["index"]
+        gpu = GPU(row["name"], free, total, int(row["index"]), uuid,
                   10 * int(capability[1]) + int(capability[2]) if capability else None)
         parts = tuple(
             (GPU(f"{gpu.name} MIG {part.profile}", part.free, part.total, gpu.index, part.uuid,
                  gpu.capability, part.number), part.older)
             for part in instances.get(gpu.uuid, ()))
-        cards.append(_Card(gpu, row.get("mig.mode.current") == "Enabled", parts))
-    return cards
+        cards.setdefault(uuid, _Card(gpu, row.get("mig.mode.current") == "Enabled", parts))
+    return list(cards.values())
+
+
+_VALUE = re.compile(r"\[.*\]|-?\d+(\.\d+)?|N/A|Enabled|Disabled")
 
 
 def _rows() -> list[dict[str, str]]:
-    """The fields of each card by name; an old driver's rows lack the newer ones."""
+    """The fields of each card by name; an old driver's rows lack the newer ones.
+
+    Raises:
+        _NoDriverError: nvidia-smi fails, or says something and lists no card.
+    """
     for known in range(len(_NEWER_FIELDS) + 1):
         fields = _FIELDS + _NEWER_FIELDS[known:]
         ran = _nvidia_smi(f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits")
-        if ran.returncode == 0 or "not a valid field" not in ran.stdout + ran.stderr:
+        if ran.code == 0 or "not a valid field" not in ran.out + ran.errors:
             break
-    lines = [[value.strip() for value in line.split(",")] for line in _output(ran).splitlines()]
-    return [dict(zip(fields, line, strict=False)) for line in lines if len(line) >= len(_FIELDS)]
+    lines = [line for line in _output(ran).splitlines() if line.strip()]
+    rows = [row for line in lines if (row := _row(line, fields))]
+    if lines and not rows and not lines[0].startswith("No devices"):
+        raise _NoDriverError(
+            f"nvidia-smi lists no card, but says: {lines[0][:200]}", surprising=True)
+    return rows
+
+
+def _row(line: str, fields: Sequence[str]) -> dict[str, str] | None:
+    """The fields of a card; None for a line that says something else, such as a warning."""
+    index, *found = [value.strip() for value in line.split(",")]
+    if not (index.isascii() and index.isdigit() and len(found) >= 2):
+        return None
+    uuid, *found = found
+    # The name may hold commas: it ends where the values of the fields behind it begin.
+    values: list[str] = []
+    while len(found) > 1 and len(values) < len(fields) - 3 and _VALUE.fullmatch(found[-1]):
+        values.insert(0, found.pop())
+    return {"index": index, "uuid": uuid, "name": ", ".join(found),
+            **dict(zip(fields[3:], values, strict=False))}
 
 
 @dataclass(frozen=True)
@@ -263,32 +315,114 @@ def _instances() -> dict[str, list[_Part]]:
             profile, number, uuid = listed.groups()
             part = described.get((card, number), ElementTree.Element("mig_device"))
             place = f"{part.findtext('gpu_instance_id')}/{part.findtext('compute_instance_id')}"
-            found.setdefault(card, []).append(_Part(
-                int(number), profile, uuid, f"MIG-{card}/{place}",
-                _bytes(part.findtext("fb_memory_usage/free", "")),
-                _bytes(part.findtext("fb_memory_usage/total", ""))))
+            free, total = _memory(part.findtext("fb_memory_usage/free", ""),
+                                  part.findtext("fb_memory_usage/total", ""))
+            found.setdefault(card, []).append(
+                _Part(int(number), profile, uuid, f"MIG-{card}/{place}", free, total))
     return found
 
 
 def _report() -> ElementTree.Element:
-    return ElementTree.fromstring(_output(_nvidia_smi("-q", "-x")))
+    try:
+        return ElementTree.fromstring(_output(_nvidia_smi("-q", "-x")))
+    except ElementTree.ParseError as error:
+        raise _NoDriverError(f"nvidia-smi -q -x writes no XML: {error}", surprising=True) from error
 
 
-def _bytes(mebibytes: str) -> int | None:
-    """From "1000" or "1000 MiB"; what is no number, such as "[N/A]", is unknown."""
-    number = re.match(r"\d+(\.\d+)?", mebibytes)
-    return int(float(number[0]) * 2**20) if number else None
+_MOST_MEBIBYTES = 2**30
+"""A PiB: no card has so much."""
 
 
-def _nvidia_smi(*arguments: str) -> subprocess.CompletedProcess[str]:
+def _memory(free: str, total: str) -> tuple[int | None, int | None]:
+    """Free and all memory in bytes, from "1000" or "1000 MiB".
+
+    What is no number, such as "[N/A]", or no card's, such as nothing in all, is unknown.
+    """
+    found = [re.match(r"\d+", text) for text in (free, total)]
+    mebibytes = [int(number[0]) if number else None for number in found]
+    whole = mebibytes[1]
+    if whole is None or not 0 < whole < _MOST_MEBIBYTES:
+        return None, None
+    left = None if mebibytes[0] is None else min(mebibytes[0], whole) * 2**20
+    return left, whole * 2**20
+
+
+@dataclass(frozen=True)
+class _Ran:
+    code: int
+    out: str
+    errors: str
+
+
+_PATIENCE = 20.0
+"""Seconds; on a machine of eight cards whose driver is not loaded nvidia-smi takes about ten."""
+_LONGEST_OUTPUT = 4 * 2**20
+_SILENT: set[str] = set()
+"""Programs that did not answer: nobody waits for them twice."""
+
+
+def _nvidia_smi(*arguments: str) -> _Ran:
+    """Run nvidia-smi.
+
+    Raises:
+        _NoDriverError: there is none, or it does not run or does not end.
+    """
     tool = shutil.which("nvidia-smi")
     if tool is None:
         raise _NoDriverError("there is no nvidia-smi, which comes with NVIDIA's driver")
-    return subprocess.run([tool, *arguments], capture_output=True, text=True, check=False)
+    silent = _NoDriverError(
+        f"nvidia-smi does not answer within {_PATIENCE:.0f} s, as where the driver hangs; look at "
+        "the kernel's messages (dmesg), and restart the machine", surprising=True)
+    if tool in _SILENT:
+        raise silent
+    try:
+        process = subprocess.Popen([tool, *arguments], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   start_new_session=True)
+    except OSError as error:
+        raise _NoDriverError(f"{tool} does not run: {error.strerror}") from error
+    deadline = time.monotonic() + _PATIENCE
+    try:
+        out, errors = _read_all(process, deadline)
+        code = process.wait(max(0.1, deadline - time.monotonic()))
+    except (subprocess.TimeoutExpired, TimeoutError):
+        _SILENT.add(tool)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        # A process that waits for the driver does not end even then.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(1)
+        raise silent from None
+    return _Ran(code, out, errors)
 
 
-def _output(ran: subprocess.CompletedProcess[str]) -> str:
-    if ran.returncode != 0:
-        said = (ran.stdout + ran.stderr).strip().splitlines() or [f"exit code {ran.returncode}"]
-        raise _NoDriverError(f"nvidia-smi fails: {said[0]}")
-    return ran.stdout
+def _read_all(process: subprocess.Popen[bytes], deadline: float) -> tuple[str, str]:
+    """All that a process writes to stdout and stderr.
+
+    Raises:
+        TimeoutError: it writes too long or too much.
+    """
+    streams = [stream for stream in (process.stdout, process.stderr) if stream]
+    found = [bytearray() for _ in streams]
+    with contextlib.ExitStack() as stack:
+        selector = stack.enter_context(selectors.DefaultSelector())
+        for stream, data in zip(streams, found, strict=True):
+            selector.register(stack.enter_context(stream), selectors.EVENT_READ, data)
+        while selector.get_map():
+            left = deadline - time.monotonic()
+            if left <= 0 or max(map(len, found)) > _LONGEST_OUTPUT:
+                raise TimeoutError
+            for key, _ in selector.select(left):
+                read = os.read(key.fd, 2**16)
+                key.data.extend(read)
+                if not read:
+                    selector.unregister(key.fileobj)
+    out, errors = (data.decode(errors="replace") for data in found)
+    return out, errors
+
+
+def _output(ran: _Ran) -> str:
+    if ran.code != 0:
+        said = (ran.out + ran.errors).strip().splitlines() or [f"exit code {ran.code}"]
+        raise _NoDriverError(f"nvidia-smi fails: {said[0][:200]}")
+    return ran.out
