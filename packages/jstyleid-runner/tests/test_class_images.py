@@ -208,7 +208,8 @@ def test_two_workers_and_a_training_alone_get_the_same_to_the_bit(
     one = make_request(out="one", prompts=1, dtype="float32", **prior)
     run_split(one, inline_model, display, RunCounts())
     two = make_request(out="two", prompts=1, batch=2, dtype="float32", **prior)
-    workers = TwoWorkers(CheckpointSource(str(checkpoint)), "cpu", display, LocalWorkers(cpu_slots(2)))
+    workers = TwoWorkers(
+        CheckpointSource(str(checkpoint)), "cpu", display, LocalWorkers(cpu_slots(2)))
     run_split(two, workers, display, RunCounts())
     drawn = [entry for entry in read_entries(two.folder.ledger) if entry.stage == Stage.SHARED]
     assert {entry.worker for entry in drawn} == {"cpu0", "cpu1"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from jstyleid_core.kernels.code import cuda_kernel, runs_on_cpu
 from jstyleid_core.runtime.jittor import Var, jt
 
+
 class _CudaJoin(jt.Function):  # type: ignore[misc, name-defined, unused-ignore]
     def execute(self, x: Var, y: Var) -> Var:
         self.channels = x.shape[1]
