@@ -89,7 +89,8 @@ def digest(values: NDArray[np.float32]) -> str:
 
 def unet(kind: Kind) -> Shapes:
     """Return the tensors of the UNet."""
-    levels, found = kind.unet_levels, Shapes()
+    levels = kind.unet_levels
+    found: Shapes = {}
     width, time = levels[0], 4 * levels[0]
     found |= _linear("time_embed.0", width, time) | _linear("time_embed.2", time, time)
     found |= _conv("input_blocks.0.0", LATENTS, width, 3)
@@ -127,7 +128,8 @@ def unet(kind: Kind) -> Shapes:
 
 def vae(kind: Kind) -> Shapes:
     """Return the tensors of the autoencoder."""
-    levels, found = kind.vae_levels, Shapes()
+    levels = kind.vae_levels
+    found: Shapes = {}
     top, width = levels[-1], levels[0]
     found |= _conv("encoder.conv_in", 3, width, 3)
     for level, out in enumerate(levels):
@@ -153,7 +155,8 @@ def vae(kind: Kind) -> Shapes:
 
 def clip(kind: Kind) -> Shapes:
     """Return the tensors of 1.x's text encoder."""
-    width, found = kind.text_width, Shapes()
+    width = kind.text_width
+    found: Shapes = {}
     found["text_model.embeddings.position_ids"] = (1, POSITIONS)
     found["text_model.embeddings.token_embedding.weight"] = (kind.vocabulary, width)
     found["text_model.embeddings.position_embedding.weight"] = (POSITIONS, width)
