@@ -40,7 +40,7 @@ int main(int, char** arguments) {
 
     must(cudaMemcpy(host, z, bytes, cudaMemcpyDeviceToHost));  // nothing was computed yet
     cudaGraphExec_t made;
-    must(cudaGraphInstantiate(&made, graph, 0));
+    must(cudaGraphInstantiateWithFlags(&made, graph, 0));
     must(cudaGraphDestroy(graph));
     for (int round = 1; round <= 2; round++) {
         for (int i = 0; i < n; i++) host[i] = i % 5 == 0 ? round : 0;  // round times the identity

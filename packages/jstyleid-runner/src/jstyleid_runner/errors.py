@@ -72,8 +72,10 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
 def full_output_named() -> Iterator[None]:
     """End with a message where the standard output cannot be written, as on a full disk."""
     try:
-        yield
-        sys.stdout.flush()
+        try:
+            yield
+        finally:  # a command ends by SystemExit, and Python would complain in its own way
+            sys.stdout.flush()
     except OSError as error:
         if not _is_of_output(error):
             raise

@@ -144,7 +144,8 @@ def _capture(outputs: Sequence[Var]) -> ctypes.c_void_p:
     finally:  # where the computation fails, its error counts
         code = runtime.cudaStreamEndCapture(_STREAM, ctypes.byref(graph))
     _check(code)
-    _check(runtime.cudaGraphInstantiate(ctypes.byref(made), graph, ctypes.c_ulonglong(0)))
+    # `cudaGraphInstantiate` has other arguments in CUDA 11.
+    _check(runtime.cudaGraphInstantiateWithFlags(ctypes.byref(made), graph, ctypes.c_ulonglong(0)))
     _check(runtime.cudaGraphDestroy(graph))
     return made
 
