@@ -66,8 +66,9 @@ _SIZES = """
 _FORWARD = """
     const auto &x_shape = in0->shape, &w_shape = in1->shape, &y_shape = out->shape;
 """ + _SIZES + """
-    const int64 size = 128, part = std::min<int64>(C, 64);
-    const int64 across = blocks_of(O, size), along = blocks_of(P, pixels);
+    const int64 part = std::min<int64>(C, 64), along = blocks_of(P, pixels);
+    // Each tile lays its columns out anew, so tiles are tall; less tall where there are few.
+    const int64 size = along * blocks_of(O, 320) < 8 ? 160 : 320, across = blocks_of(O, size);
     #pragma omp parallel num_threads(threads)
     {
         std::vector<float> columns(pointwise ? 0 : part * KK * pixels);
