@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cuda_toolkit import NEW, compiler, cudnn, files
+from cuda_toolkit import NEW, compiler, cudnn, files, toolkit_in_one_folder
 from jstyleid_core.runtime import toolkit
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
@@ -50,6 +50,27 @@ def test_nothing_is_adapted_that_jittor_knows(tmp_path: Path) -> None:
     assert "-include" not in kit.environment["cc_flags"]
     assert (kit.folder / "include" / "npp.h").read_text() == "NVIDIA's"
     assert not (kit.folder / "lib64" / "libcudnn_ops_train.so").exists()
+
+
+def test_a_compiler_newer_than_the_toolkit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvcc = toolkit_in_one_folder(tmp_path / "cuda", "11.8")
+    says = tmp_path / "cuda" / "include" / "crt" / "host_config.h"
+    says.parent.mkdir()
+    says.write_text("#if __GNUC__ > 11\n#error -- unsupported GNU version!\n#endif\n")
+    host = tmp_path / "g++"
+    monkeypatch.setenv("cc_path", str(host))
+    for number, refused in (("12.2.0", True), ("12", True), ("11.4.0", False), ("9", False)):
+        host.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "g++ (GCC)" || '
+                        f"echo {number}\n")
+        host.chmod(0o755)
+        if refused:
+            with pytest.raises(RuntimeSetupError, match=r"CUDA 11\.8 .* g\+\+ up to version 11; .* "
+                                                        f"is {number}"):
+                toolkit.prepare(nvcc, [90], tmp_path / "cache")
+        else:
+            assert toolkit.prepare(nvcc, [90], tmp_path / "cache").version == (11, 8)
 
 
 def test_wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

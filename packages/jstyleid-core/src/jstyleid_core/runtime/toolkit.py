@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from jstyleid_core.errors import setting
-from jstyleid_core.runtime.requirements import RuntimeSetupError
+from jstyleid_core.runtime.requirements import RuntimeSetupError, compiler
 
 _COMPATIBILITY = Path(__file__).parent / "cuda"
 _KERNELS = Path(__file__).parents[1] / "kernels" / "cuda"
@@ -118,6 +118,7 @@ def prepare(
         raise RuntimeSetupError(
             f"the CUDA toolkit of {nvcc} is not complete: "
             f"{', '.join(missing) or 'cudnn_version.h'} is missing. {INSTALL}")
+    _check_compiler(version, folder / "include" / "crt" / "host_config.h")
     return Toolkit(nvcc, version, cudnn, targets, oldest, newest, folder, {
         "nvcc_path": str(folder / "bin" / "nvcc"),
         "cc_flags": _compiler_flags(version, cudnn),
@@ -126,6 +127,23 @@ def prepare(
         # kernels of this project do.
         "use_cutt": "0", "use_cutlass": "0",
     })
+
+
+def _check_compiler(version: tuple[int, int], header: Path) -> None:
+    """Refuse a g++ that is newer than this toolkit takes, as its header says.
+
+    Raises:
+        RuntimeSetupError: it is.
+    """
+    says = header.read_text(errors="replace") if header.exists() else ""
+    newest = re.search(r"^#if __GNUC__ > (\d+)", says, re.MULTILINE)
+    path, line = compiler()
+    ran = subprocess.run([path, "-dumpversion"], capture_output=True, text=True, check=False)
+    if newest and "g++" in line and int(ran.stdout.split(".")[0]) > int(newest[1]):
+        raise RuntimeSetupError(
+            f"CUDA {version[0]}.{version[1]} compiles with g++ up to version {newest[1]}; {path} "
+            f"is {ran.stdout.strip()}. Install an older one (Debian, Ubuntu: apt-get install "
+            f"g++-{newest[1]}) and set cc_path to it, or use a newer CUDA toolkit.")
 
 
 def check_cards(version: tuple[int, int], nvcc: Path, capabilities: Iterable[int]) -> None:
