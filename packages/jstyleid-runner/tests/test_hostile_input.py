@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from jstyleid_core.errors import InputError, OutputError
+from jstyleid_core.runtime.processors import processors
 from jstyleid_core.styleid.settings import parse_layers
 from jstyleid_runner.errors import CrashError, crashes_reported_in
 
@@ -53,11 +54,11 @@ def test_numbers_beyond_sense(words: list[str], said: str, data: Path, invoke: I
 
 
 def test_more_workers_than_processors(data: Path, invoke: Invoke) -> None:
-    processors = len(os.sched_getaffinity(0))
+    there = processors()
     code, stderr = invoke("run", "--split", "S", "--device", "cpu", "--method", "styleid",
-                          "--workers", str(processors + 1))
+                          "--workers", str(there + 1))
     assert code == 2
-    assert f"this machine has {processors} processors for them" in stderr
+    assert f"this machine has {there} processors for them" in stderr
 
 
 @pytest.mark.parametrize("content", ["x = " + "[" * 20_000, "[run]\nsteps = " + "9" * 5000])

@@ -24,7 +24,12 @@ from jdiff_checker.aggregation import (
 from jdiff_checker.environment import require_torch
 from jdiff_checker.errors import InputError
 from jdiff_checker.features.cache import FeatureCache
-from jdiff_checker.features.device import batch_size, choose_device, exact_arithmetic
+from jdiff_checker.features.device import (
+    batch_size,
+    choose_device,
+    exact_arithmetic,
+    limit_threads,
+)
 from jdiff_checker.features.extraction import Extraction
 from jdiff_checker.features.networks import networks
 from jdiff_checker.files import user_cache
@@ -36,6 +41,7 @@ from jdiff_checker.inputs.survey import (
     refuse_incomplete,
     survey,
 )
+from jdiff_checker.machine import processors
 from jdiff_checker.metrics import clip_iqa, clip_r
 from jdiff_checker.metrics.lpips import SqueezeNetLpips
 from jdiff_checker.result import CheckResult, Problem, ScoringResult, WeightsRecord
@@ -130,7 +136,8 @@ def check(
         allow_unpublished_weights: accept weights that are not the published files; the result is
             marked.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        workers: number of decoding threads; the default is the number of CPUs, at most 8.
+        workers: number of decoding threads; the default is the number of processors,
+            at most 8.
         cache: file that keeps features between checks; the default is in the user's cache folder.
         use_cache: False neither reads nor writes that file.
         on_problems: called with the problems found, before anything is scored or refused.
@@ -153,7 +160,7 @@ def check(
         styles=None if styles is None else tuple(_listed("styles", styles)),
         prompts=_path(prompts), weights=_path(weights), allow_missing=allow_missing,
         allow_unpublished_weights=allow_unpublished_weights, device=device,
-        workers=workers or min(8, os.cpu_count() or 1), cache=_path(cache), use_cache=use_cache,
+        workers=workers or min(8, processors()), cache=_path(cache), use_cache=use_cache,
     )
     inputs = _read_inputs(request, on_problems, on_progress)
     folder = WeightsFolder.locate(request.weights)
@@ -164,6 +171,7 @@ def check(
     on_progress("Starting torch", 0, 0)
     place = choose_device(request.device)
     exact_arithmetic()
+    limit_threads()
     scored = _score_styles(request, inputs, folder.root, records, place, on_progress)
     results = _score_all(request, inputs, scored)
     return CheckResult(

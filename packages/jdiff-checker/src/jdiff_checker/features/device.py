@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jdiff_checker.errors import InputError
+from jdiff_checker.machine import free_memory, processors
 
 if TYPE_CHECKING:
     import torch
@@ -50,13 +51,16 @@ def exact_arithmetic() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
-def batch_size(device: torch.device) -> int:
-    """Number of images whose computation fits into half of the free memory."""
-    import psutil
+def limit_threads() -> None:
+    """Compute with no more threads than there are processors, which a container may limit."""
     import torch
 
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-    else:
-        free = psutil.virtual_memory().available
+    torch.set_num_threads(min(torch.get_num_threads(), processors()))
+
+
+def batch_size(device: torch.device) -> int:
+    """Number of images whose computation fits into half of the free memory."""
+    import torch
+
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
     return int(max(1, min(_MOST[device.type], free // 2 // _BYTES_AN_IMAGE)))

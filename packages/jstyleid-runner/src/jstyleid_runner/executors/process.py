@@ -21,6 +21,7 @@ from typing import Any
 from jstyleid_core.errors import JStyleIDError
 from jstyleid_core.notes import leave_notes_to_parent
 from jstyleid_core.runtime import GPU
+from jstyleid_core.runtime.processors import processors
 from jstyleid_runner.scheduling.executor import (
     ErrorKind,
     Message,
@@ -58,8 +59,8 @@ def gpu_slots(gpus: Sequence[GPU]) -> list[Slot]:
 
 
 def cpu_slots(count: int) -> list[Slot]:
-    """Places that share this machine's processors."""
-    threads = max(1, len(os.sched_getaffinity(0)) // count)
+    """Places that share the processors that this process may use."""
+    threads = max(1, processors() // count)
     return [Slot(f"cpu{number}", None, threads if count > 1 else None)
             for number in range(count)]
 

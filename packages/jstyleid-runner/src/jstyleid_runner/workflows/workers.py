@@ -1,6 +1,5 @@
 """The workers that `--engine`, `--device`, `--gpus` and `--workers` ask for."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import Literal
 from jstyleid_core import runtime
 from jstyleid_core.errors import InputError
 from jstyleid_core.runtime import Device
+from jstyleid_core.runtime.processors import processors
 from jstyleid_runner.choices import EngineName
 from jstyleid_runner.executors.local import LocalExecutor
 from jstyleid_runner.executors.process import Slot, cpu_slots, gpu_slots
@@ -73,11 +73,11 @@ def choose_slots(device: Device, gpus: int | None, workers: int | None) -> list[
     """
     visible = [] if device == "cpu" else runtime.visible_gpus()
     if device == "cpu" or (device == "auto" and not visible):
-        processors = len(os.sched_getaffinity(0))
-        if workers and workers > processors:
+        there = processors()
+        if workers and workers > there:
             raise InputError(
-                f"--workers {workers}: this machine has {processors} processors for them. Give at "
-                f"most {processors}.",
+                f"--workers {workers}: this machine has {there} processors for them. Give at "
+                f"most {there}.",
                 fields=["workers"],
             )
         return cpu_slots(workers or 1)

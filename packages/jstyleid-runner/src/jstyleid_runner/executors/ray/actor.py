@@ -19,6 +19,7 @@ from typing import Any
 import ray
 
 from jstyleid_core.files import write_whole
+from jstyleid_core.runtime.processors import processors
 from jstyleid_runner.executors.process import Slot, WorkerProcess
 from jstyleid_runner.executors.ray.files import FileBundle, NodeCache, SyncedFolder, relocated
 from jstyleid_runner.scheduling.executor import ErrorKind, Message
@@ -73,8 +74,7 @@ class WorkerActor:
         """Report the node of this worker."""
         address = ray.util.get_node_ip_address()
         host = f"{socket.gethostname()} ({address})"
-        processors = len(os.sched_getaffinity(0))
-        return [("arrived", NodeInfo(self._node, host, processors, self._versions()))]
+        return [("arrived", NodeInfo(self._node, host, processors(), self._versions()))]
 
     def begin(self, bundle: FileBundle, threads: int, needed: Sequence[Path]) -> list[Message]:
         """Start the process.

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from jstyleid_core.errors import InputError
+from jstyleid_core.runtime.processors import processors
 
 _CONNECT = 10.0
 """Seconds for the cluster's address to answer at all."""
@@ -56,13 +57,12 @@ def ray_cluster(address: str | None, workers: int | None, gpus: int | None) -> I
     print("connecting to Ray" if address else "starting Ray", file=sys.stderr)
     try:
         if address is None:
-            processors = len(os.sched_getaffinity(0))
             # A machine so busy that Ray takes it for dead is no reason to end its only node.
             os.environ.setdefault("RAY_health_check_failure_threshold", "100")
             # Workers as quick as those of the other engine, where the machine has more to do.
             os.environ.setdefault("RAY_worker_niceness", "0")
             # `local` is a cluster of its own, whatever else runs on this machine.
-            ray.init("local", num_cpus=max(processors, workers or 1), include_dashboard=False,
+            ray.init("local", num_cpus=max(processors(), workers or 1), include_dashboard=False,
                      num_gpus=0 if gpus == 0 else None, **common)
         else:
             _check_address(address)

@@ -16,6 +16,7 @@ from PIL import Image
 
 from jstyleid_core.errors import InputError
 from jstyleid_core.image_files import open_image
+from jstyleid_core.runtime.processors import processors
 from jstyleid_runner.planning.plan import Plan, StylePlan
 from jstyleid_runner.reports.pages.page import write_page
 from jstyleid_runner.storage.layout import OutFolder
@@ -28,7 +29,7 @@ _MOST_THREADS = 8
 
 def in_order(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """`work(item)` of each item, computed a little ahead of whoever takes the results."""
-    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    threads = min(processors(), _MOST_THREADS)
     waiting = iter(items)
     with ThreadPoolExecutor(threads) as pool:
         begun: deque[Future[R]] = deque(
