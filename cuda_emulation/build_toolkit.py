@@ -144,7 +144,7 @@ def _run(command: list[str]) -> None:
 def _found() -> Path:
     """The toolkit that `jstyleid` would use on this machine, as one folder."""
     from jstyleid_core.runtime import toolkit
-    from jstyleid_core.runtime.startup import jittor_home
+    from jstyleid_core.runtime.home import jittor_home
 
     nvcc = toolkit.find_nvcc(jittor_home())
     if nvcc is None:

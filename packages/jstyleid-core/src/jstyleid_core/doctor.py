@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -11,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ from jstyleid_core.runtime import (
     startup,
     toolkit,
 )
+from jstyleid_core.runtime.home import jittor_home
+from jstyleid_core.runtime.processors import processors
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
 _LEAST_FREE = 2 * 2**30
@@ -53,13 +57,7 @@ def run_checks(
     Starts Jittor, and so compiles it on first use; `preparing` receives the progress. For
     JDiffusion the requirements of its environment and its import are checked, too.
     """
-    checks = [
-        Check("Python", True, f"{platform.python_version()} at {sys.executable}"),
-        _attempt("C++ compiler", lambda: " - ".join(requirements.compiler())),
-        _attempt("Python headers", requirements.python_config),
-        _attempt("numpy", requirements.numpy_version),
-        _attempt("oneDNN", _found_onednn),
-    ]
+    checks = _requirements()
     if backend == "jdiffusion":
         checks.append(_jdiffusion_environment())
     cuda = list(_cuda(device))  # before the start, which names the compiler in another way
@@ -70,6 +68,24 @@ def run_checks(
             checks.append(_attempt("JDiffusion", _imported_jdiffusion))
     checks += [*cuda, _models(), *_space()]
     return checks
+
+
+def quick_checks() -> list[Check]:
+    """The checks that take seconds at most: Jittor is not started, and nothing is compiled."""
+    return [*_requirements(), *_cuda("auto"), _models(), *_space()]
+
+
+def _requirements() -> list[Check]:
+    threads, there = processors(), os.cpu_count()
+    return [
+        Check("Python", True, f"{platform.python_version()} at {sys.executable}"),
+        Check("Processors", True, f"{threads} of {there}, as the system or a container allows"
+              if threads != there else str(there), details={"usable": threads, "there": there}),
+        _attempt("C++ compiler", lambda: " - ".join(requirements.compiler())),
+        _attempt("Python headers", requirements.python_config),
+        _attempt("numpy", requirements.numpy_version),
+        _attempt("oneDNN", _found_onednn),
+    ]
 
 
 def _attempt(name: str, find: Callable[[], str]) -> Check:
@@ -156,7 +172,7 @@ def _telling(text: str) -> str:
 def _unfit() -> str:
     """The fix where Jittor's code does not compile or run."""
     return (f"mend what the lines about CUDA below say, or use {setting('device')} cpu; if nothing "
-            f"is wrong there, remove {startup.jittor_home() / '.cache' / 'jittor'} and run again")
+            f"is wrong there, remove {jittor_home() / '.cache' / 'jittor'} and run again")
 
 
 def _convolution() -> Check:
@@ -218,7 +234,10 @@ def _cuda(device: devices.Device) -> Iterator[Check]:
                     f"{setting('device')} cpu")
         return
     kit = None
-    home = startup.jittor_home()
+    try:
+        home = jittor_home()
+    except RuntimeSetupError:
+        return  # the start of Jittor fails for this, and says why
     nvcc = toolkit.find_nvcc(home)
     if nvcc is None:
         yield check("CUDA", "compiler not found", toolkit.INSTALL, nvcc=None)
@@ -298,8 +317,19 @@ def _models() -> Check:
 
 
 def _space() -> Iterator[Check]:
-    for name, folder in (("Disk, cache", startup.jittor_home()), ("Disk, here", Path.cwd())):
-        free = shutil.disk_usage(folder).free
+    places = [("Disk, here", Path.cwd)]
+    # Where that is not known, the start of Jittor has failed and says why.
+    with contextlib.suppress(RuntimeSetupError):
+        places.insert(0, ("Disk, cache", partial(Path, jittor_home())))
+    for name, find in places:
+        try:
+            folder = find()
+            there = next(place for place in (folder, *folder.parents) if place.is_dir())
+            free = shutil.disk_usage(there).free
+        except OSError as error:  # it was removed, or is another user's
+            yield Check(name, False, error.strerror or str(error),
+                        "change to a folder that you may use")
+            continue
         ok = free >= _LEAST_FREE
         yield Check(name, ok, f"{free / 2**30:.0f} GB free in {folder}",
                     None if ok else f"free at least {_LEAST_FREE / 2**30:.0f} GB",

@@ -12,6 +12,7 @@ import sysconfig
 from pathlib import Path
 
 from jstyleid_core.errors import JStyleIDError
+from jstyleid_core.runtime import packages
 
 JITTOR_VERSION = "1.3.11"
 JDIFFUSION_JITTOR_VERSION = "1.3.9"
@@ -32,8 +33,8 @@ def compiler() -> tuple[str, str]:
     path = shutil.which(wanted)
     if path is None:
         raise RuntimeSetupError(
-            f"no C++ compiler: {wanted} is not on PATH. Jittor compiles its kernels as it runs; "
-            "install g++ (Debian, Ubuntu: apt-get install g++) or name one in cc_path."
+            f"no C++ compiler: {wanted} is not on PATH. Jittor compiles its kernels as it runs: "
+            f"install g++ ({packages.for_compiler()}) or name one in cc_path."
         )
     ran = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
     if ran.returncode != 0:
@@ -74,20 +75,36 @@ def python_config() -> str:
     Raises:
         RuntimeSetupError: the script or the headers are missing.
     """
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    if not header.is_file():
+        raise RuntimeSetupError(
+            f"Python's development files are missing ({header}). Install them: "
+            f"{packages.for_headers()}"
+        )
     minor = f"python3.{sys.version_info.minor}-config"
     folders = [Path(sys.executable).parent, Path(sys.base_prefix) / "bin"]
     candidates = [os.environ.get("python_config_path"), *(str(f / minor) for f in folders),
                   f"/usr/bin/{minor}", f"/usr/local/bin/{minor}", shutil.which(minor)]
-    found = next((path for path in candidates if path and os.path.isfile(path)), None)
-    header = Path(sysconfig.get_path("include")) / "Python.h"
-    if found is None or not header.is_file():
-        missing = minor if found is None else header
-        raise RuntimeSetupError(
-            f"Python's development files are missing ({missing}). Install them (Debian, Ubuntu: "
-            f"apt-get install python3.{sys.version_info.minor}-dev) or name the script in "
-            "python_config_path."
-        )
-    return found
+    there = [path for path in dict.fromkeys(candidates) if path and os.path.isfile(path)]
+    # Pythons that were moved after they were built have scripts that name other folders.
+    for script in there:
+        if _names_headers(script):
+            return script
+    what = f"{there[0]} names no folder with Python.h" if there else f"{minor} is missing"
+    raise RuntimeSetupError(
+        f"Python's development files are not usable: {what}. Install them anew "
+        f"({packages.for_headers()}) or name the right {minor} in python_config_path."
+    )
+
+
+def _names_headers(script: str) -> bool:
+    """Whether a `python3-config` names a folder that holds Python's headers."""
+    try:
+        ran = subprocess.run([script, "--includes"], capture_output=True, text=True, check=False)
+    except OSError:  # not to be executed
+        return False
+    folders = [word[2:] for word in ran.stdout.split() if word.startswith("-I")]
+    return any(os.path.isfile(os.path.join(folder, "Python.h")) for folder in folders)
 
 
 def numpy_version() -> str:

@@ -33,6 +33,8 @@ from jstyleid_core.runtime import build, onednn, requirements, toolkit
 from jstyleid_core.runtime.build import ensure_built, forget
 from jstyleid_core.runtime.devices import Device, choose
 from jstyleid_core.runtime.gpus import capabilities, installed_gpus, order_of_cards
+from jstyleid_core.runtime.home import checked_home, home_of_jittor, jittor_home
+from jstyleid_core.runtime.processors import processors
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 
 _ENVIRONMENT = {
@@ -91,16 +93,6 @@ def default_dtype(device: Device = "auto") -> Literal["float32", "float16"]:
     return "float32" if choose(wanted, jittor_home()).nvcc is None else "float16"
 
 
-def jittor_home() -> Path:
-    """The folder whose `.cache/jittor` Jittor compiles into, found as Jittor itself finds it."""
-    home = os.environ.get("JITTOR_HOME")
-    if not home:
-        config = Path.home() / ".cache" / "jittor" / "config.json"
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            home = json.loads(config.read_text()).get("JITTOR_HOME")
-    return Path(home or Path.home()).absolute()
-
-
 def cache_folder() -> Path:
     """The folder inside Jittor's cache that belongs to this compiler, Python and installation."""
     with unchanged_process():
@@ -121,46 +113,37 @@ def _first_start(device: Device, preparing: Preparing | None) -> Any:
     version = requirements.jittor_version()
     compiler, compiler_version = requirements.compiler()
     config = requirements.python_config()
-    home = jittor_home()
-    _check_place(home / ".cache" / "jittor")
+    home = checked_home([config])
     choice = choose(device, home)
     if choice.note:
         warnings.warn(choice.note, stacklevel=3)
     for name, value in (_ENVIRONMENT | order_of_cards()).items():
         os.environ.setdefault(name, value)
     os.environ["nvcc_path"] = ""
-    kit, target = None, "cpu"
-    if choice.nvcc:
-        # Jittor computes on the first card, and keeps one cache for all cards of the machine.
-        every = capabilities(installed_gpus())
-        kit = toolkit.prepare(Path(choice.nvcc), capabilities(choice.cards[:1]),
-                              home / ".cache" / "jittor", every)
-        target = f"cuda{kit.version[0]}.{kit.version[1]}-sm_{'_'.join(map(str, every))}"
-        for name, value in kit.environment.items():
-            os.environ[name] = value
-    library = _wire_onednn(home, needed=kit is None)
-    os.environ["python_config_path"] = config
-    os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
-    _keep_apart(requirements.instruction_set(compiler) + ("-cuda" if kit else ""))
+    with home_of_jittor(home):
+        kit, target = None, "cpu"
+        if choice.nvcc:
+            # Jittor computes on the first card, and keeps one cache for all cards of the machine.
+            every = capabilities(installed_gpus())
+            kit = toolkit.prepare(Path(choice.nvcc), capabilities(choice.cards[:1]),
+                                  home / ".cache" / "jittor", every)
+            target = f"cuda{kit.version[0]}.{kit.version[1]}-sm_{'_'.join(map(str, every))}"
+            for name, value in kit.environment.items():
+                os.environ[name] = value
+        library = _wire_onednn(home, needed=kit is None)
+        os.environ["python_config_path"] = config
+        os.environ.setdefault("OMP_NUM_THREADS", str(processors()))
+        _keep_apart(requirements.instruction_set(compiler) + ("-cuda" if kit else ""))
 
-    cache = cache_folder()
-    stamp = json.dumps({
-        "jittor": version, "numpy": numpy, "python": sys.executable, "cache": str(cache),
-        "compiler": [compiler, compiler_version, os.environ.get("cc_flags", "")],
-        "onednn": str(library.lib) if library else None,
-        "toolkit": [str(kit.folder), kit.version, kit.cudnn, kit.environment] if kit else None,
-    }, indent=1)
-    ensure_built(cache, stamp, preparing, target)
-    return _import_jittor(cache, kit)
-
-
-def _check_place(folder: Path) -> None:
-    """Refuse a folder in which nothing can be made."""
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise RuntimeSetupError(
-            f"Jittor compiles into {folder}, and {there} is no folder that you may write to. Set "
-            "JITTOR_HOME to one that is.")
+        cache = cache_folder()
+        stamp = json.dumps({
+            "jittor": version, "numpy": numpy, "python": sys.executable, "cache": str(cache),
+            "compiler": [compiler, compiler_version, os.environ.get("cc_flags", "")],
+            "onednn": str(library.lib) if library else None,
+            "toolkit": [str(kit.folder), kit.version, kit.cudnn, kit.environment] if kit else None,
+        }, indent=1)
+        ensure_built(cache, stamp, preparing, target)
+        return _import_jittor(cache, kit)
 
 
 def _wire_onednn(home: Path, needed: bool) -> onednn.OneDNN | None:
@@ -198,6 +181,16 @@ def _import_jittor(cache: Path, kit: toolkit.Toolkit | None) -> Any:
         forget(cache)
         raise RuntimeSetupError(
             "Jittor's cache was out of date and is being rebuilt. Run the same command again."
+        ) from error
+    except (ImportError, OSError, RuntimeError, AssertionError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # see `home_of_jittor`
+        # A file in it was damaged, or CUDA's libraries do not fit the driver.
+        reason = str(error).strip() or type(error).__name__
+        raise RuntimeSetupError(
+            f"Jittor does not start: {reason}. If it did before, its cache may be damaged: remove "
+            f"{cache} and run the same command again, which compiles it anew. What else may be "
+            "wrong the checks of `jstyleid doctor` say."
         ) from error
     if kit is not None:
         if not jittor.has_cuda or jittor.cudnn is None:
