@@ -8,10 +8,12 @@ missing carries its own settings and is found again (see `find_pending`).
 
 import json
 import os
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -142,8 +144,10 @@ class Ledger:
                     f"{path}: a ledger of format {found}, this version reads {FORMAT}. Use the "
                     "version that made it, or remove the file: finished pictures are found again.")
             self._check()
+        except OSError as error:
+            raise _unreadable(path, error) from error
         except sqlite3.DatabaseError as error:
-            raise _problem(path, error) from error
+            raise (_unreadable if read_only else _problem)(path, error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -308,7 +312,7 @@ def read_time(path: Path) -> float:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[Ledger]:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(
             f"{path}: no ledger there. Give the folder of a run, as --out named it.",
             fields=["out"],
@@ -327,8 +331,20 @@ def _connected_read_only(path: Path) -> sqlite3.Connection:
             db.execute("SELECT count(*) FROM sqlite_master")
             return db
         except sqlite3.OperationalError:
-            db.close()  # a killed run's, in a folder that cannot be written to
+            db.close()  # a killed run's without the file beside it, which cannot be made there
+            return _copied(path)
     return sqlite3.connect(place + "&immutable=1", uri=True, isolation_level=None)
+
+
+def _copied(path: Path) -> sqlite3.Connection:
+    """A ledger and the log of changes beside it, as they are now, in memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in (path.name, path.name + "-wal"):
+            shutil.copyfile(path.with_name(name), os.path.join(folder, name))
+        memory = sqlite3.connect(":memory:", isolation_level=None)
+        with closing(sqlite3.connect(os.path.join(folder, path.name))) as copy:
+            copy.backup(memory)
+    return memory
 
 
 def _entry(*row: Any) -> Entry:
@@ -362,12 +378,30 @@ def _as_json(output: Output | None) -> str | None:
     return None if output is None else json.dumps(output.__dict__)
 
 
+_LOCKING = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL", "SQLITE_IOERR_LOCK",
+            "SQLITE_IOERR_RDLOCK", "SQLITE_IOERR_UNLOCK", "SQLITE_IOERR_SHM")
+"""Beginnings of the names of SQLite's errors where a file system has no locks, or shares no
+memory."""
+
+
 def _problem(path: Path, error: sqlite3.DatabaseError) -> InputError:
+    if getattr(error, "sqlite_errorname", "").startswith(_LOCKING):
+        return OutputError(
+            f"cannot write {path}: {error}. Its file system lacks the locks that SQLite needs, or "
+            "another program has the file open. Close that, or choose --out on a local disk."
+        )
     if isinstance(error, sqlite3.OperationalError):
         return OutputError(
             f"cannot write {path}: {error}. Free some space, or choose another --out that you may "
             "write to."
         )
+    return _damaged(path, error)
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    if isinstance(error, sqlite3.OperationalError | OSError):
+        return InputError(f"{path}: cannot be read: {error}. Check the permissions of the file and "
+                          "of its folder.", fields=["out"])
     return _damaged(path, error)
 
 

@@ -3,6 +3,8 @@
 The lock file holds the id of the process that has the lock. It stays when the lock is released.
 """
 
+import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +13,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from jstyleid_core.errors import InputError, OutputError
+from jstyleid_core.notes import note_once
 from jstyleid_runner.storage.layout import WorkFolder
 from jstyleid_runner.storage.links import refuse_links
 
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""Errors of file systems without locks: NFS without its daemon, some of Lustre, FUSE and 9p."""
 _PATIENCE = 0.1
 """Seconds to wait for a process that only looks whether the lock is held."""
 
@@ -51,23 +56,28 @@ def folder_lock(folder: WorkFolder) -> Iterator[None]:
 def lock_holder(path: Path) -> str | None:
     """The process that holds the lock file at `path`; None if none does.
 
-    A process that ended, in whatever way, holds nothing.
+    A process that ended, in whatever way, holds nothing. Nothing is written, not even where that
+    would be possible: the folder may be another user's.
 
     Raises:
         InputError: the file cannot be read.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
-    lock = _lock(path)
     try:
-        lock.acquire(_PATIENCE)
-    except Timeout:
+        # By fcntl: filelock opens its file for writing only.
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return _holder(path)
     except OSError as error:
+        if error.errno in _NO_LOCKS:
+            note_once(f"{path}: its file system has no locks ({error.strerror}), so that it is "
+                      "not known whether a run is at work")
+            return None
         raise InputError(
             f"{path}: cannot be read: {error.strerror}. Check the file's permissions."
         ) from error
-    lock.release()
     return None
 
 
@@ -87,6 +97,12 @@ def _errors_named(path: Path) -> Iterator[None]:
     except Timeout:
         raise
     except OSError as error:
+        if error.errno in _NO_LOCKS:
+            raise OutputError(
+                f"cannot lock {path}: {error.strerror}. Its file system has no locks, and without "
+                "one a second run would remove what the first is writing. Choose --out on a local "
+                "disk; the results can be copied from there."
+            ) from error
         raise OutputError(
             f"cannot write {path}: {error.strerror}. Free some space or choose another --out that "
             "you may write to."
