@@ -1,8 +1,10 @@
 """Which file `--lora DIR` means for each style."""
 
 import os
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -61,6 +63,46 @@ def test_one_for_all(tmp_path: Path, put: Callable[[str], Path]) -> None:
 def test_files_named_by_style(tmp_path: Path, put: Callable[[str], Path], name: str) -> None:
     found = {"00": put(name), "04": put("04.safetensors")}
     assert find_loras(tmp_path, SPLIT) == found
+
+
+@pytest.mark.parametrize("name", [
+    "4.safetensors", "004.bin", "style_4", "style_B_004", "4/any.safetensors", "style_B_4.bin",
+])
+def test_leading_zeros_are_nothing(
+    tmp_path: Path, put: Callable[[str], Path], name: str
+) -> None:
+    """As for `--styles`."""
+    found = {"00": put("0.safetensors"), "04": put(name)}
+    assert find_loras(tmp_path, SPLIT) == found
+    # The name of another style of the split, which is not chosen.
+    other = name.removesuffix(".safetensors").removesuffix(".bin").split("/")[0].split("_")[-1]
+    with pytest.raises(InputError, match="no LoRA for style 04"):
+        find_loras(tmp_path, SPLIT, ["00", "04", other])
+
+
+@pytest.mark.parametrize(("one", "two"), [
+    ("04.safetensors", "4.safetensors"), ("004", "04"), ("4", "style_B_04.bin"),
+])
+def test_two_names_of_one_style(
+    tmp_path: Path, put: Callable[[str], Path], one: str, two: str
+) -> None:
+    put("00")
+    found = f"{put(one)} and {put(two)}"
+    assert f"style 04 has more than one LoRA: {found}. Keep one." in problem(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_letters_in_either_composition(
+    tmp_path: Path, put: Callable[[str], Path], form: Literal["NFC", "NFD"]
+) -> None:
+    others = {"NFC": "NFD", "NFD": "NFC"}[form]
+    style = unicodedata.normalize(form, "Café")
+    split = Split(style, (StyleFolder(style, (Path("a.png"),), ("Ring",)),))
+    there = unicodedata.normalize(others, "Café")  # type: ignore[arg-type]
+    for name in (f"{there}.safetensors", f"style_{there}_{there}.bin", f"pack-00-{there}"):
+        file = put(name)
+        assert find_loras(tmp_path, split) == {style: file}
+        file.unlink()
 
 
 @pytest.mark.parametrize("file", [

@@ -84,11 +84,19 @@ def same_file_key(prompt: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", prompt).casefold())
 
 
-def style_named(text: str, available: Collection[str]) -> str | None:
-    """The style that is meant: 4 is 04, and letters may be composed in either way."""
+def styles_named(text: str, available: Collection[str]) -> list[str]:
+    """The styles that may be meant: 4 is 04, and letters may be composed in either way.
+
+    A style of this very name is the only one. Otherwise 4 may be 04 and 004.
+    """
     if text in available:
-        return text
-    same = [style for style in available if _meaning(style) == _meaning(text)]
+        return [text]
+    return [style for style in available if _meaning(style) == _meaning(text)]
+
+
+def style_named(text: str, available: Collection[str]) -> str | None:
+    """The only style that may be meant, see `styles_named`; None if there is none, or several."""
+    same = styles_named(text, available)
     return same[0] if len(same) == 1 else None
 
 

@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,12 @@ from jstyleid_core.notes import note_once
 from jstyleid_dreambooth.lora.files.finding import SUFFIXES, lora_in, named_file
 from jstyleid_dreambooth.training.job import objects_of
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_runner.storage.layout import note_names, picture_name, style_named
+from jstyleid_runner.storage.layout import (
+    note_names,
+    picture_name,
+    style_named,
+    styles_named,
+)
 from jstyleid_runner.storage.prompts import read_prompts
 
 
@@ -53,9 +58,11 @@ def read_split(data: Path, name: str, only: Sequence[str] | None = None) -> Spli
         for style in available if _is_broken(style)]
     chosen = available
     if only is not None:
-        meant = {name: style_named(name, available) for name in only}
-        chosen = [style for style in available if style in meant.values()]
-        if unknown := sorted(name for name, style in meant.items() if style is None):
+        meant = {name: styles_named(name, available) for name in only}
+        chosen = [style for style in available if [style] in meant.values()]
+        problems += [f"{folder}: {name} may be {' or '.join(styles)}. Give the whole name."
+                     for name, styles in sorted(meant.items()) if len(styles) > 1]
+        if unknown := sorted(name for name, styles in meant.items() if not styles):
             problems.append(
                 f"{folder}: no style {_listed(unknown)}. There are {_listed(available)}."
             )
@@ -208,13 +215,19 @@ def training_objects(
 _PACK = "pack-"
 
 
-def find_loras(given: Path, split: Split) -> dict[str, Path]:
+def find_loras(given: Path, split: Split, available: Sequence[str] = ()) -> dict[str, Path]:
     """The LoRA file of each chosen style of a split, each of them read once to see that it can be.
 
     A style's LoRA is the folder `NN`, `style_NN` or `style_<split>_NN` of `given`, or a file of
     such a name, as in `NN.safetensors`; or else a folder `pack-...` there whose name lists the
     style; or else `given` itself, a file or a folder with a file of diffusers or PEFT. For the
-    file that a folder is see `lora_in` of jstyleid_dreambooth.
+    file that a folder is see `lora_in` of jstyleid_dreambooth. A name means the style that
+    `--styles` would mean by it.
+
+    Args:
+        given: the folder or file.
+        split: the chosen styles.
+        available: all styles of the split: 4 is no name of 04 where a style 4 was not chosen.
 
     Raises:
         InputError: there is none, more than one, or one that cannot be read.
@@ -227,18 +240,19 @@ def find_loras(given: Path, split: Split) -> dict[str, Path]:
             "`jstyleid train` writes it, or one LoRA for all.",
             fields=["lora"],
         )
-    loras = {style.id: _find(given, split.name, style.id) for style in split.styles}
+    styles = list(dict.fromkeys([*available, *(style.id for style in split.styles)]))
+    named = {path: _styles_of(path.name, split.name, styles)
+             for path in (_entries(given) if given.is_dir() else ())}
+    loras = {style.id: _find(given, split.name, style.id, named) for style in split.styles}
     for path in dict.fromkeys(loras.values()):
         read_lora(path)
     return loras
 
 
-def _find(given: Path, split: str, style: str) -> Path:
-    names = (style, f"style_{style}", f"style_{split}_{style}")
-    # Each as it is written, and with its letters composed or not, as Macs name files.
-    forms = dict.fromkeys((*names, *(unicodedata.normalize("NFC", name) for name in names),
-                           *(unicodedata.normalize("NFD", name) for name in names)))
-    places = [given / f"{name}{suffix}" for name in forms for suffix in ("", *SUFFIXES)]
+def _find(
+    given: Path, split: str, style: str, named: Mapping[Path, Collection[str | None]]
+) -> Path:
+    places = [path for path, styles in named.items() if style in styles]
     for found in ([file for place in places if (file := lora_in(place))],
                   [file for place in _packs(given, style) if (file := lora_in(place))],
                   _for_all(given)):
@@ -250,13 +264,25 @@ def _find(given: Path, split: str, style: str) -> Path:
                     fields=["lora"],
                 )
             return found[0]
-    looked = ", ".join(f"{given / name}/" for name in names)
+    looked = ", ".join(f"{given / name}/" for name in (
+        style, f"style_{style}", f"style_{split}_{style}"))
     raise InputError(
         f"--lora {given}: no LoRA for style {style}. Looked for a LoRA in {looked}, files such as "
         f"{given / style}.safetensors, a folder {given / _PACK}... that lists {style}, and {given} "
         "itself.",
         fields=["lora"],
     )
+
+
+def _styles_of(name: str, split: str, available: Collection[str]) -> set[str | None]:
+    """The styles for which a file or a folder has the name of a LoRA."""
+    # With composed letters, for Macs decompose them in the names of files.
+    name = unicodedata.normalize("NFC", name)
+    suffix = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
+    fronts = ("", "style_", unicodedata.normalize("NFC", f"style_{split}_"))
+    return {style_named(stem.removeprefix(front), available)
+            for stem in (name, name.removesuffix(suffix)) for front in fronts
+            if stem.startswith(front)}
 
 
 def _for_all(given: Path) -> list[Path]:
@@ -270,4 +296,6 @@ def _packs(given: Path, style: str) -> Sequence[Path]:
         return ()
     folders = sorted(path for path in given.glob(f"{_PACK}*") if path.is_dir())
     # By the whole name between two dashes: `pack-10-20` lists neither 0 nor 1.
-    return [path for path in folders if f"-{style}-" in f"{path.name}-"]
+    listed = unicodedata.normalize("NFC", f"-{style}-")
+    return [path for path in folders
+            if listed in unicodedata.normalize("NFC", f"{path.name}-")]

@@ -49,11 +49,12 @@ def plan_run(options: RunOptions) -> tuple[Plan, RunSettings]:
     size = parse_size(options.size)
     training, styleid = run_training(options), run_styleid(options)
     split = read_split(options.data, options.split, named_styles("--styles", options.styles))
+    styles = style_names(options.data, split.name)
     templates = read_templates(
         options.template,
         options.templates,
         usual_template(options.method),
-        style_names(options.data, split.name),
+        styles,
     )
     given = {name: value for name, value in vars(options).items()
              if name in RunSettings.model_fields}
@@ -72,7 +73,7 @@ def plan_run(options: RunOptions) -> tuple[Plan, RunSettings]:
         split,
         settings,
         options.prompts,
-        loras=find_loras(options.lora, split) if options.lora else None,
+        loras=find_loras(options.lora, split, styles) if options.lora else None,
         objects=training_objects(options.data, split.name, training),
         batch=options.batch,
     )
