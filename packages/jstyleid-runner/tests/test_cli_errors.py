@@ -188,7 +188,7 @@ def test_an_unforeseen_error_leaves_its_traceback_in_a_file(
     assert report.parent == tmp_path
 
 
-def test_a_crash_of_a_run_is_in_its_log(
+def test_a_crash_of_a_run_is_in_its_folder(
     data: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(*_: object) -> None:
@@ -197,8 +197,8 @@ def test_a_crash_of_a_run_is_in_its_log(
     monkeypatch.setattr(core_model.ModelSource, "fingerprint", crash)
     code, stderr = invoke("run", "--split", "S")
     assert code == 1
-    assert stderr.endswith("out/.jstyleid/run.log")
-    assert "AssertionError: nobody foresaw this" in Path("out/.jstyleid/run.log").read_text()
+    assert stderr.endswith("out/.jstyleid/fault.log")
+    assert "AssertionError: nobody foresaw this" in Path("out/.jstyleid/fault.log").read_text()
 
 
 def test_two_runs_in_one_folder(data: Path, tmp_path: Path, invoke: Invoke) -> None:

@@ -170,5 +170,5 @@ def test_two_trainings_in_one_folder(tmp_path: Path, invoke: Invoke) -> None:
 def test_a_crash_is_in_the_log(invoke: Invoke) -> None:
     code, stderr = invoke("train", "--split", "S")
     assert code == 1
-    assert stderr.endswith("loras/.jstyleid/train.log")
-    assert "AssertionError: Jittor was started" in Path("loras/.jstyleid/train.log").read_text()
+    assert stderr.endswith("loras/.jstyleid/fault.log")
+    assert "AssertionError: Jittor was started" in Path("loras/.jstyleid/fault.log").read_text()

@@ -14,6 +14,7 @@ from typing import ParamSpec
 import typer
 
 from jstyleid_core.errors import InputError, JStyleIDError, OutputError
+from jstyleid_runner.fault_report import fault_report
 from jstyleid_runner.interrupts import EXIT_STOPPED, interruptible
 
 EXIT_FAILED = 1
@@ -36,7 +37,7 @@ def about(*fields: str) -> Iterator[None]:
 
 
 class CrashError(JStyleIDError):
-    """An unexpected error; the message names the file with the traceback."""
+    """An unexpected error; the message names the file with the report."""
 
 
 def guarded(command: Callable[P, None]) -> Callable[P, None]:
@@ -63,7 +64,7 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
                 raise  # see `full_output_named`
             if full := _full_disk(error):
                 _end(f"error: {full}", EXIT_INPUT)
-            _end(f"error: {_crash(error, new_report())}", EXIT_FAILED)
+            _end(f"error: {_crash(error, _place_of_report())}", EXIT_FAILED)
 
     return run
 
@@ -100,16 +101,33 @@ def _end(message: str, code: int) -> None:
     raise typer.Exit(code)
 
 
-def new_report() -> Path:
-    """A new file in the system's folder for temporary files."""
-    handle, name = tempfile.mkstemp(prefix="jstyleid-", suffix=".log")
+def _new_report() -> Path:
+    """A new file in the system's folder for temporary files.
+
+    Raises:
+        OutputError: there is no such folder that can be written to.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix="jstyleid-", suffix=".log")
+    except OSError as error:
+        raise OutputError(
+            f"no temporary file can be made: {error.strerror}. Set TMPDIR to a folder that you may "
+            "write to."
+        ) from error
     os.close(handle)
     return Path(name)
 
 
+def _place_of_report() -> Path | None:
+    try:
+        return _new_report()
+    except OutputError:
+        return None
+
+
 @contextmanager
 def crashes_reported_in(report: Path) -> Iterator[None]:
-    """Append the traceback of an unforeseen exception to `report` and raise a `CrashError`.
+    """Append the report of an unforeseen exception to a file and raise a `CrashError`.
 
     A full disk is no fault of the program.
 
@@ -130,7 +148,7 @@ def crashes_reported_in(report: Path) -> Iterator[None]:
 @contextmanager
 def temporary_report() -> Iterator[Path]:
     """A file for what would clutter the terminal, kept only if the block ends in a crash."""
-    report = new_report()
+    report = _new_report()
     try:
         with crashes_reported_in(report):
             yield report
@@ -149,15 +167,21 @@ def _full_disk(error: Exception) -> OutputError | None:
                        "space; the same command goes on.")
 
 
-def _crash(error: Exception, report: Path) -> CrashError:
+def _crash(error: Exception, report: Path | None) -> CrashError:
+    """The error for users, once the report is written; None for a report where it has no place."""
     what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    fault = f"unexpected {what}\nThis is a fault in jstyleid. "
+    if report is None:
+        return CrashError(f"{fault}A report of it cannot be written, since no folder for temporary "
+                          f"files is usable.\n{''.join(traceback.format_exception(error))}")
     try:
-        with report.open("a", encoding="utf-8") as file:
-            file.write("".join(traceback.format_exception(error)))
-    except OSError as problem:
-        return CrashError(f"unexpected {what}\nThis is a fault in jstyleid. A report of it cannot "
-                          f"be written to {report}: {problem.strerror}")
+        with report.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            for part in fault_report(error):
+                file.write(part)
+                file.flush()
+    except Exception as problem:  # the error itself is what the user must be told
+        reason = getattr(problem, "strerror", None) or repr(problem)
+        return CrashError(f"{fault}A report of it cannot be written to {report}: {reason}")
     return CrashError(
-        f"unexpected {what}\nThis is a fault in jstyleid. The full report, which helps to find it, "
-        f"is in {report}"
+        f"{fault}The full report, which helps to find it, is in {report}"
     )

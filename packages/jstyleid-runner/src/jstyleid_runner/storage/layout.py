@@ -126,6 +126,11 @@ class WorkFolder:
         """The output of Jittor's compiled parts."""
         return self.hidden / "jittor.log"
 
+    @property
+    def fault(self) -> Path:
+        """The report of a fault of the program."""
+        return self.hidden / "fault.log"
+
     def remove_hidden_leftovers(self) -> None:
         """Remove the files a killed command was writing below the hidden folder."""
         for place, _, _ in os.walk(self.hidden):

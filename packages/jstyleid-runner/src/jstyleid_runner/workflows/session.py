@@ -111,7 +111,7 @@ def session(
         counts: figures that the block keeps up to date.
         results: name of the results, where they are not pictures.
     """
-    with folder_lock(folder), log_to(log), crashes_reported_in(log):
+    with folder_lock(folder), log_to(log), crashes_reported_in(folder.fault):
         runtime.redirect_native_output(folder.native_log)
         display = make_display()
         try:
