@@ -16,6 +16,7 @@ from typing import ParamSpec
 import typer
 
 from jdiff_checker.errors import CheckerError, InputError
+from jdiff_checker.fault_report import fault_report
 from jdiff_checker.scoring import ALL_METRICS, Metric
 
 EXIT_FAILED = 1
@@ -80,12 +81,17 @@ def _end(message: str, code: int) -> None:
 
 
 def _crash(error: Exception) -> str:
-    with tempfile.NamedTemporaryFile("w", prefix="jdiff-check-", suffix=".log", delete=False,
-                                     encoding="utf-8") as report:
-        report.write("".join(traceback.format_exception(error)))
     what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-    return (f"unexpected {what}\nThis is a fault in jdiff-check. The full report, which helps to "
-            f"find it, is in {report.name}")
+    fault = f"unexpected {what}\nThis is a fault in jdiff-check."
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="jdiff-check-", suffix=".log", delete=False,
+                                         encoding="utf-8", errors="backslashreplace") as report:
+            report.write(fault_report(error))
+    except Exception as problem:  # the error itself is what the user must be told
+        reason = getattr(problem, "strerror", None) or repr(problem)
+        return (f"{fault} A report of it cannot be written: {reason}\n"
+                f"{''.join(traceback.format_exception(error))}")
+    return f"{fault} The full report, which helps to find it, is in {report.name}"
 
 
 def parse_metrics(text: str | None) -> tuple[Metric, ...]:
