@@ -333,10 +333,11 @@ def test_a_style_that_was_not_selected_is_not_extra(folder):
 def test_not_an_image(folder):
     (folder / "upload" / "04" / "notes.txt").write_text("x")
     (folder / "upload" / "04" / "old").mkdir()
-    (folder / "gt" / "04" / "images" / "Thumbs.db").write_text("x")
+    for name in ("Thumbs.db", "a.txt", "b.TXT", "c.txt"):  # a.png and b.png have captions
+        (folder / "gt" / "04" / "images" / name).write_text("x")
     found = look(folder).problems
     assert [(problem.file, problem.stops) for problem in found] == [
-        ("images/Thumbs.db", []), ("notes.txt", []), ("old", []),
+        ("images/Thumbs.db", []), ("images/c.txt", []), ("notes.txt", []), ("old", []),
     ]
     assert {problem.kind for problem in found} == {"not-an-image"}
     assert found[1].message.startswith("04/notes.txt: not an image, so left out. ")

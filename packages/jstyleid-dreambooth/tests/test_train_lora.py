@@ -143,7 +143,9 @@ def test_what_a_training_writes(
     assert finished_lora(job, "another") is None
 
 
-@pytest.mark.parametrize("changes", [{}, {"gradient_checkpointing": True, **PRIOR}])
+@pytest.mark.parametrize("changes", [{}, {
+    "gradient_checkpointing": True, "caption_dropout": 0.3, "warmup_steps": 2,
+    "schedule": "cosine", **PRIOR}])
 def test_killed_and_resumed_is_the_same_to_the_bit(
     model: Any, loras: LoRAs, make_job: Callable[..., TrainingJob],
     trained_anew: Callable[..., bytes], changes: dict[str, Any]
@@ -201,7 +203,7 @@ def test_each_setting_that_should_matter_does(trained_anew: Callable[..., bytes]
         "prior weight": {"prior": {**PRIOR["prior"], "weight": 0.1}}, "crops": {"enlarge": 1.2},
         "B's rate": {"up_rate_ratio": 4.0}, "decay": {"weight_decay": 1.0},
         "schedule": {"schedule": "cosine"}, "prompt": {"prompt": "a {object}"},
-        "dropout": {"dropout": 0.0},
+        "dropout": {"dropout": 0.0}, "caption dropout": {"caption_dropout": 0.5},
     }
     values = {name: _numbers(trained_anew(**changes, steps=3)) for name, changes
               in different.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def test_the_tuned_preset() -> None:
 
 
 @pytest.mark.parametrize(("values", "said"), [
+    ({"caption_dropout": 1.1}, "caption_dropout 1.1: Input should be less than or equal to 1"),
     ({"steps": 0}, "steps 0: Input should be greater than 0"),
     ({"learning_rate": math.inf}, "learning_rate inf: Input should be a finite number"),
     ({"prior": {"weight": -1}}, "prior.weight -1: Input should be greater than 0"),
@@ -131,6 +133,45 @@ def test_examples_and_names(tmp_path: Path) -> None:
     assert [prompt for _, prompt in plain.examples()] == ["style_00"]
     packed = TrainingJob((*plain.styles, StyleImages("03", ())), plain.settings, tmp_path, tmp_path)
     assert (plain.name, packed.name) == ("00", "pack-00-03")
+
+
+def test_captions_take_the_place_of_the_prompt(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ("red_apple.png", "1.png", "ball.png", "cup.png", "2.png")
+    plain = job(tmp_path, names, prompt="a {object} in style_{style}")
+    usual = plain.recipe("model")
+    files = {
+        "1.txt": b"\xef\xbb\xbfa {red} boat\r\n on water,  [trigger]\n",
+        "2.TXT": "\ufeffein Käfer in style_00, [trigger]".encode("utf-16-le"),
+        "ball.txt": b" \n",
+        "cup.txt": b"a cup",
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    images = plain.styles[0].images
+    for _ in range(2):
+        captioned = replace(plain, styles=(StyleImages.read("00", images),))
+    # 1.png and 2.png name no object, and need none.
+    assert [prompt for _, prompt in captioned.examples()] == [
+        "a red apple in style_00", "a {red} boat on water, style_00", "a ball in style_00", "a cup",
+        "ein Käfer in style_00, style_00"]
+    assert caplog.messages == [
+        f"{tmp_path / 'ball.txt'}: the caption is empty; the usual prompt is used",
+        f"{tmp_path}: captions with neither [trigger] nor style_00, the word that pictures of this "
+        "style are usually drawn with: cup.txt"]
+    assert recipe_changes(usual, captioned.recipe("model")) == [
+        'captions.00.1.png: nothing there, "a {red} boat on water, style_00" now',
+        'captions.00.2.png: nothing there, "ein K\\u00e4fer in style_00, style_00" now',
+        'captions.00.cup.png: nothing there, "a cup" now']
+    (tmp_path / "cup.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(InputError, match=r"cup\.txt: not UTF-8 text \(byte 3\)\. Save the file"):
+        StyleImages.read("00", images)
+
+
+def test_recipes_without_newer_settings_are_those_of_before() -> None:
+    assert "caption_dropout" not in TrainingSettings().model_dump()
+    assert TrainingSettings(caption_dropout=0.1).model_dump()["caption_dropout"] == 0.1
 
 
 def test_objects_and_class_prompts(tmp_path: Path) -> None:

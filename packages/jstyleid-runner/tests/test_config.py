@@ -76,7 +76,7 @@ def test_what_is_shown_is_what_is_done(
     ("text", "message"),
     [
         ("gama = 1", "a.toml [run] gama: no option of jstyleid run. Did you mean gamma? There are "
-         "adain, address, backend, batch, content_steps, "),
+         "adain, address, backend, batch, caption_dropout, content_steps, "),
         ("config = 'x'", "a.toml [run] config: no option of jstyleid run."),
         ("rank = 0", "a.toml [run] rank: 0: Input should be greater than or equal to 1."),
         ("rank = true", "a.toml [run] rank: true is of the wrong type. Write a whole number."),

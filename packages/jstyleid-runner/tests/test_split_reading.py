@@ -69,6 +69,21 @@ def test_what_archives_and_disks_leave_is_ignored_and_noted_once(
     ]
 
 
+def test_captions_are_ignored_without_a_word(
+    data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = data / "S" / "00" / "images"
+    Image.new("RGB", (8, 8)).save(images / "caf\u00e9.png")
+    for name in ("ball.txt", "apple.TXT", "cafe\u0301.txt"):
+        (images / name).write_text("")  # empty, which only a training cares about
+    [style, _] = read_split(data, "S").styles
+    assert len(style.references) == 3
+    assert caplog.messages == []
+    (images / "bell.txt").write_text("misspelt")
+    read_split(data, "S")
+    assert caplog.messages == [f"{images}: ignored, since they are no pictures: bell.txt"]
+
+
 def test_a_style_with_a_number_for_a_name_may_not_be_empty(data: Path) -> None:
     (data / "S" / "07").mkdir()
     assert f"{data / 'S' / '07'}: no images" in problem(data)

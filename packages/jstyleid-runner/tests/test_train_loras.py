@@ -136,6 +136,19 @@ def test_a_pack_is_one_lora(
     assert file.parent == tmp_path / "loras" / "pack-00-04"
 
 
+def test_captions_are_prompts_of_both_commands(
+    data: Path, make_training: MakeTraining, make_request: Callable[..., Any]
+) -> None:
+    (data / "S" / "04" / "images" / "ball.txt").write_text("a ball, [trigger]")
+    [packed] = make_training(packed=True).jobs
+    run = make_request(training={"steps": 5}, method="dreambooth", reference=None, styleid=None)
+    jobs = [style.training(run.settings, run.folder) for style in run.plan.styles]
+    for examples in (packed.examples(), [each for job in jobs for each in job.examples()]):
+        assert [prompt for _, prompt in examples] == [
+            "style_00", "style_00", "style_04", "a ball, style_04"]
+    assert "a ball, style_04" in run.plan.texts(run.settings, run.folder)
+
+
 def test_the_first_prompts_are_drawn_to_look_at(make_training: MakeTraining) -> None:
     request = make_training(shown=ValidationPlan(every=2, prompts=2))
     assert request.jobs[1].validation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import hashlib
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from jstyleid_core.errors import OutputError
 
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LEFTOVER = re.compile(r"\..*\.[a-z0-9_]{8}\.part(\.[^.]+)?")
 
 
@@ -62,6 +64,17 @@ def read_regular(path: Path) -> bytes:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
         return file.read()
+
+
+def decode_text(data: bytes) -> str:
+    """The text of a file written by hand: UTF-8, or UTF-16 with a byte order mark.
+
+    Shells on Windows write UTF-16, and editors there a byte order mark, which is no part of it.
+
+    Raises:
+        UnicodeDecodeError: it is in another encoding.
+    """
+    return data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8-sig")
 
 
 def hash_file(path: Path) -> str:

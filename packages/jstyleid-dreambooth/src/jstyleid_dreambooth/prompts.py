@@ -14,6 +14,9 @@ DRAWING_FIELDS = ("prompt", "style")
 DRAWING_TEMPLATE = "{prompt} in style_{style}"
 """Default template of contents."""
 
+TRIGGER = "[trigger]"
+"""What stands for the style's word in a caption."""
+
 _COUNTER = re.compile(r"[\s_-]*\(?\d+\)?$")
 _WORD_BREAK = re.compile(r"[\s_-]+")
 
@@ -56,6 +59,11 @@ def check_template(
 def fill(template: str, **values: str) -> str:
     """The template with its fields filled in."""
     return template.format(**values)
+
+
+def trigger_word(style: str) -> str:
+    """The word that a style has in the usual prompts: `style_00`."""
+    return f"style_{style}"
 
 
 def object_of(image: Path) -> str:

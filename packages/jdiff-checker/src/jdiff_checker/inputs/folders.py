@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jdiff_checker.errors import InputError
@@ -133,9 +133,18 @@ def list_style(upload: Path, gt: Path, style: str, keys: Collection[str]) -> Sty
         InputError: a folder is there but cannot be read.
     """
     return StyleFiles(
-        style, list_folder(gt / style / REFERENCES),
+        style, _without_captions(list_folder(gt / style / REFERENCES)),
         list_folder(upload_folder(upload, style), lambda path: prompt_key(path.stem) in keys),
     )
+
+
+def _without_captions(folder: FolderFiles) -> FolderFiles:
+    """A folder's entries without `ball.txt` beside `ball.png`: prompts for trainings, no images."""
+    names = {unicodedata.normalize("NFC", path.stem) for path in folder.images}
+    others = (path for path in folder.others
+              if path.suffix.lower() != ".txt"
+              or unicodedata.normalize("NFC", path.stem) not in names)
+    return replace(folder, others=tuple(others))
 
 
 def list_folder(folder: Path, shown: Callable[[Path], bool] = lambda path: False) -> FolderFiles:

@@ -5,7 +5,7 @@ A training that is resumed therefore sees the same batches.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,9 @@ from jstyleid_core.runtime.jittor import Var, jt
 from jstyleid_dreambooth.training.dataset import Samples
 from jstyleid_dreambooth.training.settings import TrainingSettings
 
-_ORDER, _STEP = 0, 1  # what a seed is for
+_ORDER, _STEP, _CAPTIONS = 0, 1, 3  # what a seed is for; 2 is in `train`
+_NOTHING = ""
+"""The prompt in the place of one that is left out."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class BatchSampler:
         self._groups, self._settings = groups, settings
         self._timesteps = len(model.schedule.alphas_cumprod)
         prompts = dict.fromkeys(prompt for group in groups for prompt in group.prompts)
+        if settings.caption_dropout:
+            prompts[_NOTHING] = None
         self._tokens = {prompt: model.tokenizer([prompt]).astype(np.int32) for prompt in prompts}
         self._contexts: dict[str, Var] | None = None
         if not settings.text_targets:
@@ -68,12 +72,14 @@ class BatchSampler:
     def _batch(self, number: int) -> Batch:
         latents, prompts, weights = [], [], []
         rng = np.random.default_rng([self._settings.seed, _STEP, number])
+        dropout = self._dropout(number)
         size = self._settings.batch
         for which, group in enumerate(self._groups):
             for place in range(number * size, (number + 1) * size):
                 index = self._index(which, place)
                 latents.append(group.posteriors[index].sample(rng))
-                prompts.append(group.prompts[index])
+                left_out = which == 0 and next(dropout)
+                prompts.append(_NOTHING if left_out else group.prompts[index])
                 weights.append(group.weight / size)
         clean = np.stack(latents)
         return Batch(
@@ -85,6 +91,16 @@ class BatchSampler:
             tokens=np.concatenate([self._tokens[prompt] for prompt in prompts])
             if self._contexts is None else None,
         )
+
+    def _dropout(self, number: int) -> Iterator[bool]:
+        """Whether each prompt of a batch is left out, from numbers that nothing else is drawn of.
+
+        With guidance the empty prompt's prediction is used too (Ho and Salimans, arXiv
+        2207.12598): trained with it, it knows the style.
+        """
+        rng = np.random.default_rng([self._settings.seed, _CAPTIONS, number])
+        while True:
+            yield rng.random() < self._settings.caption_dropout
 
     def _index(self, which: int, place: int) -> int:
         """The picture at a place of the endless row of shuffled epochs."""

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from jstyleid_core.differences import differences
 from jstyleid_core.files import hash_file
 from jstyleid_core.progress import Progress
 from jstyleid_dreambooth.prompts import fill, object_of
+from jstyleid_dreambooth.training.captions import read_captions
 from jstyleid_dreambooth.training.settings import TrainingSettings
 
 TrainingRecipe = Mapping[str, Any]
@@ -25,10 +27,31 @@ TrainingRecipe = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class StyleImages:
-    """The sample images of one style."""
+    """The sample images of one style.
+
+    Attributes:
+        style: name of the style.
+        images: files of the images.
+        captions: training prompt of each image; None, or nothing at all, for the usual prompt.
+    """
 
     style: str
     images: tuple[Path, ...]
+    captions: tuple[str | None, ...] = ()
+
+    @classmethod
+    def read(cls, style: str, images: tuple[Path, ...]) -> Self:
+        """The images with the captions in the files beside them.
+
+        Raises:
+            InputError: a caption's file cannot be read.
+        """
+        return cls(style, images, read_captions(style, images))
+
+    @property
+    def captioned(self) -> Iterator[tuple[Path, str | None]]:
+        """Each image with its caption, if it has one."""
+        return zip_longest(self.images, self.captions)
 
 
 @dataclass(frozen=True)
@@ -80,16 +103,16 @@ class TrainingJob:
         return names[0] if len(names) == 1 else "-".join(["pack", *names])
 
     def examples(self) -> list[tuple[Path, str]]:
-        """Every sample image with its prompt.
+        """Every sample image with its prompt: its caption, or the settings' prompt.
 
         Raises:
             InputError: the prompt names the object, and a file's name has none.
         """
         template = self.settings.prompt
         return [
-            (image, fill(template, style=style.style,
-                         object=object_of(image) if "{object}" in template else ""))
-            for style in self.styles for image in style.images
+            (image, caption or fill(template, style=style.style,
+                                    object=object_of(image) if "{object}" in template else ""))
+            for style in self.styles for image, caption in style.captioned
         ]
 
     def recipe(self, model: str) -> dict[str, Any]:
@@ -99,12 +122,16 @@ class TrainingJob:
             model: the checkpoint's fingerprint.
         """
         prior = self.settings.prior is not None
+        captions = {style.style: {image.name: caption for image, caption in style.captioned
+                                  if caption} for style in self.styles}
         return {
             "model": model,
             "settings": self.settings.model_dump(mode="json"),
             "samples": {style.style: {image.name: hash_file(image) for image in style.images}
                         for style in self.styles},
             "objects": list(self.objects) if prior else [],
+            # Left out where there are none, as in recipes from before there were captions.
+            **({"captions": captions} if any(captions.values()) else {}),
         }
 
 

@@ -12,8 +12,10 @@ from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
+    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
+    model_serializer,
 )
 
 from jstyleid_core.errors import InputError, setting
@@ -56,6 +58,10 @@ class PriorSettings(BaseModel):
         return self.steps * (1 if self.guidance == 1 else 2)
 
 
+_NEWER = ("caption_dropout",)
+"""Settings that recipes of version 0.1.0 do not name."""
+
+
 class TrainingSettings(BaseModel):
     """Settings of a training. The defaults are the baseline recipe of DreamBooth-LoRA.
 
@@ -75,7 +81,8 @@ class TrainingSettings(BaseModel):
         size: width and height of the pictures in pixels.
         enlarge: scale of the pictures before cropping; at 1, `size` just fits.
         crops: largest number of crops of each sample.
-        prompt: prompt of a sample; `{object}` is taken from the name of the sample's file.
+        prompt: prompt of a sample without a caption; `{object}` is taken from the name of its file.
+        caption_dropout: probability of the empty prompt in the place of a sample's own, 0 to 1.
         prior: prior preservation; None trains on the samples alone.
         gradient_checkpointing: whether each block of the UNet is computed twice to save memory.
         seed: seed of all random numbers.
@@ -104,9 +111,16 @@ class TrainingSettings(BaseModel):
     enlarge: float = Field(1.0, ge=1, le=4)
     crops: int = Field(16, gt=0, le=10_000)
     prompt: str = "style_{style}"
+    caption_dropout: float = Field(0.0, ge=0, le=1)
     prior: PriorSettings | None = None
     gradient_checkpointing: bool = False
     seed: int = Field(0, ge=0)
+
+    @model_serializer(mode="wrap")
+    def _as_recorded(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without newer settings at their default, so that what was trained before is known."""
+        return {name: value for name, value in serialize(self).items()
+                if name not in _NEWER or value != type(self).model_fields[name].default}
 
     @field_validator("prompt")
     @classmethod

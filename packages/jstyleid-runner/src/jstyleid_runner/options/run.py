@@ -19,6 +19,7 @@ from jstyleid_runner.options.common import (
     given_path,
 )
 from jstyleid_runner.options.training import (
+    CaptionDropoutOption,
     GradientCheckpointingOption,
     LearningRateOption,
     PresetOption,
@@ -93,6 +94,7 @@ class LoRAOptions:
     rank: RankOption = None
     lr: LearningRateOption = None
     gradient_checkpointing: GradientCheckpointingOption = None
+    caption_dropout: CaptionDropoutOption = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -140,6 +140,7 @@ def run_training(options: RunOptions) -> TrainingSettings | None:
         "rank": options.rank,
         "learning_rate": options.lr,
         "gradient_checkpointing": options.gradient_checkpointing,
+        "caption_dropout": options.caption_dropout,
         "size": parse_size(options.size),
         "seed": options.seed,
     }

@@ -37,6 +37,15 @@ LearningRateOption = Annotated[
     float | None,
     _setting("--lr", "--learning-rate", baseline="0.0001", panel=_OPTIMIZER, help="Learning rate."),
 ]
+CaptionDropoutOption = Annotated[
+    float | None,
+    _setting(
+        "--caption-dropout",
+        baseline="0",
+        panel=_SAMPLES,
+        help="How often a sample is shown with an empty prompt, 0 to 1.",
+    ),
+]
 GradientCheckpointingOption = Annotated[
     bool | None,
     _setting(
@@ -176,10 +185,11 @@ class TrainingOptions:
             "--prompt",
             baseline="style_{style}",
             panel=_SAMPLES,
-            help="What a sample shows; may name {style} and {object}, the latter by its file's "
-            "name.",
+            help="What a sample without a caption, a .txt file beside it, shows; may name {style} "
+            "and {object}, the latter by its file's name.",
         ),
     ] = None
+    caption_dropout: CaptionDropoutOption = None
 
 
 @dataclass(frozen=True, kw_only=True)

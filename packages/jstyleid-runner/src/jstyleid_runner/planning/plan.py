@@ -122,7 +122,7 @@ class StylePlan:
         """The training that the plan asks for, if it asks for one."""
         if self.train is None or settings.training is None:
             return None
-        samples = (StyleImages(self.train.style, self.train.samples),)
+        samples = (StyleImages.read(self.train.style, self.train.samples),)
         return training_job(samples, settings.training, folder, self.train.objects)
 
 

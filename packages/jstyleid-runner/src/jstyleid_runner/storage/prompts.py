@@ -1,6 +1,5 @@
 """Files written by hand: a style's `prompt.json`, and the templates of `--templates`."""
 
-import codecs
 import json
 import re
 from collections.abc import Collection
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jstyleid_core.errors import InputError
-from jstyleid_core.files import read_regular
+from jstyleid_core.files import decode_text, read_regular
 from jstyleid_core.notes import note_once
 from jstyleid_dreambooth.prompts import DRAWING_FIELDS, DRAWING_TEMPLATE, check_template
 from jstyleid_runner.choices import Method
@@ -28,9 +27,7 @@ def _read_json(path: Path) -> Any:
         InputError: the file cannot be read, or is no JSON.
     """
     try:
-        data = read_regular(path)
-        # Shells on Windows write UTF-16, and editors there a byte order mark.
-        text = data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8-sig")
+        text = decode_text(read_regular(path))
         # A dict would silently keep only the last of two members with one key.
         return json.loads(text, object_pairs_hook=_Members)
     except json.JSONDecodeError as error:
@@ -51,7 +48,6 @@ def _read_json(path: Path) -> Any:
         ) from error
 
 
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _EXAMPLE = '{"0": "Ring", "1": "Hotel"}'
 _NUMBER = re.compile("[0-9]{1,9}")
 

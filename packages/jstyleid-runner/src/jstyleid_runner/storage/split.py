@@ -10,6 +10,7 @@ from jstyleid_core.errors import InputError
 from jstyleid_core.image_files import is_image_name
 from jstyleid_core.notes import note_once
 from jstyleid_dreambooth.lora.files.finding import SUFFIXES, lora_in, named_file
+from jstyleid_dreambooth.training.captions import caption_files
 from jstyleid_dreambooth.training.job import objects_of
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.storage.layout import (
@@ -126,7 +127,8 @@ def _references(folder: Path) -> tuple[Path, ...]:
         return ()
     found = [path for path in _entries(images) if not path.name.startswith(".")]
     references = tuple(path for path in found if is_image_name(path) and path.is_file())
-    others = [path.name for path in found if path not in references]
+    read = {*references, *caption_files(references).values()}
+    others = [path.name for path in found if path not in read]
     if others:
         note_once(f"{images}: ignored, since they are no pictures: {_listed(others)}")
     return references

@@ -57,7 +57,7 @@ def training_jobs(
     groups = [split.styles] if packed else [(style,) for style in split.styles]
     jobs = []
     for group in groups:
-        styles = tuple(StyleImages(style.id, style.references) for style in group)
+        styles = tuple(StyleImages.read(style.id, style.references) for style in group)
         validation = Validation(shown.every, _prompts(group, shown.prompts)) if shown else None
         job = training_job(styles, settings, folder, objects)
         jobs.append(replace(job, checkpoint_every=checkpoint_every, validation=validation))
