@@ -3,8 +3,8 @@
 ``python make_values.py --seed S --out DIR``
     builds the small checkpoints with seed S and writes DIR/<name>.safetensors for each, and
     DIR/lora/ and DIR/training/ for one of them (``lora_references.py``,
-    ``training_references.py``); ``--seed 0 --out golden`` makes the committed files, after which
-    ``jittor_lora.py`` and ``jittor_training.py`` are to be run again.
+    ``training_references.py``, ``schedule_references.py``); ``--seed 0 --out golden`` makes the
+    committed files, after which ``jittor_lora.py`` and ``jittor_training.py`` are to be run again.
 ``python make_values.py --fresh DIR [--seed S]``
     makes new checkpoints with torch's initial weights (``fresh_set.py``), of a random seed unless
     one is given, and their values.
@@ -23,6 +23,7 @@ from pathlib import Path
 import fresh_set
 import lora_references
 import lora_schemes_torch
+import schedule_references
 import training_references
 from reference_sets import LORA_CHECKPOINT
 from reference_values import values
@@ -42,6 +43,7 @@ def write_values(folder: Path, seed: int) -> None:
                 lora_schemes_torch.write_set(folder / "lora", Path(checkpoint))
                 training_references.write_set(
                     folder / "training", Path(checkpoint), seed, committed=True)
+                schedule_references.write_cases(folder / "training")
 
 
 def main() -> None:

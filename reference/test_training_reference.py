@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 import lora_references
+import schedule_references
 import training_references
 from reference_sets import GOLDEN_LORA, GOLDEN_VALUES, LORA_CHECKPOINT, distance
 from reference_values import load
@@ -57,3 +59,8 @@ def test_diffusers_loads_what_jittor_trained(checkpoint: Path) -> None:
     pipeline.load_lora_weights(GOLDEN_TRAINING / "jittor.safetensors")
     assert distance(lora_references.unet_answer(pipeline.unet, values), expected) <= RESULT
     assert distance(without, expected) > 0.05
+
+
+def test_committed_learning_rates_are_those_of_diffusers() -> None:
+    committed = (GOLDEN_TRAINING / schedule_references.FILE).read_text()
+    assert schedule_references.cases() == json.loads(committed)

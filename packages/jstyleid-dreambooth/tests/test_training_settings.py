@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from jstyleid_dreambooth.training.optimizer import LossScale, learning_rate
 from jstyleid_dreambooth.training.presets import PRESETS
 from jstyleid_dreambooth.training.prior import class_prompts
 from jstyleid_dreambooth.training.settings import PriorSettings, TrainingSettings
+from reference_sets import GOLDEN_VALUES
 
 
 def test_the_baseline_is_the_recipe_of_the_challenge() -> None:
@@ -45,6 +47,7 @@ def test_the_tuned_preset() -> None:
 
 @pytest.mark.parametrize(("values", "said"), [
     ({"caption_dropout": 1.1}, "caption_dropout 1.1: Input should be less than or equal to 1"),
+    ({"steps": 5, "warmup_steps": 5}, "warmup_steps 5: the training has 5 steps. Give fewer"),
     ({"steps": 0}, "steps 0: Input should be greater than 0"),
     ({"learning_rate": math.inf}, "learning_rate inf: Input should be a finite number"),
     ({"prior": {"weight": -1}}, "prior.weight -1: Input should be greater than 0"),
@@ -64,16 +67,15 @@ def test_a_command_line_names_the_settings_its_own_way() -> None:
         TrainingSettings.create({"prior": {"weight": -1}})
 
 
-def test_the_learning_rate_rises_stays_and_falls() -> None:
-    constant = TrainingSettings(steps=10, warmup_steps=3, learning_rate=4e-4)
-    assert [learning_rate(step, constant) for step in (1, 2, 3, 4, 10)] == pytest.approx(
-        [1e-4, 2e-4, 3e-4, 4e-4, 4e-4])
-    cosine = TrainingSettings(steps=10, schedule="cosine", learning_rate=2.0)
-    rates = [learning_rate(step, cosine) for step in range(1, 11)]
-    assert rates[0] == 2
-    assert rates[5] == pytest.approx(1)
-    assert rates == sorted(rates, reverse=True)
-    assert rates[-1] > 0
+def test_learning_rates_are_those_of_diffusers() -> None:
+    """`reference/schedule_references.py` has made the rates."""
+    cases = json.loads((GOLDEN_VALUES / "training" / "schedules.json").read_text())
+    assert {case["schedule"] for case in cases} == {"constant", "linear", "cosine"}
+    for case in cases:
+        expected = case.pop("rates")
+        settings = TrainingSettings.create(case)
+        rates = [learning_rate(step, settings) for step in range(1, settings.steps + 1)]
+        assert rates == pytest.approx(expected, rel=1e-14, abs=1e-18), case
 
 
 def test_the_loss_scale_halves_on_overflow_and_grows_again() -> None:

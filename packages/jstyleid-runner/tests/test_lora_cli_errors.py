@@ -36,7 +36,7 @@ DREAMBOOTH = "--method dreambooth stylises nothing. Leave this out, or give anot
         ("train --split S --lr 0", "--learning-rate 0.0: Input should be greater than 0"),
         ("train --split S --learning-rate nan", "--learning-rate nan: Input should be"),
         ("train --split S --up-rate-ratio -1", "--up-rate-ratio -1.0: "),
-        ("train --split S --schedule linear", "'linear' is not one of 'constant', 'cosine'"),
+        ("train --split S --schedule step", "'step' is not one of 'constant', 'linear', 'cosine'"),
         ("train --split S --warmup-steps -1", "'--warmup-steps'"),
         ("train --split S --weight-decay -1", "--weight-decay -1.0: "),
         ("train --split S --max-grad-norm -1", "--max-grad-norm -1.0: "),

@@ -75,7 +75,7 @@ def test_the_help_says_the_values_there_are(command: Any) -> None:
             value = said.get(setting) or _shown(getattr(baseline, setting))
             assert (name, found[1]) == (name, value)
             seen += 1
-    assert seen == (21 if command is train else 5)
+    assert seen == (21 if command is train else 7)
 
 
 def _shown(value: object) -> str:

@@ -67,16 +67,22 @@ class AdamW:
 def learning_rate(step: int, settings: TrainingSettings) -> float:
     """The learning rate of A at a step; the first step is 1.
 
-    The rate rises linearly over the first `warmup_steps` and then stays, or falls along half a
-    cosine to zero after the last step.
+    It rises linearly from zero over the first `warmup_steps`. Then it stays, or falls to zero after
+    the last step: along a line, or along half a cosine (Loshchilov and Hutter 2017, equation 5,
+    without restarts). The rates are those of diffusers' `get_scheduler`, whose name for a constant
+    rate after a warm-up is `constant_with_warmup`.
     """
-    rate, warmup = settings.learning_rate, settings.warmup_steps
-    if step <= warmup:
-        return rate * step / (warmup + 1)
-    if settings.schedule == "constant":
-        return rate
-    share = (step - 1 - warmup) / max(1, settings.steps - warmup)
-    return rate * 0.5 * (1 + math.cos(math.pi * share))
+    rate, warmup, done = settings.learning_rate, settings.warmup_steps, step - 1
+    if done < warmup:
+        return rate * done / warmup
+    share = (done - warmup) / max(1, settings.steps - warmup)
+    match settings.schedule:
+        case "constant":
+            return rate
+        case "linear":
+            return rate * (1 - share)
+        case "cosine":
+            return rate * 0.5 * (1 + math.cos(math.pi * share))
 
 
 @dataclass

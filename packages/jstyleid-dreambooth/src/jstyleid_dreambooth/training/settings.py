@@ -14,6 +14,7 @@ from pydantic import (
     PositiveInt,
     SerializerFunctionWrapHandler,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_serializer,
 )
@@ -71,8 +72,9 @@ class TrainingSettings(BaseModel):
             widest layer of Stable Diffusion has 1280 channels, which bounds the rank.
         learning_rate: learning rate of A.
         up_rate_ratio: learning rate of B over that of A (LoRA+, Hayou et al. 2024, section 5).
-        schedule: `constant`, or `cosine` down to zero at the last step.
-        warmup_steps: number of first steps, over which the rate rises linearly.
+        schedule: learning rate over the steps: `constant`, or `linear` or `cosine` down to zero
+            after the last step.
+        warmup_steps: number of first steps, over which the rate rises linearly from zero.
         weight_decay, beta1, beta2, epsilon: constants of AdamW (Loshchilov and Hutter 2019,
             algorithm 2).
         max_grad_norm: largest common norm of the gradients; None never scales them down.
@@ -98,7 +100,7 @@ class TrainingSettings(BaseModel):
     text_targets: tuple[str, ...] = ()
     learning_rate: PositiveFloat = 1e-4
     up_rate_ratio: PositiveFloat = 1.0
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
     warmup_steps: int = Field(0, ge=0)
     weight_decay: NonNegativeFloat = 1e-2
     beta1: float = Field(0.9, ge=0, lt=1)
@@ -121,6 +123,14 @@ class TrainingSettings(BaseModel):
         """Without newer settings at their default, so that what was trained before is known."""
         return {name: value for name, value in serialize(self).items()
                 if name not in _NEWER or value != type(self).model_fields[name].default}
+
+    @field_validator("warmup_steps")
+    @classmethod
+    def _ends_before_the_training(cls, warmup: int, others: ValidationInfo) -> int:
+        steps = others.data.get("steps")
+        if steps is not None and warmup and warmup >= steps:
+            raise ValueError(f"the training has {steps} steps. Give fewer, or 0 for no warm-up")
+        return warmup
 
     @field_validator("prompt")
     @classmethod

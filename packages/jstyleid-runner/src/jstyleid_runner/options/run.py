@@ -24,6 +24,8 @@ from jstyleid_runner.options.training import (
     LearningRateOption,
     PresetOption,
     RankOption,
+    ScheduleOption,
+    WarmupStepsOption,
 )
 
 
@@ -93,6 +95,8 @@ class LoRAOptions:
     ] = None
     rank: RankOption = None
     lr: LearningRateOption = None
+    schedule: ScheduleOption = None
+    warmup_steps: WarmupStepsOption = None
     gradient_checkpointing: GradientCheckpointingOption = None
     caption_dropout: CaptionDropoutOption = None
 

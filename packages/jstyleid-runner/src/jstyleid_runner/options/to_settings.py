@@ -139,6 +139,8 @@ def run_training(options: RunOptions) -> TrainingSettings | None:
         "steps": options.train_steps,
         "rank": options.rank,
         "learning_rate": options.lr,
+        "schedule": options.schedule,
+        "warmup_steps": options.warmup_steps,
         "gradient_checkpointing": options.gradient_checkpointing,
         "caption_dropout": options.caption_dropout,
         "size": parse_size(options.size),

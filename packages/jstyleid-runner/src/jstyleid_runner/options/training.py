@@ -46,6 +46,26 @@ CaptionDropoutOption = Annotated[
         help="How often a sample is shown with an empty prompt, 0 to 1.",
     ),
 ]
+ScheduleOption = Annotated[
+    Literal["constant", "linear", "cosine"] | None,
+    _setting(
+        "--schedule",
+        baseline="constant",
+        panel=_OPTIMIZER,
+        help="The learning rate over the steps: as it is, or down to zero after the last, along a "
+        "line or half a cosine.",
+    ),
+]
+WarmupStepsOption = Annotated[
+    int | None,
+    _setting(
+        "--warmup-steps",
+        min=0,
+        baseline="0",
+        panel=_OPTIMIZER,
+        help="First steps, over which the learning rate rises from zero.",
+    ),
+]
 GradientCheckpointingOption = Annotated[
     bool | None,
     _setting(
@@ -113,25 +133,8 @@ class TrainingOptions:
             help="Learning rate of the LoRA's B over that of its A.",
         ),
     ] = None
-    schedule: Annotated[
-        Literal["constant", "cosine"] | None,
-        _setting(
-            "--schedule",
-            baseline="constant",
-            panel=_OPTIMIZER,
-            help="The learning rate over the steps: as it is, or down to zero at the last.",
-        ),
-    ] = None
-    warmup_steps: Annotated[
-        int | None,
-        _setting(
-            "--warmup-steps",
-            min=0,
-            baseline="0",
-            panel=_OPTIMIZER,
-            help="First steps, over which the learning rate rises.",
-        ),
-    ] = None
+    schedule: ScheduleOption = None
+    warmup_steps: WarmupStepsOption = None
     weight_decay: Annotated[
         float | None,
         _setting("--weight-decay", baseline="0.01", panel=_OPTIMIZER, help="Of AdamW."),
