@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,6 @@ class Notes:
         self.said: list[str] = []
         self.stages: list[tuple[str, int, int]] = []
         self.details: list[str] = []
-        self.pictures: dict[int, list[Path]] = {}
         self._at_step = at_step
 
     def note(self, text: str) -> None:
@@ -57,9 +56,6 @@ class Notes:
         if detail:
             self.details.append(detail)
             self._at_step(len(self.details))
-
-    def validated(self, step: int, pictures: Sequence[Path]) -> None:
-        self.pictures[step] = list(pictures)
 
 
 def samples(folder: Path, style: str, colour: tuple[int, int, int]) -> StyleImages:
@@ -102,11 +98,13 @@ def trained_anew(
 
 
 def test_what_a_training_writes(
-    model: Any, loras: LoRAs, make_job: Callable[..., TrainingJob], unet_answer: Any
+    model: Any, loras: LoRAs, make_job: Callable[..., TrainingJob], unet_answer: Any,
+    trained_anew: Callable[..., bytes]
 ) -> None:
     base = unet_answer()
     loras.create("bystander", LoRASettings(rank=1))
-    job = replace(make_job(**PRIOR), validation=Validation(3, (("Ring", "Ring in style_00"),), 2))
+    prompts = (("Ring", "Ring in style_00"), ("2-boat", "a boat"))
+    job = replace(make_job(**PRIOR), validation=Validation(3, prompts, 2), keep_checkpoints=1)
     watch = Notes()
     path = train_lora(job, model, loras, watch)
     assert path == job.folder / NAME
@@ -121,19 +119,27 @@ def test_what_a_training_writes(
     assert len(watch.details) == 6
     assert watch.details[0].startswith("loss ")
     assert " lr 0.001, " in watch.details[0]
-    assert watch.pictures == {
-        step: [job.folder / "validation" / f"step-{step:06}" / "Ring.png"] for step in (3, 6)}
+    drawn = sorted((job.folder / "validation").rglob("*.png"))
+    assert [str(path.relative_to(job.folder / "validation")) for path in drawn] == [
+        f"step-{step:06}/{name}.png" for step in (3, 6) for name in ("2-boat", "Ring")]
+    assert len({path.read_bytes() for path in drawn}) == 4  # the LoRA has moved in between
+    assert f"step 6: {job.folder / 'validation.png'}" in watch.said
+    with Image.open(job.folder / "validation.png") as sheet:
+        # Three samples below each other, and beside them two columns of two.
+        assert sheet.size == (8 + 3 * 200, 8 + 3 * 221)
     with Image.open(job.folder / "loss.png") as curve:
         assert curve.size == (960, 540)
-    assert [p.name for p in sorted((job.folder / "checkpoints").iterdir())] == [
-        "step-000004.safetensors", "step-000006.safetensors"]
+    assert [p.name for p in (job.folder / "checkpoints").iterdir()] == ["step-000006.safetensors"]
+    # Pictures and checkpoints on the way change no bit.
+    assert path.read_bytes() == trained_anew(**PRIOR)
 
     events = EventAccumulator(str(job.folder / "events"))
     events.Reload()
     losses = events.Scalars("train/loss")
     assert [event.step for event in losses] == [1, 2, 3, 4, 5, 6]
     assert f"loss {losses[0].value:.4f}" in watch.details[0]
-    assert [event.step for event in events.Images("validation/Ring")] == [3, 6]
+    for name in ("Ring", "2-boat"):
+        assert [event.step for event in events.Images(f"validation/{name}")] == [3, 6]
 
     before = path.stat().st_mtime_ns
     watch = Notes()

@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 
 from inline_executor import InlineExecutor
 from jstyleid_core import runtime
-from jstyleid_core.progress import OnStep
+from jstyleid_core.progress import OnStep, Progress
 from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL, CheckpointSource, find_checkpoint
 from jstyleid_dreambooth import LoRAWeights, LowRank, read_lora, write_lora
-from jstyleid_dreambooth.training.job import TrainingJob, TrainingProgress, recipe_digest
+from jstyleid_dreambooth.training.job import TrainingJob, recipe_digest
 from jstyleid_dreambooth.training.prior import read_latents
 from jstyleid_runner.cli import app
 from jstyleid_runner.planning.plan import build_plan
@@ -82,7 +82,7 @@ class FakeEngine:
         self._fingerprint = fingerprint
         self._drawing: tuple[str, ...] | None = None
 
-    def train(self, job: TrainingJob, watch: TrainingProgress) -> Path:
+    def train(self, job: TrainingJob, watch: Progress) -> Path:
         self.before_call("train")
         assert self._drawing is None, "a LoRA is attached"
         if job.settings.prior:
@@ -174,7 +174,7 @@ class FakeEngine:
 
 
 def train(
-    job: TrainingJob, fingerprint: str, watch: TrainingProgress, count: Callable[[int], None]
+    job: TrainingJob, fingerprint: str, watch: Progress, count: Callable[[int], None]
 ) -> Path:
     """Write what a finished training leaves, without training."""
     settings = job.settings
@@ -254,7 +254,7 @@ class FakeModel:
         self.opened += 1
         return SimpleNamespace(train=self.train, fingerprint=self._fingerprint)
 
-    def train(self, job: TrainingJob, watch: TrainingProgress) -> Path:
+    def train(self, job: TrainingJob, watch: Progress) -> Path:
         self.before_call("train")
         self.trained.append(job.name)
         return train(job, self._fingerprint, watch, lambda evaluations: None)

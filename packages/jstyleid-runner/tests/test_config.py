@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from jstyleid_runner.cli import app
 from jstyleid_runner.options.to_settings import run_styleid
+from jstyleid_runner.planning.monitoring import Monitoring
 from jstyleid_runner.workflows import run as workflow
 
 Invoke = Callable[..., tuple[int, str]]
@@ -57,7 +58,7 @@ def test_what_is_shown_is_what_is_done(
 ) -> None:
     told: list[Any] = []
 
-    monkeypatch.setattr(workflow, "run", told.append)
+    monkeypatch.setattr(workflow, "run", lambda options, *_: told.append(options))
     Path("a.toml").write_text(
         '[run]\nsplit = "S"\nmethod = "styleid"\ntemplates = "t.json"\ngamma = 1\nadain = false\n'
         'injection = true\n[generate]\nsplit = "S"\nout = "drawn"\nlora = ["loras"]\n'
@@ -72,11 +73,30 @@ def test_what_is_shown_is_what_is_done(
     assert (told[1].out, told[1].lora) == (Path("drawn"), Path("loras"))
 
 
+@pytest.mark.parametrize("where", ["command line", "environment", "file"])
+def test_prompts_of_several_words(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(workflow, "run", lambda _, monitoring: told.append(monitoring))
+    words, prompts = ["run", "--split", "S", "--sample-every", "9"], ("A boat", "{style} at sea")
+    match where:
+        case "command line":
+            words += [word for prompt in prompts for word in ("--sample-prompt", prompt)]
+        case "environment":
+            monkeypatch.setenv("JSTYLEID_RUN_SAMPLE_PROMPT", "\n".join(prompts) + "\n")
+        case "file":
+            Path("a.toml").write_text(f"[run]\nsample-prompt = {json.dumps(prompts)}\n")
+            words += ["--config", "a.toml"]
+    assert invoke(*words) == (0, "")
+    assert told == [Monitoring(validate_every=9, prompts=prompts)]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("gama = 1", "a.toml [run] gama: no option of jstyleid run. Did you mean gamma? There are "
-         "adain, address, backend, batch, caption_dropout, content_steps, "),
+         "adain, address, backend, batch, caption_dropout, checkpoint_every, "),
         ("config = 'x'", "a.toml [run] config: no option of jstyleid run."),
         ("rank = 0", "a.toml [run] rank: 0: Input should be greater than or equal to 1."),
         ("rank = true", "a.toml [run] rank: true is of the wrong type. Write a whole number."),

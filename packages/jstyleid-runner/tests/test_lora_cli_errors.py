@@ -53,9 +53,20 @@ DREAMBOOTH = "--method dreambooth stylises nothing. Leave this out, or give anot
         ("train --split S --seed -1", "'--seed'"),
         ("train --split S --checkpoint-every 0", "'--checkpoint-every'"),
         ("train --split S --validate-every 0", "'--validate-every'"),
+        ("run --split S --keep-checkpoints 0", "'--keep-checkpoints'"),
+        ("run --split S --sample-prompt x", "--sample-prompt: nothing is drawn without --sample-e"),
+        (
+            "run --split S --sample-every 5 --sample-prompt x --validation-prompts 2",
+            "--validation-prompts: --sample-prompt says what is drawn. Leave one of them out.",
+        ),
+        (
+            "train --split S --sample-every 5 --sample-prompt {what}",
+            "--sample-prompt '{what}': {what} is nothing it can name. It may name {style}.",
+        ),
+        ("run --split S --method styleid --sample-every 5", STYLEID),
         (
             "train --split S --validation-prompts 2",
-            "--validation-prompts: nothing is drawn without --validate-every",
+            "--validation-prompts: nothing is drawn without --sample-every",
         ),
         ("train --split S --out text", "--out text/.jstyleid: cannot write there"),
         ("train --split N", "data/N/00/images/1.png: its name says no object"),

@@ -9,12 +9,12 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.checkpoints import TrainingState
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.settings import TrainingSettings
+from jstyleid_runner.planning.monitoring import USUAL, Monitoring
 from jstyleid_runner.reports.progress import LineDisplay
 from jstyleid_runner.storage.layout import LoRAFolder
 from jstyleid_runner.storage.split import read_split
@@ -22,7 +22,6 @@ from jstyleid_runner.workflows.session import RunCounts
 from jstyleid_runner.workflows.train import (
     DisplayedTraining,
     TrainRequest,
-    ValidationPlan,
     train_loras,
     training_jobs,
 )
@@ -38,7 +37,7 @@ def make_training(data: Path, tmp_path: Path) -> MakeTraining:
     def make(
         packed: bool = False,
         force: bool = False,
-        shown: ValidationPlan | None = None,
+        monitoring: Monitoring = USUAL,
         **changes: object,
     ) -> TrainRequest:
         settings = TrainingSettings.create({"steps": 5, "size": (64, 64), **changes})
@@ -50,8 +49,7 @@ def make_training(data: Path, tmp_path: Path) -> MakeTraining:
             folder,
             packed=packed,
             objects=(),
-            checkpoint_every=2,
-            shown=shown,
+            monitoring=monitoring,
         )
         return TrainRequest(jobs, folder, "float32", force)
 
@@ -124,7 +122,7 @@ def test_a_stop_says_how_far_it_came(
 def test_a_pack_is_one_lora(
     make_training: MakeTraining, fake_model: FakeModelClass, display: LineDisplay, tmp_path: Path
 ) -> None:
-    request = make_training(packed=True, shown=ValidationPlan(2, 1))
+    request = make_training(packed=True, monitoring=Monitoring(validate_every=2, first=1))
     [job] = request.jobs
     assert [image.parent.parent.name for image, _ in job.examples()] == ["00", "00", "04", "04"]
     assert job.validation
@@ -150,11 +148,24 @@ def test_captions_are_prompts_of_both_commands(
 
 
 def test_the_first_prompts_are_drawn_to_look_at(make_training: MakeTraining) -> None:
-    request = make_training(shown=ValidationPlan(every=2, prompts=2))
+    request = make_training(monitoring=Monitoring(10, 5, validate_every=2, first=2))
     assert request.jobs[1].validation
     assert request.jobs[1].validation.prompts == (
         ("Ring", "Ring in style_04"),
         ("Hotel", "Hotel in style_04"),
+    )
+    assert (request.jobs[1].checkpoint_every, request.jobs[1].keep_checkpoints) == (10, 5)
+
+
+def test_chosen_prompts_are_drawn_to_look_at(make_training: MakeTraining) -> None:
+    prompts = ("A boat, at sea? in style_{style}", "a/b", "{style}", "..")
+    monitoring = Monitoring(validate_every=2, prompts=prompts)
+    [packed] = make_training(packed=True, monitoring=monitoring).jobs
+    assert packed.validation
+    assert packed.validation.prompts == (
+        ("1-A-boat-at-sea-in-style_00", "A boat, at sea? in style_00"),
+        ("1-A-boat-at-sea-in-style_04", "A boat, at sea? in style_04"),
+        ("2-a-b", "a/b"), ("3-00", "00"), ("3-04", "04"), ("4", ".."),
     )
 
 
@@ -232,21 +243,8 @@ def test_an_unreadable_record(
 
 def test_what_a_training_costs_is_known_when_its_stages_begin() -> None:
     display = Mock()
-    watch = DisplayedTraining(display, 30, ())
+    watch = DisplayedTraining(display, 30)
     watch.stage("drawing 2 class images", 4, 8)
     watch.stage("training 00", 4, 24)
     # One of five steps was done before.
     assert [call.args[0] for call in display.revise.call_args_list] == [8 - 30, 24]
-
-
-def test_validation_pictures_are_laid_out_on_a_sheet(tmp_path: Path) -> None:
-    stream = io.StringIO()
-    paths = [tmp_path / name for name in ("sample.png", "step-000100/A.png", "step-000100/B.png")]
-    paths[1].parent.mkdir()
-    for path in paths:
-        Image.new("RGB", (8, 8), "red").save(path)
-    DisplayedTraining(LineDisplay(stream), 0, paths[:1]).validated(100, paths[1:])
-    sheet = tmp_path / "step-000100.png"
-    with Image.open(sheet) as image:
-        assert image.size == (8 + 3 * 200, 8 + 221)
-    assert stream.getvalue() == f"step 100: {sheet}\n"

@@ -103,14 +103,14 @@ def test_a_training_that_is_killed_and_stopped_gives_the_same_loras(
 def test_a_training_with_everything(tmp_path: Path, call: Callable[..., Any]) -> None:
     result = call(
         "train", "--out", tmp_path, "--pack", "00,04", "--preset", "tuned", "--steps", 3,
-        "--rank", 2, "--crops", 1, "--prior-images", 2, "--validate-every", 2,
+        "--rank", 2, "--crops", 1, "--prior-images", 2, "--sample-every", 2,
         "--validation-prompts", 1, "--gradient-checkpointing", "--schedule", "cosine",
         "--max-grad-norm", 0,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     folder = tmp_path / "pack-00-04"
     assert result.stdout == f"{folder / 'pytorch_lora_weights.safetensors'}\n"
-    sheet = folder / "validation" / "step-000002.png"
+    sheet = folder / "validation.png"
     assert sheet.is_file()
     assert f"step 2: {sheet}" in result.stderr
     assert len(list((tmp_path / ".jstyleid" / "class_images").rglob("*.png"))) == 2

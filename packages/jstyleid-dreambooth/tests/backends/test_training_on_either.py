@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from backend_choice import both, predicted
+from jstyleid_core.progress import Progress
 from jstyleid_dreambooth import (
     LoRAs,
     StyleImages,
@@ -20,7 +21,6 @@ from jstyleid_dreambooth import (
     read_lora,
     train_lora,
 )
-from jstyleid_dreambooth.training.job import TrainingProgress
 from reference_sets import GOLDEN_LORA, distance
 from small_checkpoint import build
 
@@ -55,7 +55,7 @@ def trained(models: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) ->
         job = TrainingJob((StyleImages("00", (image,)),), settings, folder / "00",
                           class_folder=folder / "class")
         loras = LoRAs.of(model)
-        files[name] = train_lora(job, model, loras, Mock(spec=TrainingProgress))
+        files[name] = train_lora(job, model, loras, Mock(spec=Progress))
         assert loras.mix == {}
     return files
 

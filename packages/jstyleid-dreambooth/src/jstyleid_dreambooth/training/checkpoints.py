@@ -27,8 +27,6 @@ from jstyleid_dreambooth.training.job import (
     recipe_digest,
 )
 
-KEPT = 2
-"""Checkpoints that are kept; older ones are removed."""
 _KEY = "training"
 _HISTORY = "history"
 
@@ -51,8 +49,12 @@ class TrainingState:
     scale: tuple[float, int] | None
     history: NDArray[np.float64]
 
-    def save(self, folder: Path) -> Path:
-        """Write `step-000100.safetensors` into `folder`, whole or not at all; drop old ones.
+    def save(self, folder: Path, keep: int = 2) -> Path:
+        """Write `step-000100.safetensors` into `folder`, whole or not at all.
+
+        Args:
+            folder: folder of the checkpoints.
+            keep: number of checkpoints to keep there, at least 1; older ones are removed.
 
         Raises:
             OutputError: it cannot be written.
@@ -61,7 +63,7 @@ class TrainingState:
         described = {"recipe": self.recipe, "step": self.step, "scale": self.scale}
         write_whole(path, save({**self.tensors, _HISTORY: self.history},
                                metadata={_KEY: json.dumps(described)}))
-        for old in checkpoints(folder)[:-KEPT]:
+        for old in checkpoints(folder)[:-keep]:
             old.unlink()
         return path
 

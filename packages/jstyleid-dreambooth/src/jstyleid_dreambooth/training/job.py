@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from jstyleid_core.differences import differences
 from jstyleid_core.files import hash_file
-from jstyleid_core.progress import Progress
 from jstyleid_dreambooth.prompts import fill, object_of
 from jstyleid_dreambooth.training.captions import read_captions
 from jstyleid_dreambooth.training.settings import TrainingSettings
@@ -78,10 +77,11 @@ class TrainingJob:
         styles: styles with the samples to train on.
         settings: settings of the training.
         folder: output folder: `pytorch_lora_weights.safetensors`, `checkpoints/`,
-            `loss.png`, `events/`, `validation/`.
+            `loss.png`, `events/`, `validation.png`, `validation/`.
         class_folder: folder of class images, shared by all jobs with the same objects.
         objects: objects of the class images, in order: those of the whole split.
         checkpoint_every: number of steps between two checkpoints.
+        keep_checkpoints: number of checkpoints that are kept; older ones are removed.
         validation: validation pictures, if any.
         class_latents: file of the class images' latents, if made beforehand; otherwise the
             training draws the missing class images.
@@ -93,6 +93,7 @@ class TrainingJob:
     class_folder: Path
     objects: tuple[str, ...] = ()
     checkpoint_every: int = 100
+    keep_checkpoints: int = 2
     validation: Validation | None = None
     class_latents: Path | None = None
 
@@ -101,6 +102,11 @@ class TrainingJob:
         """Name of the LoRA: the style, or `pack-00-03-09`."""
         names = [style.style for style in self.styles]
         return names[0] if len(names) == 1 else "-".join(["pack", *names])
+
+    @property
+    def validation_sheet(self) -> Path:
+        """The sheet of all validation pictures: the samples, then a column for each prompt."""
+        return self.folder / "validation.png"
 
     def examples(self) -> list[tuple[Path, str]]:
         """Every sample image with its prompt: its caption, or the settings' prompt.
@@ -158,11 +164,3 @@ def recipe_changes(there: TrainingRecipe, now: TrainingRecipe) -> list[str]:
         steps = {"steps": now["settings"]["steps"]}
         there = {**there, "settings": {**there["settings"], **steps}}
     return differences(there, now)
-
-
-class TrainingProgress(Progress, Protocol):
-    """The progress of a training."""
-
-    def validated(self, step: int, pictures: Sequence[Path]) -> None:
-        """Report the validation pictures of a step."""
-        ...

@@ -10,11 +10,14 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from jstyleid_core import StableDiffusion
+from jstyleid_core.contact_sheet import Cell, contact_sheet
 from jstyleid_core.files import atomic_path
 from jstyleid_core.image_files import open_image, save_png
-from jstyleid_dreambooth.training.job import TrainingJob, TrainingProgress
+from jstyleid_core.progress import Progress
+from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.learner import Learner, StepResult
 
 _WINDOW = 25
@@ -50,11 +53,9 @@ class Events:
         for name in ("loss", "grad_norm", "learning_rate"):
             self._writer.add_scalar(f"train/{name}", getattr(result, name), result.step)
 
-    def pictures(self, step: int, paths: Sequence[Path]) -> None:
-        """Write validation pictures."""
-        for path in paths:
-            self._writer.add_image(f"validation/{path.stem}", np.asarray(open_image(path)), step,
-                                   dataformats="HWC")
+    def picture(self, step: int, name: str, picture: Image.Image) -> None:
+        """Write a validation picture."""
+        self._writer.add_image(f"validation/{name}", np.asarray(picture), step, dataformats="HWC")
 
 
 def write_curve(path: Path, history: NDArray[np.float64], title: str) -> None:
@@ -93,18 +94,18 @@ class Validator:
 
     def __init__(
         self, job: TrainingJob, model: StableDiffusion, learner: Learner, events: Events,
-        progress: TrainingProgress,
+        progress: Progress,
     ) -> None:
         self._job, self._model, self._learner = job, model, learner
         self._events, self._progress = events, progress
+        self._folder = job.folder / "validation"
 
     def after(self, step: int, stop_if_asked: Callable[[], None]) -> None:
         """Draw, if due after this step; `stop_if_asked` is called at every sampling step."""
         wanted = self._job.validation
         if wanted is None or step % wanted.every:
             return
-        folder = self._job.folder / "validation" / f"step-{step:06}"
-        paths = []
+        folder = self._folder / f"step-{step:06}"
         with self._learner.eval_mode():
             for number, (stem, prompt) in enumerate(wanted.prompts):
                 self._progress.preparing(f"drawing after step {step}", number, len(wanted.prompts))
@@ -112,8 +113,21 @@ class Validator:
                     [prompt], [self._job.settings.seed], steps=wanted.steps,
                     guidance_scale=wanted.guidance, size=self._job.settings.size,
                     on_step=stop_if_asked)
-                path = folder / f"{stem}.png"
-                save_png(picture, path, {"prompt": prompt})
-                paths.append(path)
-        self._events.pictures(step, paths)
-        self._progress.validated(step, paths)
+                save_png(picture, folder / f"{stem}.png", {"prompt": prompt})
+                self._events.picture(step, stem, picture)
+        self._write_sheet([stem for stem, _ in wanted.prompts])
+        self._progress.note(f"step {step}: {self._job.validation_sheet}")
+
+    def _write_sheet(self, stems: Sequence[str]) -> None:
+        """Lay the samples, and a column of pictures for each prompt, on one sheet."""
+        heads = [Cell(image.name, open_image(image))
+                 for style in self._job.styles for image in style.images]
+        folders = sorted(self._folder.glob("step-*"))
+        columns = [[Cell(f"{folder.name}: {stem}", _opened(folder / f"{stem}.png"))
+                    for folder in folders] for stem in stems]
+        save_png(contact_sheet(heads, columns), self._job.validation_sheet)
+
+
+def _opened(path: Path) -> Image.Image | None:
+    """A picture; None where a stopped training, or one with other prompts, has not drawn it."""
+    return open_image(path) if path.is_file() else None

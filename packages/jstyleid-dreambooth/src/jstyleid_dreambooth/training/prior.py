@@ -20,11 +20,11 @@ from safetensors.numpy import load_file, save
 from jstyleid_core.errors import InputError, setting
 from jstyleid_core.files import write_whole
 from jstyleid_core.image_files import open_image, save_png
-from jstyleid_core.progress import OnStep
+from jstyleid_core.progress import OnStep, Progress
 from jstyleid_core.runtime import Backend
 from jstyleid_dreambooth.prompts import fill
 from jstyleid_dreambooth.training.dataset import Posterior, Samples, encode
-from jstyleid_dreambooth.training.job import TrainingJob, TrainingProgress
+from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.settings import PriorSettings, TrainingSettings
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def class_prompts(prior: PriorSettings, objects: Sequence[str]) -> list[str]:
 
 
 def class_samples(
-    job: TrainingJob, prior: PriorSettings, model: StableDiffusion, progress: TrainingProgress
+    job: TrainingJob, prior: PriorSettings, model: StableDiffusion, progress: Progress
 ) -> Samples:
     """Class images as latents: read, or drawn and kept in a folder of `job.class_folder`.
 
@@ -217,7 +217,7 @@ def _unreadable(path: Path, reason: str) -> InputError:
 
 
 def _draw_missing(
-    images: ClassImages, prior: PriorSettings, model: StableDiffusion, progress: TrainingProgress
+    images: ClassImages, prior: PriorSettings, model: StableDiffusion, progress: Progress
 ) -> None:
     missing = [(image, path) for image, path in zip(images.images, images.paths, strict=True)
                if not path.exists()]

@@ -19,6 +19,7 @@ from jstyleid_core import StableDiffusion
 from jstyleid_core.errors import InputError, JStyleIDError, setting
 from jstyleid_core.files import remove_leftovers
 from jstyleid_core.image_files import open_image
+from jstyleid_core.progress import Progress
 from jstyleid_dreambooth.lora.files import write_lora
 from jstyleid_dreambooth.lora.loras import LoRAs
 from jstyleid_dreambooth.training.batches import BatchSampler
@@ -32,7 +33,6 @@ from jstyleid_dreambooth.training.checkpoints import (
 from jstyleid_dreambooth.training.dataset import Samples, crops, encode
 from jstyleid_dreambooth.training.job import (
     TrainingJob,
-    TrainingProgress,
     TrainingRecipe,
     recipe_digest,
 )
@@ -47,7 +47,7 @@ _CROPS = 2  # what a seed is for; see `batches`
 
 
 def train_lora(
-    job: TrainingJob, model: StableDiffusion, loras: LoRAs, progress: TrainingProgress
+    job: TrainingJob, model: StableDiffusion, loras: LoRAs, progress: Progress
 ) -> Path:
     """Train a LoRA and write it to `job.folder`; continue from a checkpoint, if any.
 
@@ -96,7 +96,7 @@ class _Training:
 
     def __init__(
         self, job: TrainingJob, model: StableDiffusion, loras: LoRAs, recipe: TrainingRecipe,
-        state: TrainingState | None, progress: TrainingProgress,
+        state: TrainingState | None, progress: Progress,
     ) -> None:
         self.job, self.model, self.loras = job, model, loras
         self.recipe, self.progress = recipe, progress
@@ -145,7 +145,7 @@ class _Training:
             self.recipe, step, self.learner.tensors(),
             None if scale is None else (scale.value, scale.calm), np.array(self.history),
         )
-        path = state.save(self.job.folder / "checkpoints")
+        path = state.save(self.job.folder / "checkpoints", self.job.keep_checkpoints)
         self.saved = step
         log.info("lora/%s: step %d, loss %.4g, %s", self.job.name, step, self.history[-1][0], path)
         write_curve(self.job.folder / "loss.png", state.history,
@@ -196,7 +196,7 @@ def _last_state(job: TrainingJob, model: str) -> TrainingState | None:
     return found.state
 
 
-def _samples(job: TrainingJob, model: StableDiffusion, progress: TrainingProgress) -> Samples:
+def _samples(job: TrainingJob, model: StableDiffusion, progress: Progress) -> Samples:
     """The sample images as latents."""
     settings, posteriors, prompts = job.settings, [], []
     examples = job.examples()
@@ -210,7 +210,7 @@ def _samples(job: TrainingJob, model: StableDiffusion, progress: TrainingProgres
 
 
 @contextlib.contextmanager
-def interrupts_wait(progress: TrainingProgress) -> Iterator[Callable[[], None]]:
+def interrupts_wait(progress: Progress) -> Iterator[Callable[[], None]]:
     """Within the block the first Ctrl-C only raises where the function given is called.
 
     A second one raises at once. Outside the main thread, which alone gets signals, nothing changes.

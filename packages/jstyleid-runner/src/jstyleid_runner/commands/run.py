@@ -15,8 +15,8 @@ def run(context: typer.Context, options: RunOptions) -> None:
     already are kept; run the same command again after a stop. Everything else (log, LoRAs,
     contents, contact sheets, settings) is in OUT/.jstyleid.
     """
-    from jstyleid_runner.options.to_settings import refuse_unused
+    from jstyleid_runner.options.to_settings import monitoring_of, refuse_unused
     from jstyleid_runner.workflows import run as workflow
 
     refuse_unused(context, options)
-    workflow.run(options)
+    workflow.run(options, monitoring_of(context, options))

@@ -9,12 +9,12 @@ import typer
 from jstyleid_core.errors import InputError
 from jstyleid_runner.options.common import DataOption, ModelOptions, StylesOption, given_path
 from jstyleid_runner.options.sources import with_options
-from jstyleid_runner.options.training import PriorOptions, TrainingOptions
+from jstyleid_runner.options.training import MonitoringOptions, PriorOptions, TrainingOptions
 
 
 @dataclass(frozen=True, kw_only=True)
 class _LoRAOptions:
-    """The LoRAs to train, and what is shown and kept on the way."""
+    """The LoRAs to train."""
 
     split: Annotated[str, typer.Option("--split", help="Name of the split, a folder in --data.")]
     data: DataOption = Path("data")
@@ -28,19 +28,6 @@ class _LoRAOptions:
     pack: Annotated[
         str | None, typer.Option("--pack", help="One LoRA for all of these styles, as 00,03,09.")
     ] = None
-    checkpoint_every: Annotated[
-        int, typer.Option("--checkpoint-every", min=1, help="Steps between two checkpoints.")
-    ] = 100
-    validate_every: Annotated[
-        int | None,
-        typer.Option("--validate-every", min=1, help="Draw pictures to look at every N steps."),
-    ] = None
-    validation_prompts: Annotated[
-        int,
-        typer.Option(
-            "--validation-prompts", min=1, help="How many: the first prompts of each style."
-        ),
-    ] = 3
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of all that is drawn.")] = 0
     force: Annotated[
         bool, typer.Option("--force", help="Remove LoRAs trained with other settings.")
@@ -48,7 +35,7 @@ class _LoRAOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(ModelOptions, PriorOptions, TrainingOptions, _LoRAOptions):
+class TrainOptions(ModelOptions, MonitoringOptions, PriorOptions, TrainingOptions, _LoRAOptions):
     """All options of the command."""
 
 
@@ -59,24 +46,18 @@ def train(context: typer.Context, options: TrainOptions) -> None:
     Options left out are the preset's. LoRAs that are finished are kept; run the same command again
     after a stop. Class images and the log are in OUT/.jstyleid.
     """
-    from jstyleid_runner.options.sources import refuse_given
-    from jstyleid_runner.options.to_settings import (
-        named_styles,
-        train_settings,
-    )
+    from jstyleid_runner.options.to_settings import monitoring_of, named_styles, train_settings
     from jstyleid_runner.storage.layout import LoRAFolder
     from jstyleid_runner.storage.split import read_split, training_objects
     from jstyleid_runner.workflows.model import ModelSource, source_of
     from jstyleid_runner.workflows.session import RunCounts, session
     from jstyleid_runner.workflows.train import (
         TrainRequest,
-        ValidationPlan,
         train_loras,
         training_jobs,
     )
 
-    if options.validate_every is None:
-        refuse_given(context, ["validation_prompts"], "nothing is drawn without --validate-every.")
+    monitoring = monitoring_of(context, options)
     packed = named_styles("--pack", options.pack)
     named = packed or named_styles("--styles", options.styles)
     if packed and options.styles:
@@ -93,15 +74,13 @@ def train(context: typer.Context, options: TrainOptions) -> None:
         )
     settings = train_settings(options, options, options.seed, options.backend)
     folder = LoRAFolder(options.out)
-    every = options.validate_every
     jobs = training_jobs(
         chosen,
         settings,
         folder,
         packed=packed is not None,
         objects=training_objects(options.data, chosen.name, settings),
-        checkpoint_every=options.checkpoint_every,
-        shown=ValidationPlan(every, options.validation_prompts) if every else None,
+        monitoring=monitoring,
     )
     folder.prepare()
     counts = RunCounts(len(jobs))

@@ -22,6 +22,7 @@ from jstyleid_runner.options.training import (
     CaptionDropoutOption,
     GradientCheckpointingOption,
     LearningRateOption,
+    MonitoringOptions,
     PresetOption,
     RankOption,
     ScheduleOption,
@@ -71,7 +72,7 @@ class _PictureOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoRAOptions:
+class LoRAOptions(MonitoringOptions):
     """The LoRAs of a run: a folder of them, or the settings of their training."""
 
     lora: Annotated[

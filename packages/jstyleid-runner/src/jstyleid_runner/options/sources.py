@@ -95,6 +95,14 @@ def refuse_given(context: typer.Context, names: Collection[str], why: str) -> No
         raise InputError(f"{', '.join(given)}: {why}")
 
 
+def values_of(context: typer.Context, name: str, values: Sequence[str]) -> Sequence[str]:
+    """The values of a repeatable option: of a variable its lines, which Typer parts into words."""
+    if origins(context)[name].source != "environment":
+        return values
+    lines = os.environ[variable(context, name)].splitlines()
+    return [line.strip() for line in lines if line.strip()]
+
+
 def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """The parameters of a function by name, as keyword parameters."""
     found = inspect.signature(function).parameters

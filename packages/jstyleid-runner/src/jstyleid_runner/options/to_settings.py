@@ -12,14 +12,16 @@ from jstyleid_core.backends.jdiffusion import no_checkpointing
 from jstyleid_core.errors import InputError, setting
 from jstyleid_core.runtime import Backend
 from jstyleid_core.styleid.settings import parse_layers
+from jstyleid_dreambooth.prompts import check_template
 from jstyleid_dreambooth.training.presets import PRESETS, Preset
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.choices import Start
 from jstyleid_runner.errors import about
 from jstyleid_runner.options.common import StyleIDOptions
 from jstyleid_runner.options.run import LoRAOptions, RunOptions
-from jstyleid_runner.options.sources import refuse_given
-from jstyleid_runner.options.training import PriorOptions, TrainingOptions
+from jstyleid_runner.options.sources import refuse_given, values_of
+from jstyleid_runner.options.training import MonitoringOptions, PriorOptions, TrainingOptions
+from jstyleid_runner.planning.monitoring import Monitoring
 
 _SIZE = re.compile(r"([0-9]{1,5})(?:x([0-9]{1,5}))?", re.IGNORECASE)
 _LARGEST = 4096
@@ -213,6 +215,26 @@ def training_settings(
     if backend == "jdiffusion" and settings.gradient_checkpointing:
         raise no_checkpointing()  # now, not after loading a checkpoint
     return settings
+
+
+def monitoring_of(context: typer.Context, options: MonitoringOptions) -> Monitoring:
+    """What trainings show and keep on their way.
+
+    Raises:
+        InputError: a prompt cannot be filled in, or options contradict each other.
+    """
+    if options.validate_every is None:
+        refuse_given(context, ["validation_prompts", "sample_prompt"],
+                     "nothing is drawn without --sample-every. Give it, or leave this out.")
+    prompts = values_of(context, "sample_prompt", options.sample_prompt or [])
+    if prompts:
+        refuse_given(context, ["validation_prompts"],
+                     "--sample-prompt says what is drawn. Leave one of them out.")
+    with about("sample_prompt"):
+        for prompt in prompts:
+            check_template(prompt, ("style",), "--sample-prompt")
+    return Monitoring(options.checkpoint_every, options.keep_checkpoints, options.validate_every,
+                      tuple(prompts), options.validation_prompts)
 
 
 def _without_none(given: Mapping[str, Any]) -> dict[str, Any]:

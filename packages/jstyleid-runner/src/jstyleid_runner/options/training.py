@@ -14,6 +14,7 @@ _LORA = "LoRA"
 _OPTIMIZER = "Optimizer"
 _SAMPLES = "Samples"
 _PRIOR = "Prior preservation"
+_MONITORING = "During a training"
 
 
 def _setting(*names: str, help: str, baseline: str, panel: str, **more: Any) -> Any:
@@ -235,3 +236,55 @@ class PriorOptions:
             "--prior: an image of {object}.",
         ),
     ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitoringOptions:
+    """What trainings show and keep on their way."""
+
+    checkpoint_every: Annotated[
+        int,
+        typer.Option(
+            "--checkpoint-every",
+            min=1,
+            rich_help_panel=_MONITORING,
+            help="Steps between two checkpoints.",
+        ),
+    ] = 100
+    keep_checkpoints: Annotated[
+        int,
+        typer.Option(
+            "--keep-checkpoints",
+            min=1,
+            rich_help_panel=_MONITORING,
+            help="The last N checkpoints are kept.",
+        ),
+    ] = 2
+    validate_every: Annotated[
+        int | None,
+        typer.Option(
+            "--sample-every",
+            "--validate-every",
+            min=1,
+            rich_help_panel=_MONITORING,
+            help="Draw pictures with the LoRA every N steps.",
+        ),
+    ] = None
+    sample_prompt: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sample-prompt",
+            rich_help_panel=_MONITORING,
+            help="What they show; may name {style}. Repeatable; in an environment variable one a "
+            "line. Default: the first prompts of each style.",
+        ),
+    ] = None
+    validation_prompts: Annotated[
+        int,
+        typer.Option(
+            "--validation-prompts",
+            min=1,
+            rich_help_panel=_MONITORING,
+            help="How many of these first prompts.",
+        ),
+    ] = 3

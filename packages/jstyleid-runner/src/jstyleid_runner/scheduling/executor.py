@@ -22,8 +22,7 @@ _FULL_SIGNS = ("no space left on device", "disk quota exceeded")
 class TaskProgress:
     """The progress of an assignment, as a text and the share of it that is done.
 
-    Everything that a worker does reports here: compiling, loading, and jobs with their steps. A
-    training takes it as its `TrainingProgress`.
+    Everything that a worker does reports here: compiling, loading, and jobs with their steps.
 
     Args:
         report: takes the text and the share, from 0 to 1.
@@ -51,9 +50,6 @@ class TaskProgress:
         """Report that a step of the stage is done."""
         self._done += 1
         self._report(f"{self._name} {self._done}/{self._steps} {detail}".rstrip(), self._share)
-
-    def validated(self, step: int, pictures: Sequence[Path]) -> None:
-        """Nothing: a run draws no validation pictures."""
 
     @property
     def _share(self) -> float:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from jstyleid_core import runtime
 from jstyleid_core.backends.jdiffusion.environment import check
-from jstyleid_core.progress import OnStep, Preparing
+from jstyleid_core.progress import OnStep, Preparing, Progress
 from jstyleid_core.runtime import Backend, Device, DType
 from jstyleid_core.weights.checkpoint import CheckpointSource, find_checkpoint
-from jstyleid_dreambooth.training.job import TrainingJob, TrainingProgress
+from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_runner.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Trainer:
         """The fingerprint of the checkpoint."""
         return self._model.fingerprint
 
-    def train(self, job: TrainingJob, progress: TrainingProgress) -> Path:
+    def train(self, job: TrainingJob, progress: Progress) -> Path:
         """Train a LoRA, or what is left of it, and return its file."""
         from jstyleid_dreambooth.training.train import train_lora
 
@@ -102,7 +102,7 @@ class Engine:
         self._trainer = Trainer(model, self._loras)
         self._start: InitialLatents | None = None
 
-    def train(self, job: "TrainingJob", progress: TrainingProgress) -> Path:
+    def train(self, job: "TrainingJob", progress: Progress) -> Path:
         """Train a LoRA, or what is left of it."""
         return self._trainer.train(job, progress)
 

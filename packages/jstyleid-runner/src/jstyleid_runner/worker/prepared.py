@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 from jstyleid_core.errors import InputError
 from jstyleid_core.image_files import open_image
 from jstyleid_core.images import fit, mean_image
-from jstyleid_core.progress import OnStep
-from jstyleid_dreambooth.training.job import TrainingJob, TrainingProgress
+from jstyleid_core.progress import OnStep, Progress
+from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_runner.worker.engine import Engine
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class PreparedEngine:
         for lora in loras:
             engine.check_lora(lora)
 
-    def train(self, job: TrainingJob, progress: TrainingProgress) -> None:
+    def train(self, job: TrainingJob, progress: Progress) -> None:
         """Train a LoRA, with nothing else in the GPU's memory."""
         self._attached.close()
         self._generation = self._style = None

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from jstyleid_core.contact_sheet import Cell, contact_sheet
 from jstyleid_core.image_files import open_image, save_png
 from jstyleid_core.synthetic.demo_split import SIZE, draw_split
 from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL
 from jstyleid_runner.choices import Method
 from jstyleid_runner.options.common import WorkerOptions
 from jstyleid_runner.options.run import RunOptions
-from jstyleid_runner.reports.contact_sheet import Cell, contact_sheet
 from jstyleid_runner.storage.layout import OutFolder, WorkFolder
 from jstyleid_runner.storage.links import refuse_links
 from jstyleid_runner.storage.split import StyleFolder, read_split

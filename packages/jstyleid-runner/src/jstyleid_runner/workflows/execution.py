@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jstyleid_core.errors import JStyleIDError
 from jstyleid_core.files import hash_file, write_whole
+from jstyleid_runner.planning.monitoring import USUAL, Monitoring
 from jstyleid_runner.planning.pending import PendingWork
 from jstyleid_runner.planning.plan import Plan
 from jstyleid_runner.reports.contact_sheet import write_style_sheet
@@ -139,12 +140,13 @@ class IncompleteError(JStyleIDError):
 
 @dataclass(frozen=True)
 class RunRequest:
-    """A run: its plan, settings and folder."""
+    """A run: its plan, settings, folder, and what is seen of its trainings."""
 
     plan: Plan
     settings: RunSettings
     folder: OutFolder
     force: bool = False
+    monitoring: Monitoring = USUAL
 
 
 def execute(

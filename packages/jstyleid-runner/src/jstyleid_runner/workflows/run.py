@@ -14,6 +14,7 @@ from jstyleid_dreambooth.training.checkpoints import find_training
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_runner.options.run import RunOptions
 from jstyleid_runner.options.to_settings import named_styles, parse_size, run_styleid, run_training
+from jstyleid_runner.planning.monitoring import USUAL, Monitoring
 from jstyleid_runner.planning.pending import PendingWork, StylePending, find_pending
 from jstyleid_runner.planning.plan import Plan, StylePlan, build_plan
 from jstyleid_runner.reports.contact_sheet import write_style_sheet
@@ -135,7 +136,7 @@ def run_split(
     """
     plan, settings, folder = request.plan, request.settings, request.folder
     counts.total = plan.pictures
-    trainings = {style.style: style.training(settings, folder) for style in plan.styles}
+    trainings = {style.style: _training(style, request) for style in plan.styles}
     for style in plan.styles:
         _check_pictures(style, trainings[style.style])
     record = RunRecord.read(folder.record)
@@ -169,6 +170,13 @@ def run_split(
     for style in plan.styles:
         if not folder.sheet(style.style).exists():
             write_style_sheet(folder, style)
+
+
+def _training(style: StylePlan, request: RunRequest) -> TrainingJob | None:
+    """The training of a style, if there is one, with what is seen of it."""
+    job = style.training(request.settings, request.folder)
+    usual = {style.style: [(image.prompt, image.text) for image in style.images]}
+    return request.monitoring.of(job, usual) if job else None
 
 
 def _check_pictures(plan: StylePlan, training: TrainingJob | None) -> None:
@@ -225,7 +233,7 @@ def _conflicts_message(folder: OutFolder, state: PendingWork) -> str:
     )
 
 
-def run(options: RunOptions) -> None:
+def run(options: RunOptions, monitoring: Monitoring = USUAL) -> None:
     """Make every picture that is not there yet, and print the figures of the run.
 
     Raises:
@@ -236,11 +244,12 @@ def run(options: RunOptions) -> None:
         if settings.dtype == "auto":
             # Pictures of both precisions in one folder would not be the same run.
             settings = settings.model_copy(update={"dtype": dtype_of(device, options.engine)})
-        _run(options, plan, settings, device, workers)
+        _run(options, plan, settings, monitoring, device, workers)
 
 
 def _run(
-    options: RunOptions, plan: Plan, settings: RunSettings, device: Device, workers: Workers
+    options: RunOptions, plan: Plan, settings: RunSettings, monitoring: Monitoring,
+    device: Device, workers: Workers,
 ) -> None:
     folder = OutFolder(options.out)
     folder.prepare()
@@ -248,7 +257,7 @@ def _run(
     try:
         with session(folder, folder.log, counts) as display:
             source = ModelSource(source_of(options), device, display, workers)
-            request = RunRequest(plan, settings, folder, options.force)
+            request = RunRequest(plan, settings, folder, options.force, monitoring)
             try:
                 run_split(request, source, display, counts)
             except IncompleteError:

@@ -2,35 +2,27 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from jstyleid_core.errors import InputError
-from jstyleid_core.image_files import open_image, save_png
+from jstyleid_core.image_files import open_image
 from jstyleid_core.runtime import DType
 from jstyleid_dreambooth.prompts import DRAWING_TEMPLATE, fill
 from jstyleid_dreambooth.training.checkpoints import find_training, finished_lora
-from jstyleid_dreambooth.training.job import StyleImages, TrainingJob, Validation
+from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
 from jstyleid_dreambooth.training.settings import TrainingSettings
+from jstyleid_runner.planning.monitoring import Monitoring
 from jstyleid_runner.planning.plan import training_job
-from jstyleid_runner.reports.contact_sheet import Cell, contact_sheet
 from jstyleid_runner.reports.progress import Display
 from jstyleid_runner.storage.layout import LoRAFolder, remove_folder
 from jstyleid_runner.storage.records import ModelRecord, TrainRecord, known_fingerprint, versions
-from jstyleid_runner.storage.split import Split, StyleFolder
+from jstyleid_runner.storage.split import Split
 from jstyleid_runner.worker.engine import Trainer
 from jstyleid_runner.workflows.model import ModelSource
 from jstyleid_runner.workflows.session import RunCounts, logged
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ValidationPlan:
-    """Validation pictures: the steps between them, and the number of prompts of each style."""
-
-    every: int
-    prompts: int
 
 
 def training_jobs(
@@ -40,8 +32,7 @@ def training_jobs(
     *,
     packed: bool,
     objects: tuple[str, ...],
-    checkpoint_every: int,
-    shown: ValidationPlan | None,
+    monitoring: Monitoring,
 ) -> tuple[TrainingJob, ...]:
     """The trainings of the chosen styles.
 
@@ -51,44 +42,29 @@ def training_jobs(
         folder: folder for the LoRAs.
         packed: whether all styles together get one LoRA.
         objects: objects of the whole split, where the training takes them.
-        checkpoint_every: steps between two checkpoints.
-        shown: validation pictures, if any.
+        monitoring: what they show and keep on their way.
     """
     groups = [split.styles] if packed else [(style,) for style in split.styles]
     jobs = []
     for group in groups:
         styles = tuple(StyleImages.read(style.id, style.references) for style in group)
-        validation = Validation(shown.every, _prompts(group, shown.prompts)) if shown else None
-        job = training_job(styles, settings, folder, objects)
-        jobs.append(replace(job, checkpoint_every=checkpoint_every, validation=validation))
+        usual = {style.id: [(prompt, fill(DRAWING_TEMPLATE, prompt=prompt, style=style.id))
+                            for prompt in style.prompts] for style in group}
+        jobs.append(monitoring.of(training_job(styles, settings, folder, objects), usual))
     return tuple(jobs)
 
 
-def _prompts(group: Sequence[StyleFolder], count: int) -> tuple[tuple[str, str], ...]:
-    """(file's stem, text) of the first prompts of each style."""
-    return tuple(
-        (
-            prompt if len(group) == 1 else f"{style.id}-{prompt}",
-            fill(DRAWING_TEMPLATE, prompt=prompt, style=style.id),
-        )
-        for style in group
-        for prompt in style.prompts[:count]
-    )
-
-
 class DisplayedTraining:
-    """The `TrainingProgress` of one training.
+    """The `Progress` of one training.
 
     Args:
         display: the display.
         evaluations: announced cost of the training.
-        samples: the pictures it is trained on, for the sheets.
     """
 
-    def __init__(self, display: Display, evaluations: int, samples: Sequence[Path]) -> None:
+    def __init__(self, display: Display, evaluations: int) -> None:
         self._display = display
         self._announced = evaluations
-        self._samples = samples
 
     def note(self, text: str) -> None:
         """Say something once."""
@@ -110,14 +86,6 @@ class DisplayedTraining:
     def step(self, detail: str = "") -> None:
         """A step of the stage is done."""
         self._display.step(detail)
-
-    def validated(self, step: int, pictures: Sequence[Path]) -> None:
-        """Lay validation pictures out on a sheet, beside the folder they are in."""
-        heads = [Cell(path.name, open_image(path)) for path in self._samples]
-        columns = [[Cell(path.stem, open_image(path))] for path in pictures]
-        sheet = pictures[0].parent.with_suffix(".png")
-        save_png(contact_sheet(heads, columns), sheet)
-        self._display.note(f"step {step}: {sheet}")
 
 
 @dataclass(frozen=True)
@@ -165,8 +133,7 @@ def train_loras(
     ).write(folder.record)
     for job in left:
         opened = opened or model.open_trainer(request.dtype, job.settings.size)
-        samples = [image for style in job.styles for image in style.images]
-        progress = DisplayedTraining(display, job.settings.evaluations, samples)
+        progress = DisplayedTraining(display, job.settings.evaluations)
         with logged(f"lora/{job.name}"):
             file = opened.train(job, progress)
         finished[job.name] = file

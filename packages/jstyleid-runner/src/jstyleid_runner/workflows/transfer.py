@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Self
 from PIL import Image
 
 from jstyleid_core import StyleIDSettings
+from jstyleid_core.contact_sheet import Cell, contact_sheet
 from jstyleid_core.errors import InputError
 from jstyleid_core.image_files import open_image, save_png
 from jstyleid_core.images import fit
 from jstyleid_runner.planning.provenance import to_png_text
-from jstyleid_runner.reports.contact_sheet import Cell, contact_sheet
 from jstyleid_runner.reports.progress import Display
 from jstyleid_runner.storage.layout import (
     CONTACT_SHEET,
