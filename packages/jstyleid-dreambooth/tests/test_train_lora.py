@@ -59,11 +59,11 @@ class Notes:
 
 
 def samples(folder: Path, style: str, colour: tuple[int, int, int]) -> StyleImages:
-    """Three pictures of one colour, not all square."""
+    """Three pictures of one colour, the last one twice as wide as high."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for number, name in enumerate(("red_apple", "ball", "cup")):
-        picture = Image.effect_mandelbrot((150 + 20 * number, 140), (-2, -1, 1, 1), 30 + number)
+    for number, (name, width) in enumerate((("red_apple", 150), ("ball", 170), ("cup", 300))):
+        picture = Image.effect_mandelbrot((width, 140), (-2, -1, 1, 1), 30 + number)
         paths.append(folder / f"{name}.png")
         Image.blend(picture.convert("RGB"), Image.new("RGB", picture.size, colour), 0.6).save(
             paths[-1])
@@ -151,7 +151,7 @@ def test_what_a_training_writes(
 
 @pytest.mark.parametrize("changes", [{}, {
     "gradient_checkpointing": True, "caption_dropout": 0.3, "warmup_steps": 2,
-    "schedule": "cosine", **PRIOR}])
+    "schedule": "cosine", "buckets": True, "batch": 2, **PRIOR}])
 def test_killed_and_resumed_is_the_same_to_the_bit(
     model: Any, loras: LoRAs, make_job: Callable[..., TrainingJob],
     trained_anew: Callable[..., bytes], changes: dict[str, Any]
@@ -169,6 +169,7 @@ def test_killed_and_resumed_is_the_same_to_the_bit(
     assert loras.mix == {}
     watch = Notes()
     path = train_lora(job, model, loras, watch)
+    assert ("samples of 00 by size: 128x64 (1), 128x128 (2)" in watch.said) is bool(changes)
     assert len(watch.details) == 2  # 5 and 6: the checkpoint is of step 4
     assert path.read_bytes() == trained_anew(**changes)
 
@@ -210,11 +211,26 @@ def test_each_setting_that_should_matter_does(trained_anew: Callable[..., bytes]
         "B's rate": {"up_rate_ratio": 4.0}, "decay": {"weight_decay": 1.0},
         "schedule": {"schedule": "cosine"}, "prompt": {"prompt": "a {object}"},
         "dropout": {"dropout": 0.0}, "caption dropout": {"caption_dropout": 0.5},
+        "buckets": {"buckets": True},
     }
     values = {name: _numbers(trained_anew(**changes, steps=3)) for name, changes
               in different.items()}
     for one, other in itertools.combinations(values, 2):
         assert not np.array_equal(values[one], values[other]), (one, other)
+
+
+def test_buckets_change_nothing_for_square_samples(
+    model: Any, loras: LoRAs, make_job: Callable[..., TrainingJob]
+) -> None:
+    found = []
+    for buckets in (False, True):
+        job, watch = make_job(f"buckets-{buckets}", buckets=buckets, batch=2, steps=3), Notes()
+        for path in job.styles[0].images:
+            with Image.open(path) as image:
+                image.crop((0, 0, 140, 140)).save(path)
+        found.append(_numbers(train_lora(job, model, loras, watch).read_bytes()))
+        assert ("samples of 00 by size: 128x128 (3)" in watch.said) is buckets
+    assert np.array_equal(*found)
 
 
 def _numbers(file: bytes) -> np.ndarray[Any, Any]:

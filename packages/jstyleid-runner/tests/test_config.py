@@ -96,7 +96,7 @@ def test_prompts_of_several_words(
     ("text", "message"),
     [
         ("gama = 1", "a.toml [run] gama: no option of jstyleid run. Did you mean gamma? There are "
-         "adain, address, backend, batch, caption_dropout, checkpoint_every, "),
+         "adain, address, backend, batch, buckets, caption_dropout, checkpoint_every, "),
         ("config = 'x'", "a.toml [run] config: no option of jstyleid run."),
         ("rank = 0", "a.toml [run] rank: 0: Input should be greater than or equal to 1."),
         ("rank = true", "a.toml [run] rank: true is of the wrong type. Write a whole number."),

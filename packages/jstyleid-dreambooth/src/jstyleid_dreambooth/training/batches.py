@@ -6,7 +6,8 @@ A training that is resumed therefore sees the same batches.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from jstyleid_core.runtime.jittor import Var, jt
 from jstyleid_dreambooth.training.dataset import Samples
 from jstyleid_dreambooth.training.settings import TrainingSettings
 
-_ORDER, _STEP, _CAPTIONS = 0, 1, 3  # what a seed is for; 2 is in `train`
+_ORDER, _STEP, _CAPTIONS, _BUCKETS = 0, 1, 3, 4  # what a seed is for; 2 is in `train`
 _NOTHING = ""
 """The prompt in the place of one that is left out."""
 
@@ -42,6 +43,14 @@ class Batch:
     tokens: NDArray[np.int32] | None = None
 
 
+class _Example(NamedTuple):
+    """A picture of a batch: clean latents (4, h, w), prompt, weight in the loss."""
+
+    latents: NDArray[np.float32]
+    prompt: str
+    weight: float
+
+
 class BatchSampler:
     """Batches of a training: samples in a new order each epoch, noise, timesteps, texts.
 
@@ -55,6 +64,7 @@ class BatchSampler:
         self, model: StableDiffusion, groups: Sequence[Samples], settings: TrainingSettings
     ) -> None:
         self._groups, self._settings = groups, settings
+        self._orders = [_Order(settings, which, group) for which, group in enumerate(groups)]
         self._timesteps = len(model.schedule.alphas_cumprod)
         prompts = dict.fromkeys(prompt for group in groups for prompt in group.prompts)
         if settings.caption_dropout:
@@ -65,32 +75,44 @@ class BatchSampler:
             self._contexts = {prompt: model.embed([prompt]) for prompt in prompts}
 
     def batches(self, step: int) -> list[Batch]:
-        """Those of one optimizer step, one for each accumulated gradient; the first step is 1."""
-        count = self._settings.accumulation
-        return [self._batch((step - 1) * count + number) for number in range(count)]
+        """Those of one optimizer step, whose losses' mean is the objective; the first step is 1.
 
-    def _batch(self, number: int) -> Batch:
-        latents, prompts, weights = [], [], []
+        There is one for each accumulated gradient, or, where samples and class images have other
+        sizes, one for each size.
+        """
+        count = self._settings.accumulation
+        found = [batch for number in range((step - 1) * count, step * count)
+                 for batch in self._batches(number)]
+        if len(found) == count:
+            return found
+        # Each loss is divided by the number of batches.
+        more = np.float32(len(found) / count)
+        return [replace(batch, weights=batch.weights * more) for batch in found]
+
+    def _batches(self, number: int) -> Iterator[Batch]:
+        """The examples of one gradient, those of one size together."""
         rng = np.random.default_rng([self._settings.seed, _STEP, number])
         dropout = self._dropout(number)
-        size = self._settings.batch
+        by_size: dict[tuple[int, ...], list[_Example]] = {}
         for which, group in enumerate(self._groups):
-            for place in range(number * size, (number + 1) * size):
-                index = self._index(which, place)
-                latents.append(group.posteriors[index].sample(rng))
+            for index in self._orders[which].batch(number):
+                latents = group.posteriors[index].sample(rng)
                 left_out = which == 0 and next(dropout)
-                prompts.append(_NOTHING if left_out else group.prompts[index])
-                weights.append(group.weight / size)
-        clean = np.stack(latents)
-        return Batch(
-            latents=clean,
-            noise=rng.standard_normal(clean.shape, dtype=np.float32),
-            timesteps=rng.integers(self._timesteps, size=len(clean)),
-            context=self._context(prompts),
-            weights=np.array(weights, np.float32),
-            tokens=np.concatenate([self._tokens[prompt] for prompt in prompts])
-            if self._contexts is None else None,
-        )
+                example = _Example(latents, _NOTHING if left_out else group.prompts[index],
+                                   group.weight / self._settings.batch)
+                by_size.setdefault(latents.shape, []).append(example)
+        for examples in by_size.values():
+            clean = np.stack([example.latents for example in examples])
+            prompts = [example.prompt for example in examples]
+            yield Batch(
+                latents=clean,
+                noise=rng.standard_normal(clean.shape, dtype=np.float32),
+                timesteps=rng.integers(self._timesteps, size=len(clean)),
+                context=self._context(prompts),
+                weights=np.array([example.weight for example in examples], np.float32),
+                tokens=np.concatenate([self._tokens[prompt] for prompt in prompts])
+                if self._contexts is None else None,
+            )
 
     def _dropout(self, number: int) -> Iterator[bool]:
         """Whether each prompt of a batch is left out, from numbers that nothing else is drawn of.
@@ -102,15 +124,52 @@ class BatchSampler:
         while True:
             yield rng.random() < self._settings.caption_dropout
 
-    def _index(self, which: int, place: int) -> int:
-        """The picture at a place of the endless row of shuffled epochs."""
-        count = len(self._groups[which].posteriors)
-        epoch, position = divmod(place, count)
-        rng = np.random.default_rng([self._settings.seed, _ORDER, which, epoch])
-        return int(rng.permutation(count)[position])
-
     def _context(self, prompts: Sequence[str]) -> Var | None:
         if self._contexts is None:
             return None
         contexts = [self._contexts[prompt] for prompt in prompts]
         return contexts[0] if len(contexts) == 1 else jt.concat(contexts, dim=0)
+
+
+class _Order:
+    """The order of the pictures of a group, in batches of pictures of one size.
+
+    The pictures of each size, a bucket, are an endless row of shuffled epochs. Among as many
+    batches as there are pictures, each bucket has as many as it has pictures, in shuffled order.
+    """
+
+    def __init__(self, settings: TrainingSettings, which: int, group: Samples) -> None:
+        self._settings, self._which = settings, which
+        sizes = [posterior.mean.shape[1:] for posterior in group.posteriors]
+        self._bucket_of = np.array([list(dict.fromkeys(sizes)).index(size) for size in sizes])
+        self._buckets = [np.flatnonzero(self._bucket_of == bucket)
+                         for bucket in range(len(set(sizes)))]
+
+    def batch(self, number: int) -> list[int]:
+        """The pictures of a batch; the first batch is 0."""
+        bucket, turn = self._bucket(number)
+        size = self._settings.batch
+        return [self._picture(bucket, place) for place in range(turn * size, (turn + 1) * size)]
+
+    def _bucket(self, number: int) -> tuple[int, int]:
+        """The bucket of a batch, and how many batches it has had before."""
+        if len(self._buckets) == 1:
+            return 0, number
+        count = len(self._bucket_of)
+        cycle, position = divmod(number, count)
+        order = self._bucket_of[self._shuffled(_BUCKETS, cycle, count)]
+        bucket = int(order[position])
+        before = int(np.count_nonzero(order[:position] == bucket))
+        return bucket, cycle * len(self._buckets[bucket]) + before
+
+    def _picture(self, bucket: int, place: int) -> int:
+        """The picture at a place of a bucket's row."""
+        pictures = self._buckets[bucket]
+        epoch, position = divmod(place, len(pictures))
+        # None for the first: pictures of one size have the order that they have without buckets.
+        more = (bucket,) if bucket else ()
+        return int(pictures[self._shuffled(_ORDER, epoch, len(pictures), *more)[position]])
+
+    def _shuffled(self, use: int, epoch: int, count: int, *more: int) -> NDArray[np.int64]:
+        rng = np.random.default_rng([self._settings.seed, use, self._which, epoch, *more])
+        return rng.permutation(count)

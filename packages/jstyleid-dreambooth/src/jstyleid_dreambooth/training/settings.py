@@ -59,7 +59,7 @@ class PriorSettings(BaseModel):
         return self.steps * (1 if self.guidance == 1 else 2)
 
 
-_NEWER = ("caption_dropout",)
+_NEWER = ("caption_dropout", "buckets")
 """Settings that recipes of version 0.1.0 do not name."""
 
 
@@ -81,6 +81,8 @@ class TrainingSettings(BaseModel):
         batch: number of sample images for a gradient.
         accumulation: number of gradients that are averaged for a step.
         size: width and height of the pictures in pixels.
+        buckets: whether pictures keep their proportions, with at most the pixels of `size`; class
+            images have that size.
         enlarge: scale of the pictures before cropping; at 1, `size` just fits.
         crops: largest number of crops of each sample.
         prompt: prompt of a sample without a caption; `{object}` is taken from the name of its file.
@@ -110,6 +112,7 @@ class TrainingSettings(BaseModel):
     batch: int = Field(1, gt=0, le=1024)
     accumulation: int = Field(1, gt=0, le=10_000)
     size: tuple[PositiveInt, PositiveInt] = (512, 512)
+    buckets: bool = False
     enlarge: float = Field(1.0, ge=1, le=4)
     crops: int = Field(16, gt=0, le=10_000)
     prompt: str = "style_{style}"

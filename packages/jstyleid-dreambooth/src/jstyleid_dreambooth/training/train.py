@@ -9,6 +9,7 @@ import math
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -19,6 +20,7 @@ from jstyleid_core import StableDiffusion
 from jstyleid_core.errors import InputError, JStyleIDError, setting
 from jstyleid_core.files import remove_leftovers
 from jstyleid_core.image_files import open_image
+from jstyleid_core.images import Size
 from jstyleid_core.progress import Progress
 from jstyleid_dreambooth.lora.files import write_lora
 from jstyleid_dreambooth.lora.loras import LoRAs
@@ -30,7 +32,7 @@ from jstyleid_dreambooth.training.checkpoints import (
     finished_lora,
     lora_file,
 )
-from jstyleid_dreambooth.training.dataset import Samples, crops, encode
+from jstyleid_dreambooth.training.dataset import Samples, bucket_size, crops, encode
 from jstyleid_dreambooth.training.job import (
     TrainingJob,
     TrainingRecipe,
@@ -199,13 +201,21 @@ def _last_state(job: TrainingJob, model: str) -> TrainingState | None:
 def _samples(job: TrainingJob, model: StableDiffusion, progress: Progress) -> Samples:
     """The sample images as latents."""
     settings, posteriors, prompts = job.settings, [], []
-    examples = job.examples()
+    examples, sizes = job.examples(), Counter[Size]()
     for number, (path, prompt) in enumerate(examples):
         progress.preparing(f"encoding samples of {job.name}", number, len(examples))
-        cut_outs = crops(open_image(path), settings.size, enlarge=settings.enlarge,
-                         count=settings.crops, seed=(settings.seed, _CROPS, number))
+        image = open_image(path)
+        size = (bucket_size(image.size, settings.size, model.size_multiple) if settings.buckets
+                else settings.size)
+        sizes[size] += 1
+        cut_outs = crops(image, size, enlarge=settings.enlarge, count=settings.crops,
+                         seed=(settings.seed, _CROPS, number))
         posteriors.append(encode(model, cut_outs))
         prompts.append(prompt)
+    if settings.buckets:
+        listed = ", ".join(f"{width}x{height} ({count})"
+                           for (width, height), count in sorted(sizes.items()))
+        progress.note(f"samples of {job.name} by size: {listed}")
     return Samples(tuple(posteriors), tuple(prompts), 1.0)
 
 

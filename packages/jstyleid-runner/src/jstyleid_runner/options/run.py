@@ -19,6 +19,7 @@ from jstyleid_runner.options.common import (
     given_path,
 )
 from jstyleid_runner.options.training import (
+    BucketsOption,
     CaptionDropoutOption,
     GradientCheckpointingOption,
     LearningRateOption,
@@ -100,6 +101,7 @@ class LoRAOptions(MonitoringOptions):
     warmup_steps: WarmupStepsOption = None
     gradient_checkpointing: GradientCheckpointingOption = None
     caption_dropout: CaptionDropoutOption = None
+    buckets: BucketsOption = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -145,6 +145,7 @@ def run_training(options: RunOptions) -> TrainingSettings | None:
         "warmup_steps": options.warmup_steps,
         "gradient_checkpointing": options.gradient_checkpointing,
         "caption_dropout": options.caption_dropout,
+        "buckets": options.buckets,
         "size": parse_size(options.size),
         "seed": options.seed,
     }

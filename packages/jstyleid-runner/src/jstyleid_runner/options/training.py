@@ -38,6 +38,15 @@ LearningRateOption = Annotated[
     float | None,
     _setting("--lr", "--learning-rate", baseline="0.0001", panel=_OPTIMIZER, help="Learning rate."),
 ]
+BucketsOption = Annotated[
+    bool | None,
+    _setting(
+        "--buckets/--no-buckets",
+        baseline="off",
+        panel=_SAMPLES,
+        help="Samples keep their proportions, with at most the pixels of the size.",
+    ),
+]
 CaptionDropoutOption = Annotated[
     float | None,
     _setting(
@@ -169,6 +178,7 @@ class TrainingOptions:
         _setting(
             "--size", baseline="512", panel=_SAMPLES, help="Size in pixels, as 512 or 768x512."),
     ] = None
+    buckets: BucketsOption = None
     enlarge: Annotated[
         float | None,
         _setting(
