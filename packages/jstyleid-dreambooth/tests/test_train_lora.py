@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import signal
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -172,6 +174,62 @@ def test_killed_and_resumed_is_the_same_to_the_bit(
     assert ("samples of 00 by size: 128x64 (1), 128x128 (2)" in watch.said) is bool(changes)
     assert len(watch.details) == 2  # 5 and 6: the checkpoint is of step 4
     assert path.read_bytes() == trained_anew(**changes)
+
+
+def test_weights_and_biases_without_a_server(
+    model: Any, loras: LoRAs, make_job: Callable[..., TrainingJob],
+    trained_anew: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+
+    def stop(step: int) -> None:
+        if step == 3:
+            raise RuntimeError("stopped")
+
+    job = replace(make_job(steps=4), wandb="styles", checkpoint_every=2,
+                  validation=Validation(2, (("Ring", "Ring in style_00"),), 1))
+    with pytest.raises(RuntimeError, match="stopped"):
+        train_lora(job, model, loras, Notes(stop))
+    path = train_lora(job, model, loras, Notes())
+    assert path.read_bytes() == trained_anew(steps=4)
+    runs = sorted((job.folder / "wandb").glob("offline-run-*/run-*.wandb"))
+    assert len(runs) == 2
+    assert len({run.name for run in runs}) == 1  # one run, gone on with
+    for run, steps, picture in zip(runs, ((1, 2, 3), (3, 4)), (2, 4), strict=True):
+        entries = entries_of(run)
+        assert [entry["_step"] for entry in entries] == list(steps)
+        for entry in entries:
+            assert {"train/loss", "train/grad_norm", "train/learning_rate"} <= entry.keys()
+        [drawn] = [entry for entry in entries if "validation/Ring.path" in entry]
+        assert drawn["_step"] == picture
+        logged = run.parent / "files" / drawn["validation/Ring.path"]
+        with Image.open(logged) as one, Image.open(
+                job.folder / f"validation/step-{picture:06}/Ring.png") as other:
+            assert np.array_equal(np.asarray(one), np.asarray(other))
+    wrong = replace(make_job("wrong", steps=1), wandb="st/yles")
+    with pytest.raises(InputError, match=r"^wandb st/yles: .* Invalid project name 'st/yles': "):
+        train_lora(wrong, model, loras, Notes())
+
+
+def entries_of(run: Path) -> list[dict[str, Any]]:
+    """What a run of Weights & Biases has logged, from its file: a LevelDB log of messages."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, at, message, entries = run.read_bytes(), 7, b"", []
+    while at + 7 <= len(data):
+        if (left := 2**15 - at % 2**15) < 7:  # the end of a block, where no part begins
+            at += left
+            continue
+        _, length, kind = struct.unpack("<IHB", data[at : at + 7])
+        message += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # whole, or its last part
+            record = Record.FromString(message)
+            message = b""
+            if record.WhichOneof("record_type") == "history":
+                entries.append({item.key or ".".join(item.nested_key): json.loads(item.value_json)
+                                for item in record.history.item})
+    return entries
 
 
 def test_ctrl_c_ends_the_step_and_keeps_it(

@@ -1,11 +1,13 @@
 """Command lines about LoRAs that cannot work: one message, and Jittor is not even started."""
 
 from collections.abc import Callable
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
 
 from jstyleid_core import runtime
+from jstyleid_runner.options import to_settings
 from jstyleid_runner.storage.layout import LoRAFolder
 from jstyleid_runner.storage.lock import folder_lock
 
@@ -183,3 +185,15 @@ def test_a_crash_is_in_the_log(invoke: Invoke) -> None:
     assert code == 1
     assert stderr.endswith("loras/.jstyleid/fault.log")
     assert "AssertionError: Jittor was started" in Path("loras/.jstyleid/fault.log").read_text()
+
+
+def test_weights_and_biases_that_is_not_installed(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(
+        to_settings, "find_spec", lambda name: PathFinder.find_spec(name, [str(tmp_path)]))
+    for _ in range(2):
+        code, stderr = invoke("run", "--split", "S", "--wandb", "styles")
+        assert (code, stderr) == (2, "error: --wandb styles: the package wandb is not installed. "
+                                     "Install it: pip install 'jstyleid-runner[wandb]'")
+        (tmp_path / "wandb").mkdir(exist_ok=True)  # what a run of it leaves is no package

@@ -83,6 +83,7 @@ class TrainingJob:
         checkpoint_every: number of steps between two checkpoints.
         keep_checkpoints: number of checkpoints that are kept; older ones are removed.
         validation: validation pictures, if any.
+        wandb: project of Weights & Biases that the figures and pictures go to, too.
         class_latents: file of the class images' latents, if made beforehand; otherwise the
             training draws the missing class images.
     """
@@ -95,6 +96,7 @@ class TrainingJob:
     checkpoint_every: int = 100
     keep_checkpoints: int = 2
     validation: Validation | None = None
+    wandb: str | None = None
     class_latents: Path | None = None
 
     @property

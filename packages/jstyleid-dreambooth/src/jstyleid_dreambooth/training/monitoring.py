@@ -1,12 +1,10 @@
-"""Monitoring of a training: TensorBoard events, the loss curve, and validation pictures."""
+"""What a training shows on its way: the loss curve, and validation pictures."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,45 +15,11 @@ from jstyleid_core.contact_sheet import Cell, contact_sheet
 from jstyleid_core.files import atomic_path
 from jstyleid_core.image_files import open_image, save_png
 from jstyleid_core.progress import Progress
+from jstyleid_dreambooth.training.events import Events
 from jstyleid_dreambooth.training.job import TrainingJob
-from jstyleid_dreambooth.training.learner import Learner, StepResult
+from jstyleid_dreambooth.training.learner import Learner
 
 _WINDOW = 25
-
-
-class Events:
-    """Writes `train/loss`, `train/grad_norm`, `train/learning_rate` and validation pictures.
-
-    Args:
-        folder: TensorBoard's log folder; each session adds a file.
-        done: number of steps done before; later entries of a stopped session are dropped.
-    """
-
-    def __init__(self, folder: Path, done: int) -> None:
-        # Slow to import, and only a training needs it.
-        from tensorboardX import SummaryWriter
-
-        self._writer = SummaryWriter(str(folder), purge_step=done + 1 if done else None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._writer.close()
-
-    def step(self, result: StepResult) -> None:
-        """Write a step's figures."""
-        for name in ("loss", "grad_norm", "learning_rate"):
-            self._writer.add_scalar(f"train/{name}", getattr(result, name), result.step)
-
-    def picture(self, step: int, name: str, picture: Image.Image) -> None:
-        """Write a validation picture."""
-        self._writer.add_image(f"validation/{name}", np.asarray(picture), step, dataformats="HWC")
 
 
 def write_curve(path: Path, history: NDArray[np.float64], title: str) -> None:

@@ -33,13 +33,14 @@ from jstyleid_dreambooth.training.checkpoints import (
     lora_file,
 )
 from jstyleid_dreambooth.training.dataset import Samples, bucket_size, crops, encode
+from jstyleid_dreambooth.training.events import Events
 from jstyleid_dreambooth.training.job import (
     TrainingJob,
     TrainingRecipe,
     recipe_digest,
 )
 from jstyleid_dreambooth.training.learner import Learner, StepResult
-from jstyleid_dreambooth.training.monitoring import Events, Validator, write_curve
+from jstyleid_dreambooth.training.monitoring import Validator, write_curve
 from jstyleid_dreambooth.training.prior import class_samples
 
 log = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ class _Training:
         self.progress.stage(f"training {self.job.name}", settings.steps - done,
                          settings.evaluations * (settings.steps - done) // settings.steps)
         start = time.monotonic()
-        with Events(self.job.folder / "events", done) as events, \
+        with Events(self.job, done, self.progress) as events, \
                 interrupts_wait(self.progress) as stop_if_asked:
             validator = Validator(self.job, self.model, self.learner, events, self.progress)
             try:

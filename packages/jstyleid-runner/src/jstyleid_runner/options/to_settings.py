@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import fields
+from importlib.util import find_spec
 from typing import Any
 
 import typer
@@ -234,8 +235,15 @@ def monitoring_of(context: typer.Context, options: MonitoringOptions) -> Monitor
     with about("sample_prompt"):
         for prompt in prompts:
             check_template(prompt, ("style",), "--sample-prompt")
+    # A folder of this name, as every run of it leaves one, is a package without an origin.
+    if options.wandb is not None and getattr(find_spec("wandb"), "origin", None) is None:
+        raise InputError(
+            f"--wandb {options.wandb}: the package wandb is not installed. Install it: pip install "
+            "'jstyleid-runner[wandb]'",
+            fields=["wandb"],
+        )
     return Monitoring(options.checkpoint_every, options.keep_checkpoints, options.validate_every,
-                      tuple(prompts), options.validation_prompts)
+                      tuple(prompts), options.validation_prompts, options.wandb)
 
 
 def _without_none(given: Mapping[str, Any]) -> dict[str, Any]:

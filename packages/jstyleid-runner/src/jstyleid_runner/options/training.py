@@ -298,3 +298,12 @@ class MonitoringOptions:
             help="How many of these first prompts.",
         ),
     ] = 3
+    wandb: Annotated[
+        str | None,
+        typer.Option(
+            "--wandb",
+            metavar="PROJECT",
+            rich_help_panel=_MONITORING,
+            help="Send figures and pictures to this project of Weights & Biases, too.",
+        ),
+    ] = None

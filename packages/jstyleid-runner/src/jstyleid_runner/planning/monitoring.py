@@ -1,4 +1,4 @@
-"""What trainings show and keep on their way: validation pictures and checkpoints.
+"""What trainings show and keep on their way: figures, validation pictures and checkpoints.
 
 Nothing of it changes a LoRA, so it is in no recipe.
 """
@@ -28,6 +28,7 @@ class Monitoring:
         prompts: what they show, with `{style}` for the name of the style; empty for the first
             prompts of each style.
         first: number of these first prompts.
+        wandb: project of Weights & Biases, if any.
     """
 
     checkpoint_every: int = 100
@@ -35,6 +36,7 @@ class Monitoring:
     validate_every: int | None = None
     prompts: tuple[str, ...] = ()
     first: int = 3
+    wandb: str | None = None
 
     def of(self, job: TrainingJob, usual: Prompts) -> TrainingJob:
         """A training that is monitored.
@@ -50,7 +52,7 @@ class Monitoring:
                 for style in usual for name, text in usual[style][: self.first])
             shown = Validation(self.validate_every, prompts)
         return replace(job, checkpoint_every=self.checkpoint_every,
-                       keep_checkpoints=self.keep_checkpoints, validation=shown)
+                       keep_checkpoints=self.keep_checkpoints, validation=shown, wandb=self.wandb)
 
     def _prompts(self, job: TrainingJob) -> tuple[tuple[str, str], ...]:
         """The name and the text of each picture; a pack shows `{style}` once for each style."""
