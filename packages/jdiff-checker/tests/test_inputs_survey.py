@@ -340,7 +340,7 @@ def test_not_an_image(folder):
         ("images/Thumbs.db", []), ("images/c.txt", []), ("notes.txt", []), ("old", []),
     ]
     assert {problem.kind for problem in found} == {"not-an-image"}
-    assert found[1].message.startswith("04/notes.txt: not an image, so left out. ")
+    assert found[2].message.startswith("04/notes.txt: not an image, so left out. ")
     assert found[2].message.startswith("04/old: a folder, so left out. ")
 
 

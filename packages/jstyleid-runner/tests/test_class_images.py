@@ -15,6 +15,7 @@ from jstyleid_core.weights.checkpoint import CheckpointSource
 from jstyleid_runner.cli import app
 from jstyleid_runner.executors.process import cpu_slots
 from jstyleid_runner.planning.class_images import class_folder
+from jstyleid_runner.planning.monitoring import USUAL
 from jstyleid_runner.planning.plan import Plan
 from jstyleid_runner.reports.progress import LineDisplay
 from jstyleid_runner.scheduling.estimates import CostModel, forecast
@@ -222,7 +223,7 @@ def test_two_workers_and_a_training_alone_get_the_same_to_the_bit(
     folder.prepare()
     assert one.settings.training
     jobs = training_jobs(read_split(data, "S"), one.settings.training, folder, packed=False,
-                         objects=("apple", "ball"), checkpoint_every=9, shown=None)
+                         objects=("apple", "ball"), monitoring=USUAL)
     train_loras(TrainRequest(jobs, folder, "float32"), inline_model, display, RunCounts())
     [alone] = class_folder(folder).iterdir()
     assert {path.name: path.read_bytes() for path in alone.iterdir()} == {
