@@ -341,7 +341,7 @@ def test_not_an_image(folder):
     ]
     assert {problem.kind for problem in found} == {"not-an-image"}
     assert found[2].message.startswith("04/notes.txt: not an image, so left out. ")
-    assert found[2].message.startswith("04/old: a folder, so left out. ")
+    assert found[3].message.startswith("04/old: a folder, so left out. ")
 
 
 def test_wrong_size(folder):
