@@ -1,5 +1,6 @@
 """Training of the embedded model: alone and in a run, killed and resumed."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -50,12 +51,16 @@ class Process:
             text=True,
             # A shell that starts the tests in the background makes its children ignore Ctrl-C.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            start_new_session=True,
         )
         deadline = time.monotonic() + SECONDS
         while not after() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         assert process.poll() is None, "the command ended before it could be stopped"
-        process.send_signal(how)
+        if how is signal.SIGINT:
+            os.killpg(process.pid, how)  # as a terminal does: Jittor's processes get it, too
+        else:
+            process.send_signal(how)
         _, stderr = process.communicate(timeout=SECONDS)
         return process.returncode, stderr
 

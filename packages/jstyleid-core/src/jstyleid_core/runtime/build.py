@@ -91,6 +91,10 @@ print({_TOKEN!r})
 def import_jittor() -> Any:
     """Import Jittor without its search for a CUDA toolkit of its own; returns the module.
 
+    Ctrl-C in a terminal goes to all processes of a command. Jittor's compiling processes would end
+    by it, one of them with the lock of their queue, and Jittor would wait for that lock when the
+    command ends, for ever. So they leave Ctrl-C to the command, which ends them.
+
     Where Jittor's cache has a folder `jtcuda`, the import asks for the driver's version, downloads
     the toolkit for that version if the folder has another one, and takes all folders with "cuda"
     in their names out of PATH and LD_LIBRARY_PATH. If there were any, it then executes the
@@ -100,6 +104,18 @@ def import_jittor() -> Any:
     """
     install_cuda: Any = importlib.import_module("jittor_utils.install_cuda")
     install_cuda.has_installation = lambda: False
+    utils: Any = importlib.import_module("jittor_utils")
+    make_pool = utils.Pool
+
+    def make_pool_without_interrupts(*arguments: Any, **options: Any) -> Any:
+        # Processes that are forked or spawned inherit what is blocked here.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            return make_pool(*arguments, **options)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    utils.Pool = make_pool_without_interrupts
     return importlib.import_module("jittor")
 
 
