@@ -101,6 +101,12 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int card) {
     p->maxGridSize[1] = p->maxGridSize[2] = 65535;
     return cudaSuccess;
 }
+#if CUDART_VERSION < 13000
+// What the name means in CUDA 12.
+cudaError_t cudaGetDeviceProperties_v2(cudaDeviceProp* p, int card) {
+    return cudaGetDeviceProperties(p, card);
+}
+#endif
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
     switch (attribute) {

@@ -63,13 +63,13 @@ def _versions() -> dict[str, str]:
     """Of Python, the system, this package and all that it needs."""
     needed = importlib.metadata.requires("jdiff-checker") or []
     names = {found[0] for text in needed if (found := re.match(r"[\w.-]+", text))}
-    found = {"python": platform.python_version(), "system": platform.platform()}
+    versions = {"python": platform.python_version(), "system": platform.platform()}
     for name in sorted({"jdiff-checker", "torchvision", *names}):
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _torch() -> object:
