@@ -13,7 +13,7 @@ import pytest
 from cuda_toolkit import compiler, toolkit_in_one_folder
 from jstyleid_core import doctor
 from jstyleid_core.doctor import Check, run_checks
-from jstyleid_core.runtime import devices, toolkit
+from jstyleid_core.runtime import Device, toolkit
 from nvidia_smi import card, install, part
 from original_layout import SMALL, Shapes, checkpoint, write_file
 
@@ -58,7 +58,7 @@ def test_a_single_file_is_looked_at(
 def checks(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Check]]:
     """The checks by name, with Jittor taken as started and its two computations as right."""
 
-    def run(device: devices.Device = "auto", **replaced: Callable[[], Check]) -> dict[str, Check]:
+    def run(device: Device = "auto", **replaced: Callable[[], Check]) -> dict[str, Check]:
         monkeypatch.setattr(doctor, "_start", lambda *_: Check("Jittor", True, "started"))
         for name in ("convolution", "reduction"):
             right = Check(name.title(), True, "right")

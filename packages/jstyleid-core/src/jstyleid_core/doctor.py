@@ -21,8 +21,8 @@ from jstyleid_core.errors import CheckpointError, setting
 from jstyleid_core.progress import Preparing
 from jstyleid_core.runtime import (
     Backend,
+    Device,
     build,
-    devices,
     gpus,
     onednn,
     requirements,
@@ -50,7 +50,7 @@ class Check:
 
 
 def run_checks(
-    device: devices.Device = "auto", preparing: Preparing | None = None, backend: Backend = "native"
+    device: Device = "auto", preparing: Preparing | None = None, backend: Backend = "native"
 ) -> list[Check]:
     """Check compiler, headers, numpy, Jittor, oneDNN, CUDA, models and disk space.
 
@@ -117,7 +117,7 @@ def _found_onednn() -> str:
     return f"{library.version} (oneDNN 2.2.0) in {library.lib}"
 
 
-def _start(device: devices.Device, preparing: Preparing | None) -> Check:
+def _start(device: Device, preparing: Preparing | None) -> Check:
     try:
         version = requirements.jittor_version()
         started = time.monotonic()
@@ -213,7 +213,7 @@ def _reduction() -> Check:
                  None if right else _unfit())
 
 
-def _cuda(device: devices.Device) -> Iterator[Check]:
+def _cuda(device: Device) -> Iterator[Check]:
     """Toolkit, cuDNN, driver and cards, and whether they fit each other."""
 
     def check(name: str, value: str, fault: str | None = None, **details: Any) -> Check:

@@ -14,7 +14,6 @@ from typing import ParamSpec
 import typer
 
 from jstyleid_core.errors import InputError, JStyleIDError, OutputError
-from jstyleid_runner.fault_report import fault_report
 from jstyleid_runner.interrupts import EXIT_STOPPED, interruptible
 
 EXIT_FAILED = 1
@@ -175,6 +174,8 @@ def _crash(error: Exception, report: Path | None) -> CrashError:
         return CrashError(f"{fault}A report of it cannot be written, since no folder for temporary "
                           f"files is usable.\n{''.join(traceback.format_exception(error))}")
     try:
+        from jstyleid_runner.fault_report import fault_report  # seldom needed, slow to import
+
         with report.open("a", encoding="utf-8", errors="backslashreplace") as file:
             for part in fault_report(error):
                 file.write(part)

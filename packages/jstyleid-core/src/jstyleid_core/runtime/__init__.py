@@ -5,10 +5,17 @@ first use with progress, decides between CPU and CUDA, and puts back what the im
 Python process. All other code gets Jittor through `jstyleid_core.runtime.jittor`.
 """
 
-from jstyleid_core.runtime.devices import Backend, Device, DType
-from jstyleid_core.runtime.gpus import GPU, visible_gpus
-from jstyleid_core.runtime.requirements import RuntimeSetupError
-from jstyleid_core.runtime.startup import default_dtype, redirect_native_output, start
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from jstyleid_core.runtime.choices import Backend, Device, DType
+
+if TYPE_CHECKING:
+    from jstyleid_core.runtime.gpus import GPU, visible_gpus
+    from jstyleid_core.runtime.requirements import RuntimeSetupError
+    from jstyleid_core.runtime.startup import default_dtype, redirect_native_output, start
 
 __all__ = [
     "GPU",
@@ -21,3 +28,19 @@ __all__ = [
     "start",
     "visible_gpus",
 ]
+
+# Imported when they are first asked for: `--help` needs the choices only.
+_HOMES = {
+    "GPU": "gpus",
+    "visible_gpus": "gpus",
+    "RuntimeSetupError": "requirements",
+    "default_dtype": "startup",
+    "redirect_native_output": "startup",
+    "start": "startup",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,20 +1,15 @@
-"""Devices, backends and number formats, and the choice between CPU and CUDA; without Jittor."""
+"""The choice between CPU and CUDA; without Jittor."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from jstyleid_core.errors import setting
 from jstyleid_core.runtime import toolkit
+from jstyleid_core.runtime.choices import Device
 from jstyleid_core.runtime.gpus import GPU, trouble, visible_gpus, why_none_is_visible
 from jstyleid_core.runtime.requirements import RuntimeSetupError
-
-Backend = Literal["native", "jdiffusion"]
-"""Libraries of networks, see `jstyleid_core.backends`."""
-Device = Literal["auto", "cpu", "cuda"]
-DType = Literal["auto", "float32", "float16"]
 
 
 @dataclass(frozen=True)

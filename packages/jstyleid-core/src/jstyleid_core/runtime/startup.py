@@ -31,7 +31,8 @@ from jstyleid_core.errors import setting
 from jstyleid_core.progress import Preparing
 from jstyleid_core.runtime import build, onednn, requirements, toolkit
 from jstyleid_core.runtime.build import ensure_built, forget
-from jstyleid_core.runtime.devices import Device, choose
+from jstyleid_core.runtime.choices import Device
+from jstyleid_core.runtime.devices import choose
 from jstyleid_core.runtime.gpus import capabilities, installed_gpus, order_of_cards
 from jstyleid_core.runtime.home import checked_home, home_of_jittor, jittor_home
 from jstyleid_core.runtime.processors import processors
