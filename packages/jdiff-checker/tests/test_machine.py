@@ -9,7 +9,8 @@ import psutil
 import pytest
 import torch
 
-from jdiff_checker import machine
+from jdiff_checker import check, machine
+from jdiff_checker.errors import InputError
 from jdiff_checker.features.device import batch_size, limit_threads
 
 Limits = Callable[[str, dict[str, str]], None]
@@ -84,3 +85,21 @@ def test_a_container_decides_batches_and_threads(limits: Limits) -> None:
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_user_without_a_home(
+    split: Path, upload: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that is started with `--user 12345`."""
+
+    def none() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("JDIFF_WEIGHTS", raising=False)
+    monkeypatch.setattr(Path, "home", none)
+    with pytest.raises(InputError, match=r"the weights: Could not .* directory\. Give it with"):
+        check(upload, split, metrics=["hist"])
+    with pytest.raises(InputError, match=r"cache of features: .*\. Give a file with --cache, or"):
+        check(upload, split, metrics=["hist"], weights=weights)
+    assert check(upload, split, metrics=["hist"], weights=weights, use_cache=False).styles

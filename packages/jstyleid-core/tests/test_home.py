@@ -103,12 +103,14 @@ def test_paths_that_a_shell_takes_apart(
     monkeypatch.setattr(sys, "executable", f"/opt/my{letter}env/bin/python")
     assert f"the shell takes {letter!r} in it for something else. Make the virtual" in problem()
     monkeypatch.undo()
+    if letter == " ":  # Jittor quotes this one
+        return
     monkeypatch.setenv("JITTOR_HOME", str(own / f"my{letter}home"))
     assert f"the shell takes {letter!r} in it for something else. Set JITTOR_HOME" in problem()
 
 
 def test_letters_that_a_shell_leaves_alone(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = own / "Zürich-东京_a.b+c@d=e~1,2%3:4"
+    folder = own / "Zürich -东京_a.b+c@d=e~1,2%3:4"
     monkeypatch.setenv("JITTOR_HOME", str(folder))
     assert home.checked_home(["/opt/Zürich/bin/python3.11-config"]) == folder
 

@@ -94,6 +94,15 @@ def test_a_run_that_was_stopped(folder: OutFolder, ledger: Ledger) -> None:
     ]
 
 
+def test_a_terminal_of_twenty_columns(folder: OutFolder, ledger: Ledger) -> None:
+    result = CliRunner().invoke(app, ["status", "out"], env={"COLUMNS": "20"})
+    assert result.exit_code == 0
+    assert result.stdout.startswith("train\n  done: 1\n  running: 0\n  waiting: 0\n"
+                                    "  set aside: 0\n  s/evaluation: 1\ndraw\n")
+    assert "…" not in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 20
+
+
 def test_a_run_that_is_finished(folder: OutFolder) -> None:
     with Ledger(folder.ledger) as ledger:
         ledger.plan([Task("a", "00", Stage.DRAW, (), 1)])

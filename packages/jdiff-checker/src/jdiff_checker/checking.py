@@ -84,7 +84,13 @@ class CheckRequest:
         """The file of features; None keeps them in memory."""
         if not self.use_cache:
             return None
-        return self.cache or user_cache() / "features.sqlite"
+        try:
+            return self.cache or user_cache() / "features.sqlite"
+        except RuntimeError as error:
+            raise InputError(
+                f"no folder for the cache of features: {str(error).rstrip('.')}. Give a file with "
+                "--cache, or --no-cache."
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,8 @@ class WeightsFolder:
             root = (given or _from_environment()).expanduser().absolute()
         except RuntimeError as error:
             raise WeightsError(
-                f"no folder for the weights: {error}. Give it with --dir, or set JDIFF_WEIGHTS."
+                f"no folder for the weights: {str(error).rstrip('.')}. Give it with --dir, or set "
+                "JDIFF_WEIGHTS."
             ) from error
         if root.exists() and not root.is_dir():
             raise WeightsError(

@@ -96,7 +96,8 @@ def checked_home(programs: Iterable[str]) -> Path:
             raise RuntimeSetupError(
                 f"Jittor cannot compile from {path}: the shell takes {found!r} in it for something "
                 "else. Make the virtual environment in a folder without it.")
-    if found := _special(str(folder)):
+    # Jittor quotes this one, by double quotes: a space does no harm.
+    if found := _special(str(folder).replace(" ", "")):
         raise RuntimeSetupError(
             f"Jittor cannot compile into {folder}: the shell takes {found!r} in it for something "
             "else. Set JITTOR_HOME to a folder without it.")

@@ -54,6 +54,8 @@ def _print_table(checks: "Sequence[Check]") -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from jstyleid_runner.reports.narrow import NarrowTable
+
     table = Table("check", "")
     table.add_column("found", overflow="fold")
     for check in checks:
@@ -61,4 +63,4 @@ def _print_table(checks: "Sequence[Check]") -> None:
         found = check.value if check.ok or not check.fix else f"{check.value}\nfix: {check.fix}"
         # As Text, because values may hold brackets, which Rich would take for markup.
         table.add_row(Text(check.name), mark, Text(found))
-    Console().print(table)
+    Console().print(NarrowTable(table, least=60))

@@ -17,6 +17,7 @@ from jstyleid_runner.reports.figures import (
     total,
     worker_figures,
 )
+from jstyleid_runner.reports.narrow import NarrowTable
 from jstyleid_runner.reports.progress import clock_text
 from jstyleid_runner.scheduling.estimates import CostModel, measured
 from jstyleid_runner.scheduling.ledger import Entry, read_entries
@@ -145,7 +146,7 @@ def status_table(status: RunStatus, out: Path, now: float) -> RenderableType:
         workers.add_column("job", overflow="fold")
         for worker in status.workers:
             workers.add_row(*_worker_row(worker, now))
-        parts.append(workers)
+        parts.append(NarrowTable(workers))
     for trouble in status.troubles[:_SHOWN]:
         what = "set aside" if trouble.set_aside else "to be tried again"
         # As Text, because errors may hold brackets, which Rich would take for markup.
@@ -156,13 +157,13 @@ def status_table(status: RunStatus, out: Path, now: float) -> RenderableType:
     return Group(*parts)
 
 
-def _stages(status: RunStatus) -> Table:
+def _stages(status: RunStatus) -> NarrowTable:
     table = Table("stage", box=None)
     for name in ("done", "running", "waiting", "set aside", "s/evaluation"):
         table.add_column(name, justify="right")
     for stage in (*status.stages, status.whole):
         table.add_row(*_stage_row(stage))
-    return table
+    return NarrowTable(table)
 
 
 def _stage_row(stage: StageFigures) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from jstyleid_runner.reports.figures import (
     stage_figures,
     worker_figures,
 )
+from jstyleid_runner.reports.narrow import NarrowTable
 from jstyleid_runner.reports.progress import clock_text
 from jstyleid_runner.scheduling.ledger import Entry
 
@@ -55,7 +56,7 @@ def summary_table(summary: RunSummary) -> RenderableType:
     )
 
 
-def _stages(summary: RunSummary) -> Table:
+def _stages(summary: RunSummary) -> NarrowTable:
     table = Table("stage", box=None)
     for name in ("done", "set aside", "time", "s/evaluation"):
         table.add_column(name, justify="right")
@@ -63,10 +64,10 @@ def _stages(summary: RunSummary) -> Table:
         rate = "" if stage.rate is None else f"{stage.rate:.3g}"
         table.add_row(stage.stage, str(stage.done), str(stage.set_aside),
                       clock_text(stage.seconds), rate)
-    return table
+    return NarrowTable(table)
 
 
-def _workers(summary: RunSummary) -> Table:
+def _workers(summary: RunSummary) -> NarrowTable:
     table = Table("worker", box=None)
     for name in ("jobs", "time", "busy"):
         table.add_column(name, justify="right")
@@ -74,4 +75,4 @@ def _workers(summary: RunSummary) -> Table:
         # As Text, because Rich would take brackets in a name for markup.
         table.add_row(Text(worker.worker), str(len(worker.jobs)), clock_text(worker.seconds),
                       f"{summary.share(worker):.0%}")
-    return table
+    return NarrowTable(table)
