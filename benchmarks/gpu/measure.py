@@ -124,7 +124,8 @@ class Measurement:
 
     def _record(self, name: str, outcome: Record) -> None:
         self.found["parts"][name] = outcome
-        self.found["date"] = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+        now = datetime.datetime.now(datetime.timezone.utc)
+        self.found["date"] = now.strftime("%Y-%m-%d %H:%M UTC")
         write_whole(self.file, (json.dumps(self.found, indent=1) + "\n").encode())
         write_whole(self.file.with_suffix(".md"), report.markdown(self.found).encode())
         reason = outcome.get("reason", "").strip().rsplit("\n", 1)[-1]

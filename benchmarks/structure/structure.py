@@ -243,6 +243,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Figures of the source's structure.")
     parser.add_argument("--root", type=Path, default=ROOT, help="a clone of this repository")
     root: Path = parser.parse_args().root.resolve()
+    if sys.version_info < (3, 11):
+        parser.error("needs Python 3.11 or newer, whose code objects tell their qualified names")
     files = sources(root)
     print_sizes(files)
     print_circles(files)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
+import sys
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 _ROW, _GAP, _PAD, _HEAD = 30, 8, 14, 50
 _LEFT, _RIGHT, _BETWEEN = 580, 300, 40

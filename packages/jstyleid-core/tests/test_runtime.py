@@ -89,6 +89,14 @@ def test_numpy_2_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         requirements.numpy_version()
 
 
+@pytest.mark.parametrize("running", [(3, 9, 18), (3, 13, 0)])
+def test_a_python_without_numpy_1_or_too_old_is_refused(running: tuple[int, int, int]) -> None:
+    ran = python("import sys\nfrom jstyleid_core.runtime import startup\n"
+                 f"sys.version_info = {running}\nstartup.start('cpu')")
+    assert ran.returncode == 1
+    assert "Make an environment of Python 3.10, 3.11 or 3.12" in ran.stderr
+
+
 def test_an_unchecked_jittor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "1.3.9.14")
     monkeypatch.setattr(requirements, "has_jdiffusion", lambda: False)  # its fork is of 1.3.9

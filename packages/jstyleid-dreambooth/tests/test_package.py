@@ -5,13 +5,15 @@ import importlib.util
 import subprocess
 import sys
 
+import jstyleid_dreambooth
 from reference_sets import GOLDEN_LORA
 
 
 def test_depends_on_the_core_and_well_kept_libraries() -> None:
     assert importlib.metadata.requires("jstyleid-dreambooth") == [
-        "jstyleid-core==0.1.0", "matplotlib>=3.9", "numpy<2,>=1.26", "pillow>=10.3",
-        "pydantic>=2.7", "safetensors>=0.4.3", "tensorboardx>=2.6.2.2"]
+        f"jstyleid-core=={jstyleid_dreambooth.__version__}", "matplotlib>=3.9", "numpy<2,>=1.26",
+        "pillow>=10.3", "pydantic>=2.7", "safetensors>=0.4.3", "tensorboardx>=2.6.2.2",
+        "typing-extensions>=4.12"]
 
 
 def test_no_torch_in_the_jittor_environment() -> None:

@@ -6,6 +6,7 @@ Importing this package is instant; torch and the networks' libraries are importe
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from jdiff_checker.result import CheckResult, read_result, write_result
     from jdiff_checker.scoring import Metric, Scoring, final_score
 
-__version__ = "0.1.0"
+__version__ = importlib.metadata.version("jdiff-checker")
 __all__ = ["CheckResult", "Metric", "Scoring", "__version__", "check", "final_score", "read_result",
            "write_result"]
 

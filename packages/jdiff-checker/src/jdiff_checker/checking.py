@@ -158,7 +158,7 @@ def check(
         BrokenEnvironmentError: torch is missing, or is jtorch.
         InputError: another argument cannot be used.
     """
-    started, begun = datetime.datetime.now(datetime.UTC), time.monotonic()
+    started, begun = datetime.datetime.now(datetime.timezone.utc), time.monotonic()
     require_torch()
     request = CheckRequest(
         upload=Path(upload), gt=Path(gt), scoring=_member(Scoring, scoring, "scoring"),

@@ -5,20 +5,26 @@ The official checker has quirks that decide leaderboard numbers. `Scoring.OFFICI
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 
 OFFICIAL_STYLES = tuple(f"{number:02d}" for number in range(15))
 """The official checker scores these folders, however many the split has (quirk 5)."""
 
 
-class Scoring(StrEnum):
+class _Word(str, Enum):
+    """A member is its word, in messages and in files; Python 3.11 has it as `StrEnum`."""
+
+    __str__ = str.__str__
+
+
+class Scoring(_Word):
     """The two computations of the score."""
 
     OFFICIAL = "official"
     CORRECTED = "corrected"
 
 
-class Metric(StrEnum):
+class Metric(_Word):
     """The six components of the score; the values are the names that `--metrics` accepts."""
 
     DINO = "dino"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import re
 import shutil
 import sys
@@ -78,7 +77,7 @@ def quick_checks() -> list[Check]:
 def _requirements() -> list[Check]:
     threads, there = processors(), os.cpu_count()
     return [
-        Check("Python", True, f"{platform.python_version()} at {sys.executable}"),
+        _attempt("Python", lambda: f"{requirements.python_version()} at {sys.executable}"),
         Check("Processors", True, f"{threads} of {there}, as the system or a container allows"
               if threads != there else str(there), details={"usable": threads, "there": there}),
         _attempt("C++ compiler", lambda: " - ".join(requirements.compiler())),

@@ -79,8 +79,11 @@ def decode_text(data: bytes) -> str:
 
 def hash_file(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:

@@ -1,3 +1,3 @@
-"""The version of this package."""
+"""The version of all packages of this project; their builds and pins take it from here."""
 
 __version__ = "0.1.0"

@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from jstyleid_core.version import __version__
+
 if TYPE_CHECKING:
     from jstyleid_dreambooth.lora.files import read_lora, write_lora
     from jstyleid_dreambooth.lora.initial import LoRASettings, new_lora
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from jstyleid_dreambooth.training.settings import PriorSettings, TrainingSettings
     from jstyleid_dreambooth.training.train import train_lora
 
-__version__ = "0.1.0"
 __all__ = [
     "LoRASettings",
     "LoRAWeights",

@@ -1,8 +1,9 @@
 """The `jstyleid` command: plans, runs and resumes style transfer jobs on top of `jstyleid_core`."""
 
 from jstyleid_core.errors import spell_settings
+from jstyleid_core.version import __version__
 
-__version__ = "0.1.0"
+__all__ = ["__version__"]
 
 
 def _as_option(name: str) -> str:

@@ -1,8 +1,9 @@
 """The settings of a run: all values that decide the look of its pictures."""
 
-from typing import Any, Self
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing_extensions import Self
 
 from jstyleid_core import StyleIDSettings
 from jstyleid_core.diffusion.schedule import taken_steps

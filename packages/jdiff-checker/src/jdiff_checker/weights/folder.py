@@ -9,7 +9,7 @@ import os
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
 
 from jdiff_checker.errors import OutputError, WeightsError
@@ -23,7 +23,7 @@ MEMO = ".hashes.json"
 _Entry = dict[str, int | str]
 
 
-class Presence(StrEnum):
+class Presence(Enum):
     """State of a file in the folder."""
 
     MISSING = "missing"
@@ -179,8 +179,11 @@ def _from_environment() -> Path:
 
 def sha256_of(path: Path) -> str:
     """The hash of a file's content, read in full."""
+    digest = hashlib.sha256()
     with open(path, "rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+        while part := content.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 class HashMemo:

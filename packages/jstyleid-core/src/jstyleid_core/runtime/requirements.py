@@ -1,10 +1,11 @@
-"""Requirements of Jittor's import: a compiler, Python's headers, numpy 1."""
+"""Requirements of Jittor's import: Python 3.10 to 3.12, its headers, a compiler, numpy 1."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,22 @@ JDIFFUSION_JITTOR_VERSION = "1.3.9"
 
 class RuntimeSetupError(JStyleIDError):
     """Jittor cannot run on this machine; the message names the missing requirement."""
+
+
+def python_version() -> str:
+    """The running Python, one of 3.10 to 3.12: newer ones have no numpy 1, which Jittor needs.
+
+    Raises:
+        RuntimeSetupError: another Python runs.
+    """
+    version = platform.python_version()
+    if not (3, 10) <= sys.version_info < (3, 13):
+        raise RuntimeSetupError(
+            f"Python {version} runs ({sys.executable}), and Jittor {JITTOR_VERSION} needs numpy 1, "
+            "which ends with Python 3.12. Make an environment of Python 3.10, 3.11 or 3.12, and "
+            "install this package there."
+        )
+    return version
 
 
 def compiler() -> tuple[str, str]:

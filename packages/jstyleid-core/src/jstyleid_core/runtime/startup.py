@@ -110,6 +110,7 @@ def _device_from_environment() -> Device:
 def _first_start(device: Device, preparing: Preparing | None) -> Any:
     if sys.platform != "linux":
         raise RuntimeSetupError(f"{platform.system()} is not supported: only Linux is")
+    requirements.python_version()
     numpy = requirements.numpy_version()
     version = requirements.jittor_version()
     compiler, compiler_version = requirements.compiler()
@@ -211,7 +212,7 @@ def _import_jittor(cache: Path, kit: toolkit.Toolkit | None) -> Any:
 
 @contextlib.contextmanager
 def unchanged_process() -> Iterator[None]:
-    """Run the block and restore signal handlers, SSL context, recursion and stack limits."""
+    """Run the block; restore signal handlers, SSL context, filters of warnings and limits."""
     in_main_thread = threading.current_thread() is threading.main_thread()
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     context = ssl._create_default_https_context
@@ -219,7 +220,10 @@ def unchanged_process() -> Iterator[None]:
     stack = resource.getrlimit(resource.RLIMIT_STACK)
     flags = sys.getdlopenflags()
     try:
-        yield
+        with warnings.catch_warnings():
+            # Python 3.12 prints one for each odd escape sequence in Jittor's sources.
+            warnings.simplefilter("ignore", SyntaxWarning)
+            yield
     finally:
         # Python can only set handlers from the main thread; elsewhere Jittor's stay.
         if in_main_thread:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
+from typing_extensions import Self
 
 from jstyleid_core.errors import InputError, setting
 from jstyleid_core.files import write_whole

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -18,6 +18,7 @@ from pydantic import (
     field_validator,
     model_serializer,
 )
+from typing_extensions import Self
 
 from jstyleid_core.errors import InputError, setting
 from jstyleid_core.validation import problems_of

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-import tomllib
+import sys
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +14,11 @@ from typer.models import OptionInfo
 
 from jstyleid_core.errors import InputError
 from jstyleid_core.files import read_regular
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 def did_you_mean(name: str, names: Collection[str]) -> str:

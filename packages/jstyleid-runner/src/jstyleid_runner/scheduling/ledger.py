@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote
+
+from typing_extensions import Self
 
 from jstyleid_core.errors import InputError, OutputError
 from jstyleid_runner.scheduling.task import Stage, State, Task

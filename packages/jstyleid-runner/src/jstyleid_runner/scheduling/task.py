@@ -1,10 +1,16 @@
 """A task: a job as the scheduler sees it, with its stage and state."""
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 
 
-class Stage(StrEnum):
+class _Word(str, Enum):
+    """A member is its word, in messages and in files; Python 3.11 has it as `StrEnum`."""
+
+    __str__ = str.__str__
+
+
+class Stage(_Word):
     """A stage in the making of a style's pictures."""
 
     SHARED = "class"
@@ -38,7 +44,7 @@ class Task:
     group: int = 0
 
 
-class State(StrEnum):
+class State(_Word):
     """The state of a task."""
 
     WAITING = "waiting"

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
+from typing_extensions import Self
 
 from jstyleid_core import StyleIDSettings
 from jstyleid_core.contact_sheet import Cell, contact_sheet
