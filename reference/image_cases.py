@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import PIL
 from PIL import Image, ImageCms, TiffImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
@@ -198,7 +199,11 @@ CASES: tuple[ImageCase, ...] = (
     ImageCase("CMYK", "a.tif", _saved("CMYK", (0, 255, 255, 0)), Seen(RED)),
     ImageCase("CMYK as Adobe inverts it", "a.jpg",
               _saved("CMYK", (0, 255, 255, 0), quality=100), Seen(RED, tolerance=3)),
-    ImageCase("YCbCr", "a.tif", _saved("YCbCr", (76, 85, 255)), Seen((254, 0, 0), tolerance=2)),
+    # Pillow 12, the last for Python 3.10, does not read the plain YCbCr that it writes.
+    ImageCase("YCbCr", "a.tif",
+              _saved("YCbCr", (76, 85, 255),
+                     compression="raw" if int(PIL.__version__.split(".")[0]) >= 13 else "tiff_lzw"),
+              Seen((254, 0, 0), tolerance=2)),
     ImageCase("Lab", "a.tif", _saved("LAB", (255, 128, 128)), Seen(WHITE, tolerance=2)),
     ImageCase("the profile of sRGB", "a.png", _saved("RGB", (200, 30, 40),
                                                      icc_profile=_profile("sRGB")),

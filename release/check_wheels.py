@@ -69,7 +69,7 @@ def _faults_of_metadata(package: str, metadata: Message) -> Iterator[str]:
         yield f"is of version {metadata['Version']}, not {version()}"
     if not metadata["Requires-Python"]:
         yield "does not say which versions of Python it runs on"
-    needed = metadata.get_all("Requires-Dist", [])
+    needed = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     for other in PACKAGES:
         pins = [line for line in needed if re.match(rf"{other}\b", line)]
         wanted = [f"{other}=={version()}"] if other in PACKAGES[package] else []
