@@ -78,7 +78,8 @@ def try_jittor_side(dist: Path, folder: Path) -> None:
     shutil.move(work / "drawn" / "00", work / "data" / "00")
     (work / "data" / "00" / "prompt.json").write_text('{"0": "Picture"}\n', encoding="utf-8")
     env.run("jstyleid", "transfer", "drawn/01/images/00.png", "data/00/images/00.png",
-            "-o", "out/00/Picture.png", "--model", "embedded", cwd=work)
+            "-o", "out/00/Picture.png", "--model", "embedded", "--size", "64", "--steps", "4",
+            cwd=work)
 
 
 def try_checker(dist: Path, folder: Path, torch: str) -> None:
