@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+from sd_parsers import ParserManager
 
 from jstyleid_core.errors import InputError
 from jstyleid_core.image_files import open_image
@@ -60,6 +62,34 @@ def test_a_given_lora_is_used_and_nothing_trained(
     write_lora(lora, LoRAWeights({"unet": {"conv_out": LAYER}}))
     with pytest.raises(InputError, match=r"content\.lora\.sha256: "):
         run(request, fake_model(), display)
+
+
+def test_other_tools_read_the_settings_of_a_result(
+    data: Path, make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay,
+    lora: Path,
+) -> None:
+    request = make_request(styles=["00"], loras={"00": lora}, template="{prompt} in style_{style}",
+                           method="styleid-dreambooth", start="mean", strength=0.7)
+    run(request, fake_model(), display)
+    picture = request.folder.picture("00", "Ring")
+    facts = read_provenance(picture)
+    drawing = facts["content"]
+    read = ParserManager().parse(picture)
+    assert read is not None
+    assert (read.full_prompt, read.samplers[0].model.name) == ("Ring in style_00", "some/model")
+    assert read.samplers[0].parameters == {
+        "steps": str(CONTENT), "cfg_scale": "7.5", "seed": str(drawing["seed"])}
+    reference = facts["reference"]
+    assert {
+        "Denoising strength": "0.7",
+        "StyleID reference": reference["name"],
+        "StyleID reference hash": reference["sha256"][:10],
+        "StyleID gamma": str(facts["styleid"]["gamma"]),
+        "StyleID layers": "7-11",
+    }.items() <= read.metadata.items()
+    with Image.open(picture) as image:
+        digest = hashlib.sha256(lora.read_bytes()).hexdigest()
+        assert f'Lora hashes: "some: {digest[:10]}"' in image.info["parameters"]
 
 
 def test_a_lora_that_does_not_fit_is_found_before_the_first_picture(

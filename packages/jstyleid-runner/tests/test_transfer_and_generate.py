@@ -1,20 +1,26 @@
 """What `transfer` and `generate` write, with a model that paints the mean of its inputs."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
+from sd_parsers import ParserManager
 from typer.testing import CliRunner
 
 import jstyleid_core
 from jstyleid_core import runtime
 from jstyleid_core.progress import OnStep
+from jstyleid_dreambooth import LoRAWeights, LowRank, write_lora
 from jstyleid_runner.cli import app
 from jstyleid_runner.worker import engine
 from jstyleid_runner.workflows import generate as one_picture
+
+LAYER = LowRank(np.ones((1, 2), np.float32), np.ones((2, 1), np.float32), 1)
 
 
 class FakeStableDiffusion:
@@ -85,6 +91,7 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
     for user in (engine, one_picture):
         monkeypatch.setattr(user, "load_model", lambda *_: FakeStableDiffusion())
+    monkeypatch.setattr(one_picture, "attach", lambda *_: None)
     # Not by setattr, which would look up the real ones and so start Jittor.
     monkeypatch.setitem(vars(jstyleid_core), "StyleID", FakeStyleID)
     monkeypatch.setitem(vars(jstyleid_core), "Style", FakeStyle)
@@ -172,6 +179,54 @@ def test_generate() -> None:
     assert colour("o.png") == ((128, 128), (77, 77, 77))
     recorded = facts("o.png")
     assert (recorded["prompt"], recorded["negative"], recorded["seed"]) == ("Ring", "blurry", 77)
+
+
+def test_other_tools_read_the_settings_of_a_drawing() -> None:
+    write_lora("a, b.safetensors", LoRAWeights({"unet": {"conv_in": LAYER}}))
+    prompt = "Ring: red, gold\nby a lake, 雪"
+    arguments = ["generate", prompt, "-o", "o.png", "--size", "128x64", "--seed", "7",
+                 "--negative", "blurry, dark", "--guidance", "5", "--steps", "3",
+                 "--lora", "a, b.safetensors:0.8", "--model", "embedded"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    digest = hashlib.sha256(Path("a, b.safetensors").read_bytes()).hexdigest()
+    with Image.open("o.png") as image:
+        text = image.info["parameters"]
+    assert text.splitlines() == [
+        "Ring: red, gold", "by a lake, 雪", "Negative prompt: blurry, dark",
+        "Steps: 3, Sampler: DDIM, CFG scale: 5, Seed: 7, Size: 128x64, Model: embedded, "
+        f'Lora hashes: "a, b: {digest[:10]}", Lora weights: "a, b: 0.8"',
+    ]
+    read = ParserManager().parse("o.png")
+    assert read is not None
+    [sampler] = read.samplers
+    assert (read.full_prompt, read.full_negative_prompt) == (prompt, "blurry, dark")
+    assert (sampler.name, sampler.model.name) == ("DDIM", "embedded")
+    assert sampler.parameters == {"steps": "3", "cfg_scale": "5", "seed": "7"}
+    assert read.metadata["Size"] == "128x64"
+
+
+def test_other_tools_read_the_settings_of_a_transfer() -> None:
+    arguments = "transfer content.png red.png -o o.png --size 64 --gamma 0.3 --layers 7,9 --seed 4"
+    assert call(f"{arguments} --vae own/vae.safetensors --model a/b").exit_code == 0
+    with Image.open("o.png") as image:
+        text = image.info["parameters"]
+    assert text == (
+        "\nSteps: 20, Sampler: DDIM, CFG scale: 1, Seed: 4, Size: 64x64, Model: a/b, VAE: vae, "
+        "StyleID reference: red.png, StyleID gamma: 0.3, StyleID temperature: 1.5, "
+        'StyleID layers: "7,9", StyleID steps: 20, StyleID injection: True, StyleID adain: True, '
+        "StyleID adain eps: 0.0001, StyleID feature dtype: auto")
+    read = ParserManager().parse("o.png")
+    assert read is not None
+    assert (read.full_prompt, read.samplers[0].name) == ("", "DDIM")
+    assert read.metadata["StyleID gamma"] == "0.3"
+
+
+def test_a_text_that_no_png_can_hold() -> None:
+    """Bytes of a command line that are not UTF-8 come as halves of characters."""
+    result = CliRunner().invoke(app, ["generate", "Ring \udce9", "-o", "o.png", "--size", "64"])
+    assert result.exit_code == 0
+    with Image.open("o.png") as image:
+        assert image.info["parameters"].startswith("Ring ?\nSteps: 25")
 
 
 def test_generate_into_a_folder() -> None:

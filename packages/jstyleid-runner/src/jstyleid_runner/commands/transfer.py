@@ -80,6 +80,7 @@ def transfer(
         settings=settings,
         save_style=options.save_style,
         load_style=options.load_style,
+        source=source,
         recorded={"model": source.name, **source.others, "dtype": options.dtype,
                   "backend": options.backend, "seed": options.seed},
     )

@@ -12,6 +12,8 @@ from typing import Any
 
 from jstyleid_core.errors import InputError
 from jstyleid_core.image_files import read_png_text
+from jstyleid_core.weights.checkpoint import CheckpointSource
+from jstyleid_runner.planning import parameters
 from jstyleid_runner.planning.jobs import GenerateImage, TransferStyle
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.records import HashedFile
@@ -88,9 +90,15 @@ def picture_provenance(
     return provenance
 
 
-def to_png_text(provenance: Provenance) -> dict[str, str]:
-    """The facts as the text chunks of a PNG."""
-    return {KEY: json.dumps(provenance, sort_keys=True)}
+def to_png_text(provenance: Provenance, source: CheckpointSource) -> dict[str, str]:
+    """The text chunks of a picture: the facts for this project, and in A1111's form for others.
+
+    Args:
+        provenance: provenance of the picture.
+        source: the checkpoint, which has a name in A1111's form only.
+    """
+    return {KEY: json.dumps(provenance, sort_keys=True),
+            parameters.KEY: parameters.to_parameters(provenance, source)}
 
 
 def matches(path: Path, wanted: Provenance) -> bool:

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing_extensions import Self
 
 from jstyleid_core.image_files import encode_png, open_image
+from jstyleid_core.weights.checkpoint import CheckpointSource
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.prior import ClassImage, draw_class_image, encode_class_images
 from jstyleid_runner.planning.class_images import ClassImagesPending
 from jstyleid_runner.planning.jobs import SharedPending
 from jstyleid_runner.planning.pending import PendingWork, StylePending
-from jstyleid_runner.planning.provenance import Provenance, to_png_text
+from jstyleid_runner.planning.provenance import to_png_text
 from jstyleid_runner.scheduling.executor import ErrorKind, TaskFiles, TaskProgress, classify_error
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.worker.prepared import PreparedEngine
@@ -151,7 +152,7 @@ class GeneratePayload(Payload):
 
     Attributes:
         lora: file of the LoRA, if any.
-        provenance: provenance to write into the image.
+        png_text: text chunks of the image.
         batch_mates: text and seed of all images of the group, this one among them.
     """
 
@@ -161,7 +162,7 @@ class GeneratePayload(Payload):
     seed: int
     lora: Path | None
     start: tuple[Path, ...]
-    provenance: Provenance
+    png_text: Mapping[str, str]
     batch_mates: tuple[tuple[str, int], ...]
 
     def files(self) -> TaskFiles:
@@ -182,7 +183,7 @@ class GeneratePayload(Payload):
         )
         for payload in payloads:
             picture = pictures[together.index((payload.text, payload.seed))]
-            yield encode_png(picture, to_png_text(payload.provenance))
+            yield encode_png(picture, payload.png_text)
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ class TransferPayload(Payload):
     """Give a content image the look of an inverted style.
 
     Attributes:
-        provenance: provenance to write into the image.
+        png_text: text chunks of the image.
         batch_mates: all contents of the group, this one among them.
     """
 
@@ -198,7 +199,7 @@ class TransferPayload(Payload):
     steps: int
     content: Path
     style: InvertPayload
-    provenance: Provenance
+    png_text: Mapping[str, str]
     batch_mates: tuple[Path, ...]
 
     def files(self) -> TaskFiles:
@@ -217,7 +218,7 @@ class TransferPayload(Payload):
         pictures = engine.transfer(contents, progress.step)
         for payload in payloads:
             picture = pictures[together.index(payload.content)]
-            yield encode_png(picture, to_png_text(payload.provenance))
+            yield encode_png(picture, payload.png_text)
 
 
 def run_payloads(
@@ -234,13 +235,14 @@ def run_payloads(
 
 
 def payloads_of(
-    pending: PendingWork, folder: OutFolder, *, keep_styles: bool
+    pending: PendingWork, folder: OutFolder, source: CheckpointSource, *, keep_styles: bool
 ) -> dict[str, Payload]:
     """The payloads of all pending work, by the jobs' ids.
 
     Args:
         pending: work that is left.
         folder: folder of the run.
+        source: the checkpoint, which pictures name.
         keep_styles: whether workers share inverted styles.
     """
     payloads: dict[str, Payload] = {}
@@ -248,7 +250,7 @@ def payloads_of(
         payloads |= _shared_payloads(shared)
     for work in pending.work:
         if work.pending:
-            payloads |= _style_payloads(work, folder, pending.shared, keep_styles)
+            payloads |= _style_payloads(work, folder, source, pending.shared, keep_styles)
     return payloads
 
 
@@ -272,7 +274,8 @@ def _class_image_payloads(work: ClassImagesPending) -> Mapping[str, Payload]:
 
 
 def _style_payloads(
-    work: StylePending, folder: OutFolder, shared: Sequence[SharedPending], keep_styles: bool
+    work: StylePending, folder: OutFolder, source: CheckpointSource,
+    shared: Sequence[SharedPending], keep_styles: bool,
 ) -> Mapping[str, Payload]:
     plan, payloads = work.plan, dict[str, Payload]()
     if work.training and plan.train:
@@ -299,7 +302,7 @@ def _style_payloads(
             mates = tuple((mate.text, mate.seed) for mate in group_of[job.id])
             payloads[job.id] = GeneratePayload(
                 job.id, job.steps, job.text, job.seed, work.lora_file, job.start,
-                provenance, mates,
+                to_png_text(provenance, source), mates,
             )
     for item in work.pending:
         if item.transfer and invert:
@@ -308,7 +311,7 @@ def _style_payloads(
                              for mate in group_of[job.id])
             payloads[transfer.id] = TransferPayload(
                 transfer.id, transfer.evaluations, folder.content(job.style, job.prompt),
-                invert, item.picture_provenance, contents,
+                invert, to_png_text(item.picture_provenance, source), contents,
             )
     return payloads
 

@@ -173,7 +173,7 @@ def execute(
         OutputError: a picture or the ledger cannot be written.
     """
     plan, folder = request.plan, request.folder
-    payloads = payloads_of(pending, folder, keep_styles=len(model.workers) > 1)
+    payloads = payloads_of(pending, folder, model.source, keep_styles=len(model.workers) > 1)
     tasks = plan.tasks
     pictures = {(transfer or generate).id
                 for style in plan.styles for generate, transfer in style.pairs}

@@ -149,6 +149,6 @@ def draw_picture(
         }
         if named:
             provenance["loras"] = [each.provenance() for each in named]
-        save_png(picture, target, text=to_png_text(provenance))
+        save_png(picture, target, text=to_png_text(provenance, source))
         display.finished(target)
     return target

@@ -13,6 +13,7 @@ from jstyleid_core.contact_sheet import Cell, contact_sheet
 from jstyleid_core.errors import InputError
 from jstyleid_core.image_files import open_image, save_png
 from jstyleid_core.images import fit
+from jstyleid_core.weights.checkpoint import CheckpointSource
 from jstyleid_runner.planning.provenance import to_png_text
 from jstyleid_runner.reports.progress import Display
 from jstyleid_runner.storage.layout import (
@@ -51,6 +52,7 @@ class TransferJob:
     settings: StyleIDSettings
     save_style: Path | None
     load_style: Path | None
+    source: CheckpointSource
     recorded: Mapping[str, Any]
 
     @classmethod
@@ -64,6 +66,7 @@ class TransferJob:
         settings: StyleIDSettings,
         save_style: Path | None,
         load_style: Path | None,
+        source: CheckpointSource,
         recorded: Mapping[str, Any],
     ) -> Self:
         """Read the pictures and settle what is written where.
@@ -99,7 +102,8 @@ class TransferJob:
             require_writable(save_style.parent)
         sheet = picture_target(out, CONTACT_SHEET) if several and is_folder(out) else None
         return cls(
-            content, picture, inputs, sheet, size, settings, save_style, load_style, recorded)
+            content, picture, inputs, sheet, size, settings, save_style, load_style, source,
+            recorded)
 
 
 def run_transfer(job: TransferJob, model: "StableDiffusion", display: Display) -> list[Path]:
@@ -124,7 +128,7 @@ def run_transfer(job: TransferJob, model: "StableDiffusion", display: Display) -
             "styleid": job.settings.model_dump(mode="json"),
             **job.recorded,
         }
-        save_png(picture, given.target, text=to_png_text(provenance))
+        save_png(picture, given.target, text=to_png_text(provenance, job.source))
         display.finished(given.target)
         written.append(given.target)
         columns.append([Cell(given.path.name, given.image), Cell(given.target.name, picture)])
