@@ -12,6 +12,7 @@ from jstyleid_runner.commands.config import show
 from jstyleid_runner.commands.demo import demo
 from jstyleid_runner.commands.doctor import doctor
 from jstyleid_runner.commands.generate import generate
+from jstyleid_runner.commands.lora import info
 from jstyleid_runner.commands.plan import plan
 from jstyleid_runner.commands.run import run
 from jstyleid_runner.commands.status import retry, status
@@ -31,6 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 config = typer.Typer(help="The options of run, train and generate, from a file and elsewhere.")
+
+lora = typer.Typer(help="LoRA files.")
 
 
 def _print_version(wanted: bool) -> None:
@@ -64,6 +67,8 @@ config.command(context_settings={"allow_extra_args": True, "ignore_unknown_optio
     guarded(show)
 )
 app.add_typer(config, name="config")
+lora.command()(guarded(info))
+app.add_typer(lora, name="lora")
 
 
 def main() -> None:

@@ -136,8 +136,7 @@ def _without_ones(shape: Shape) -> Shape:
 
 def _versions(weights: LoRAWeights, layouts: Mapping[Part, Layout]) -> str:
     """The versions that a LoRA and the model are of, as far as they differ in their context."""
-    read = {layer.down.shape[1] for path, layer in weights.layers.get("unet", {}).items()
-            if path.endswith(_CONTEXT_LAYERS)}
+    read = _context_widths(weights)
     there = {shape[1] for path, shape in layouts.get("unet", {}).items()
              if path.endswith(_CONTEXT_LAYERS)}
     if len(read) != 1 or len(there) != 1 or read == there:
@@ -145,6 +144,17 @@ def _versions(weights: LoRAWeights, layouts: Mapping[Part, Layout]) -> str:
     lora, model = (f"{width} numbers of a prompt" + (
         f", as in {_VERSIONS[width]}" if width in _VERSIONS else "") for width in (*read, *there))
     return f"Its cross attention reads {lora}; the model's reads {model}. "
+
+
+def _context_widths(weights: LoRAWeights) -> set[int]:
+    return {layer.down.shape[1] for path, layer in weights.layers.get("unet", {}).items()
+            if path.endswith(_CONTEXT_LAYERS)}
+
+
+def version_of(weights: LoRAWeights) -> str | None:
+    """The version of Stable Diffusion that a LoRA is for; None where cross attention is silent."""
+    widths = _context_widths(weights)
+    return _VERSIONS.get(widths.pop()) if len(widths) == 1 else None
 
 
 def _shaped(layer: LowRank, shape: Shape) -> LowRank:

@@ -76,6 +76,20 @@ class TensorName:
     adapter: str | None = None
 
 
+_PROGRAMS = (
+    ("LyCORIS", re.compile(r"lycoris_")),
+    ("kohya", re.compile(r"lora_(?:unet|te1?)_")),
+    ("OneTrainer", re.compile(r"lora_(?:unet|te1?)\.|clip_l\.")),
+    ("ComfyUI", re.compile(r"(?:model\.)?diffusion_model\.|text_encoders\.")),
+    ("PEFT", re.compile(r"base_model\.model\.")),
+)
+
+
+def spelling_of(name: str) -> str:
+    """The program whose spelling the name of a LoRA's tensor has; diffusers' has no mark."""
+    return next((program for program, start in _PROGRAMS if start.match(name)), "diffusers")
+
+
 def parse_name(name: str) -> TensorName | None:
     """The place of a tensor, from a name in any spelling; None if unknown."""
     found = next(filter(None, (ending.fullmatch(name) for ending in _ENDINGS)), None)

@@ -57,7 +57,11 @@ def read_lora(path: str | os.PathLike[str]) -> LoRAWeights:
             in an unknown way, is of another method or for another model; or a layer is incomplete,
             is there twice, or has no finite update of low rank.
     """
-    file = read_tensors(find_file(Path(path).expanduser()))
+    return weights_in(read_tensors(find_file(Path(path).expanduser())))
+
+
+def weights_in(file: TensorFile) -> LoRAWeights:
+    """The LoRA in a file that is read; raises a CheckpointError as `read_lora` does."""
     tensors = _without_embeddings(file)
     for name in tensors:
         if len(name) > _LONGEST_NAME:
