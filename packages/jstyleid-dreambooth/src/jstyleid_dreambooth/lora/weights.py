@@ -123,15 +123,15 @@ def _problems(weights: LoRAWeights, layouts: Mapping[Part, Layout]) -> Iterator[
             continue
         inner = layer.down.shape[1:]
         as_matrix = layer.down.ndim == 2 and inner == (prod(shape[1:]),)
-        same = as_matrix or _without_ones(inner) == _without_ones(shape[1:])
+        same = as_matrix or without_ones(inner) == without_ones(shape[1:])
         if layer.up.shape[0] != shape[0] or not same:
             yield (f"{part}.{path}: A {list(layer.down.shape)} and B {list(layer.up.shape)} are "
                    f"for a weight {[layer.up.shape[0], *inner]}, the model's is {list(shape)}")
 
 
-def _without_ones(shape: Shape) -> Shape:
+def without_ones(shape: Shape) -> Shape:
     """A shape without the ones at its end, which a 1x1 kernel has and a linear layer has not."""
-    return _without_ones(shape[:-1]) if shape[-1:] == (1,) else shape
+    return without_ones(shape[:-1]) if shape[-1:] == (1,) else shape
 
 
 def _versions(weights: LoRAWeights, layouts: Mapping[Part, Layout]) -> str:

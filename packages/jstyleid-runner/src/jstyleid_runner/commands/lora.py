@@ -1,12 +1,14 @@
-"""`jstyleid lora info`: what a LoRA file is."""
+"""`jstyleid lora`: what a LoRA file is, and several in one."""
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jstyleid_core.errors import InputError
 from jstyleid_runner.options import common as options
 
 if TYPE_CHECKING:
@@ -30,6 +32,44 @@ def info(
     for name, value in _lines(found):
         # A header may hold what moves a terminal's cursor.
         print(f"{name:<10} {value if value.isprintable() else json.dumps(value)}")
+
+
+def merge(
+    loras: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE[:WEIGHT]...", help="LoRA files; weight 1 unless given."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", parser=options.given_path, metavar="<path>",
+                     help="The .safetensors file to write."),
+    ],
+    rank: Annotated[
+        int | None,
+        typer.Option("--rank", min=1, help="Largest rank of a layer, by singular values; without "
+                     "it the ranks add up."),
+    ] = None,
+) -> None:
+    """Merge LoRAs into one that acts as all of them together.
+
+    The ranks add up, and the update is the exact sum but for float32's rounding. With --rank it is
+    the nearest of that rank, and the relative error is printed. No model is loaded.
+    """
+    from jstyleid_dreambooth import write_lora
+    from jstyleid_dreambooth.lora.merging import merge_loras
+    from jstyleid_runner.storage.layout import require_writable
+    from jstyleid_runner.workflows.generate import read_loras
+
+    if out.suffix != ".safetensors":
+        raise InputError(f"--out {out}: must be a .safetensors file.", fields=["out"])
+    require_writable(out.parent)
+    named = read_loras(loras)
+    merged, error = merge_loras([(each.weights, each.weight) for each in named], rank)
+    parts = json.dumps([each.provenance() for each in named], sort_keys=True)
+    print(write_lora(out, merged, {"merged": parts}))
+    ranks = ", ".join(map(str, merged.ranks()))
+    loss = f"; relative error {error:.3g}" if rank else ""
+    print(f"{len(merged)} layers of rank {ranks}{loss}", file=sys.stderr)
 
 
 def _lines(found: "LoRADescription") -> list[tuple[str, str]]:

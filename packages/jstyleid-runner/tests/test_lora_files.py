@@ -1,4 +1,4 @@
-"""`jstyleid lora info`."""
+"""`jstyleid lora`: `info` and `merge`."""
 
 import hashlib
 import json
@@ -84,3 +84,19 @@ def test_no_jittor_is_needed() -> None:
             f"app(['lora', 'info', {str(GOLDEN_LORA / 'jittor.safetensors')!r}])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "rank       2" in done.stdout
+
+
+def test_merge(tmp_path: Path) -> None:
+    one = GOLDEN_LORA / "jittor.safetensors"
+    out = tmp_path / "both.safetensors"
+    done = CliRunner().invoke(
+        app, ["lora", "merge", f"{one}:0.7", str(one), "-o", str(out), "--rank", "2"])
+    # Twice the same LoRA has no more rank than once.
+    assert (done.exit_code, done.stdout) == (0, f"{out}\n"), done.stderr
+    layers, error = done.stderr.split("relative error ")
+    assert layers.endswith("15 layers of rank 2; ")
+    assert float(error) < 1e-7
+    metadata = json.loads(call(out, "--json").stdout)["metadata"]
+    assert [part["weight"] for part in json.loads(metadata["merged"])] == [0.7, 1]
+    refused = CliRunner().invoke(app, ["lora", "merge", str(one), "-o", "both.bin"])
+    assert (refused.exit_code, "both.bin" in refused.stderr) == (2, True)
