@@ -25,7 +25,6 @@ app = typer.Typer(
     name="jstyleid",
     help="Stable Diffusion 2.1 and StyleID style transfer in Jittor.",
     no_args_is_help=True,
-    add_completion=False,
     # Joins the lines of a docstring's paragraph.
     rich_markup_mode="markdown",
     # A crash is reported by `guarded`: a message for the user, the traceback in a file.
