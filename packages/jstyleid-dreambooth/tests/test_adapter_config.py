@@ -156,13 +156,13 @@ def test_patterns_match_as_in_peft(pattern: str, path: str) -> None:
     "(" * 150 + "^" + "+)" * 150, "((((.{1,99}){1,99}){1,99}){1,99})!", r"(.*\.)*" * 60 + "!",
 ])
 def test_no_pattern_takes_long(pattern: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     try:
         patterns = ModulePatterns({pattern: 1, f"{pattern}+": 2})
         assert all(patterns.get(["a." * 200 + str(layer)]) is None for layer in range(100))
     except PatternError:
         pass
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
 
 
 def test_a_pattern_for_each_of_many_layers() -> None:
