@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -360,7 +359,8 @@ def no_jittor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
     # Nor is a model looked for: the default one is on the hub.
     for module in (core_model, engine):
-        monkeypatch.setattr(module, "find_checkpoint", lambda *_, **__: Mock())
+        monkeypatch.setattr(module, "find_checkpoint",
+                            lambda *_, **__: find_checkpoint(EMBEDDED_MODEL))
 
 
 @pytest.fixture

@@ -29,6 +29,16 @@ Invoke = Callable[..., tuple[int, str]]
 pytestmark = pytest.mark.usefixtures("no_jittor")
 
 
+@pytest.mark.parametrize("arguments", [
+    "transfer content.png style.png --out o.png", "generate Ring --out o.png",
+])
+def test_a_size_the_model_cannot_draw(arguments: str, invoke: Invoke, pictures: None) -> None:
+    assert invoke(*arguments.split(), "--model", "embedded", "--size", "100x64") == (
+        2, "error: size 100x64: width and height must be multiples of 64 for this checkpoint. Use "
+           "64x64 or 128x64.")
+    assert not Path("o.png").exists()
+
+
 @pytest.fixture
 def pictures(tmp_path: Path) -> None:
     """A content and two styles in `tmp_path`."""

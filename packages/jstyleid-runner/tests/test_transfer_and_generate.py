@@ -24,11 +24,7 @@ LAYER = LowRank(np.ones((1, 2), np.float32), np.ones((2, 1), np.float32), 1)
 
 
 class FakeStableDiffusion:
-    """Paints grey; knows its sizes."""
-
-    def check_size(self, size: tuple[int, int]) -> None:
-        if size[0] % 64 or size[1] % 64:
-            raise jstyleid_core.errors.InputError(f"size {size}: use 64x64 or 128x128")
+    """Paints grey."""
 
     def drop_text_encoder(self) -> None:
         pass
@@ -162,15 +158,6 @@ def test_a_style_is_kept_and_used_again() -> None:
     assert "1 pictures; 40 UNet evaluations to do" in kept.stderr
     assert FakeStyleID.inverted == 1
     assert colour("p.png") == colour("o.png")
-
-
-def test_a_size_the_model_cannot_draw() -> None:
-    result = call("transfer content.png red.png -o o.png --size 100")
-    assert (result.exit_code, result.stderr) == (
-        2,
-        "error: size (100, 100): use 64x64 or 128x128\n",
-    )
-    assert not Path("o.png").exists()
 
 
 def test_generate() -> None:

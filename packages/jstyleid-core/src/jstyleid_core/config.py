@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from jstyleid_core.errors import CheckpointError
+from jstyleid_core.errors import CheckpointError, InputError
 from jstyleid_core.json_files import read_json
 from jstyleid_core.notes import note_once
 from jstyleid_core.validation import problems_of
@@ -312,3 +312,31 @@ _OTHER_SAMPLERS: dict[str, tuple[object, ...]] = {
     # diffusers' pipeline does not clip latents either, whatever the file says.
     "clip_sample": (True,),
 }
+
+
+def pixels_per_latent(vae: VAEConfig) -> int:
+    """Pixels per latent in each direction, 8 for Stable Diffusion."""
+    return int(2 ** (len(vae.block_out_channels) - 1))
+
+
+def size_multiple(unet: UNetConfig, vae: VAEConfig) -> int:
+    """Width and height must be multiples of this: the UNet halves the latents at each level."""
+    return pixels_per_latent(vae) * int(2 ** (len(unet.block_out_channels) - 1))
+
+
+def check_size(size: tuple[int, int], unet: UNetConfig, vae: VAEConfig) -> None:
+    """Check that networks can compute pictures of a width and height.
+
+    Raises:
+        InputError: they cannot; the message names the nearest sizes.
+    """
+    multiple = size_multiple(unet, vae)
+    if all(side > 0 and side % multiple == 0 for side in size):
+        return
+    below = tuple(max(multiple, side // multiple * multiple) for side in size)
+    above = tuple(max(multiple, -(-side // multiple) * multiple) for side in size)
+    nearest = " or ".join(f"{w}x{h}" for w, h in dict.fromkeys((below, above)))
+    raise InputError(
+        f"size {size[0]}x{size[1]}: width and height must be multiples of {multiple} for this "
+        f"checkpoint. Use {nearest}."
+    )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jstyleid_core.backends import build_networks
-from jstyleid_core.config import PredictionType
+from jstyleid_core.config import PredictionType, check_size, pixels_per_latent, size_multiple
 from jstyleid_core.diffusion.ddim import Step, ddim_sampling
 from jstyleid_core.diffusion.denoiser import (
     DENOISERS,
@@ -187,25 +187,16 @@ class StableDiffusion:
     @property
     def scale_factor(self) -> int:
         """Pixels per latent, 8."""
-        return int(2 ** (len(self.networks.vae_config.block_out_channels) - 1))
+        return pixels_per_latent(self.networks.vae_config)
 
     @property
     def size_multiple(self) -> int:
         """Width and height must be multiples of this: 8 pixels a latent, halved at each level."""
-        return self.scale_factor * int(2 ** (len(self.networks.unet_config.block_out_channels) - 1))
+        return size_multiple(self.networks.unet_config, self.networks.vae_config)
 
     def check_size(self, size: Size) -> None:
         """Raise an InputError that names the nearest possible sizes unless `size` is one."""
-        multiple = self.size_multiple
-        if all(side > 0 and side % multiple == 0 for side in size):
-            return
-        below = tuple(max(multiple, side // multiple * multiple) for side in size)
-        above = tuple(max(multiple, -(-side // multiple) * multiple) for side in size)
-        nearest = " or ".join(f"{w}x{h}" for w, h in dict.fromkeys((below, above)))
-        raise InputError(
-            f"size {size[0]}x{size[1]}: width and height must be multiples of {multiple} for this "
-            f"checkpoint. Use {nearest}."
-        )
+        check_size(size, self.networks.unet_config, self.networks.vae_config)
 
     def encode(self, images: Sequence[Image.Image]) -> Var:
         """Latents (B, 4, H/8, W/8) of RGB pictures of one size: the posterior's mode, scaled.

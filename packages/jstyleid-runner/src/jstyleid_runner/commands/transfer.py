@@ -85,9 +85,8 @@ def transfer(
                   "backend": options.backend, "seed": options.seed},
     )
     with command_session() as display:
-        loaded = load_model(source, options.dtype, options.device, display.preparing,
+        loaded = load_model(source, job.size, options.dtype, options.device, display.preparing,
                             options.backend)
-        loaded.check_size(job.size)
         loaded.drop_text_encoder()
         written = run_transfer(job, loaded, display)
     for path in written:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jstyleid_core import runtime
 from jstyleid_core.backends.jdiffusion.environment import check
+from jstyleid_core.config import check_size
 from jstyleid_core.progress import OnStep, Preparing, Progress
 from jstyleid_core.runtime import Backend, Device, DType
 from jstyleid_core.weights.checkpoint import CheckpointSource, find_checkpoint
@@ -68,16 +69,18 @@ class Trainer:
 
 
 def load_model(
-    source: CheckpointSource, dtype: DType, device: Device, preparing: Preparing,
-    backend: Backend = "native",
+    source: CheckpointSource, size: tuple[int, int], dtype: DType, device: Device,
+    preparing: Preparing, backend: Backend = "native",
 ) -> "StableDiffusion":
     """Find the checkpoint, start Jittor, compiling it on first use, and load.
 
-    In this order, because a wrong name should not be found out after minutes of compilation.
+    In this order, because a wrong name or a size that the checkpoint cannot compute should not be
+    found out after minutes of compiling and reading.
     """
     number = runtime.default_dtype(device) if dtype == "auto" else dtype
     checkpoint = find_checkpoint(source, half=number == "float16")
     checkpoint.check()
+    check_size(size, checkpoint.architecture.unet, checkpoint.architecture.vae)
 
     start_compiled(device, preparing, backend)
     from jstyleid_core import StableDiffusion

@@ -118,9 +118,8 @@ def draw_picture(
     named = read_loras(loras)
     source = source_of(options)
     with command_session() as display:
-        loaded = load_model(source, options.dtype, options.device, display.preparing,
+        loaded = load_model(source, drawing.size, options.dtype, options.device, display.preparing,
                             options.backend)
-        loaded.check_size(drawing.size)
         attach(loaded, named)
         evaluations = drawing.steps * guidance_evaluations(drawing.guidance)
         display.begin(1, 0, evaluations)

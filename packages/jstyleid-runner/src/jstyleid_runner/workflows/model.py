@@ -132,10 +132,9 @@ class ModelSource:
         return self._workers.workers
 
     def open_trainer(self, dtype: DType, size: tuple[int, int]) -> Trainer:
-        """Load the checkpoint and check that it can be trained at this size."""
-        model = load_model(self.source, dtype, self._device, self._display.preparing,
+        """Load the checkpoint, if it can be trained at this size."""
+        model = load_model(self.source, size, dtype, self._device, self._display.preparing,
                            self._backend)
-        model.check_size(size)
         from jstyleid_dreambooth import LoRAs
 
         return Trainer(model, LoRAs.of(model))
