@@ -13,7 +13,7 @@ def test_depends_on_the_core_and_well_kept_libraries() -> None:
     assert importlib.metadata.requires("jstyleid-dreambooth") == [
         f"jstyleid-core=={jstyleid_dreambooth.__version__}", "matplotlib>=3.9", "numpy<2,>=1.26",
         "pillow>=10.3", "pydantic>=2.7", "safetensors>=0.4.3", "tensorboardx>=2.6.2.2",
-        "typing-extensions>=4.12"]
+        "typing-extensions>=4.12", "wandb>=0.19; extra == 'wandb'"]
 
 
 def test_no_torch_in_the_jittor_environment() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from jstyleid_core.errors import OutputError
-from jstyleid_runner import errors, fault_report
+from jstyleid_runner import fault_report
 from jstyleid_runner.errors import CrashError, crashes_reported_in, temporary_report
 from jstyleid_runner.fault_report import plain
 
@@ -86,7 +86,7 @@ def test_a_report_that_fails_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     def fails(error: Exception) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(errors, "fault_report", fails)
+    monkeypatch.setattr(fault_report, "fault_report", fails)
     with pytest.raises(CrashError, match=r"unexpected KeyError(.|\n)*: MemoryError\(\)"), \
             crashes_reported_in(tmp_path / "fault.log"):
         crash()

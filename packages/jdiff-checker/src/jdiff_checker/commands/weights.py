@@ -133,7 +133,7 @@ def _table(states: Sequence[tuple[WeightsFile, FileState]]) -> Table:
     for heading in ("size", "metrics", "sha256", "state"):
         table.add_column(heading, no_wrap=True)
     for file, state in states:
-        found = str(state.presence)
+        found = state.presence.value
         if state.presence is Presence.DIFFERENT and state.sha256:
             found += f":\n{short(state.sha256)}"
         table.add_row(f"{file.path}\n[dim]{file.source}[/dim]", size_text(file.size),
