@@ -73,6 +73,31 @@ def test_starting_jittor_leaves_the_process_as_it_was() -> None:
     assert (ran.stdout, ran.stderr, ran.returncode) == ("interrupted as Python does\n", "", 0)
 
 
+_HELPERS = """
+import multiprocessing, re, signal, sys, time
+from pathlib import Path
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as Ray has it
+from jstyleid_core.runtime.jittor import jt
+
+def has(process, field, which):
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return bool(int(re.search(rf"{field}:\\s*(\\w+)", status)[1], 16) >> which - 1 & 1)
+
+helpers = multiprocessing.active_children()
+end = time.monotonic() + 60
+while any(has(helper, "SigCgt", signal.SIGTERM) for helper in helpers):
+    assert time.monotonic() < end
+    time.sleep(0.05)
+print(len(helpers) > 0, all(has(helper, "SigBlk", signal.SIGINT) for helper in helpers))
+"""
+
+
+def test_compiling_processes_leave_signals_to_the_command() -> None:
+    """Otherwise one that ends by Ctrl-C, or does not end by SIGTERM, hangs the command's end."""
+    ran = python(_HELPERS)
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("True True\n", "", 0)
+
+
 def test_native_chatter_goes_to_the_file_and_python_keeps_its_stderr(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "native.log"
     ran = python("import os, sys\nfrom pathlib import Path\n"

@@ -22,7 +22,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,9 @@ def import_jittor() -> Any:
 
     Ctrl-C in a terminal goes to all processes of a command. Jittor's compiling processes would end
     by it, one of them with the lock of their queue, and Jittor would wait for that lock when the
-    command ends, for ever. So they leave Ctrl-C to the command, which ends them.
+    command ends, for ever. So they leave Ctrl-C to the command, which ends them by SIGTERM.
+    Handlers of SIGTERM, as Ray installs one, are the command's alone: in a compiling process one
+    could come too late, while it waits for the same lock.
 
     Where Jittor's cache has a folder `jtcuda`, the import asks for the driver's version, downloads
     the toolkit for that version if the folder has another one, and takes all folders with "cuda"
@@ -107,7 +109,8 @@ def import_jittor() -> Any:
     utils: Any = importlib.import_module("jittor_utils")
     make_pool = utils.Pool
 
-    def make_pool_without_interrupts(*arguments: Any, **options: Any) -> Any:
+    def make_pool_without_interrupts(*arguments: Any, initializer: Any, **options: Any) -> Any:
+        options |= {"initializer": _begin_compiling, "initargs": (initializer,)}
         # Processes that are forked or spawned inherit what is blocked here.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
@@ -117,6 +120,12 @@ def import_jittor() -> Any:
 
     utils.Pool = make_pool_without_interrupts
     return importlib.import_module("jittor")
+
+
+def _begin_compiling(initialize: Callable[[], None]) -> None:
+    """Begin a compiling process of Jittor; of this module, since a spawned process looks it up."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    initialize()
 
 
 def _build_in_child(cache: Path, log: Path, preparing: Preparing) -> bool:
