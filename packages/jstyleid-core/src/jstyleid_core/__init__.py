@@ -6,9 +6,9 @@ one of the names below is first touched.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from jstyleid_core.lazy import lazy_names
 from jstyleid_core.version import __version__
 
 if TYPE_CHECKING:
@@ -19,15 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["StableDiffusion", "Style", "StyleID", "StyleIDSettings", "__version__"]
 
-_HOMES = {
+__getattr__ = lazy_names(__name__, {
     "StableDiffusion": "jstyleid_core.pipeline",
     "Style": "jstyleid_core.styleid.style",
     "StyleID": "jstyleid_core.styleid.method",
     "StyleIDSettings": "jstyleid_core.styleid.settings",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+})

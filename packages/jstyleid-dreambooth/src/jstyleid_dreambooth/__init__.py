@@ -6,9 +6,9 @@ Jittor starts when `LoRAs` or `train_lora` is first touched.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from jstyleid_core.lazy import lazy_names
 from jstyleid_core.version import __version__
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ __all__ = [
     "write_lora",
 ]
 
-_HOMES = {
+__getattr__ = lazy_names(__name__, {
     "LoRASettings": "jstyleid_dreambooth.lora.initial",
     "LoRAWeights": "jstyleid_dreambooth.lora.weights",
     "LoRAs": "jstyleid_dreambooth.lora.loras",
@@ -52,10 +52,4 @@ _HOMES = {
     "read_lora": "jstyleid_dreambooth.lora.files",
     "train_lora": "jstyleid_dreambooth.training.train",
     "write_lora": "jstyleid_dreambooth.lora.files",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+})

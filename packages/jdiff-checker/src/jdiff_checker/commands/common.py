@@ -16,7 +16,6 @@ from typing import ParamSpec
 import typer
 
 from jdiff_checker.errors import CheckerError, InputError
-from jdiff_checker.fault_report import fault_report
 from jdiff_checker.scoring import ALL_METRICS, Metric
 
 EXIT_FAILED = 1
@@ -84,6 +83,8 @@ def _crash(error: Exception) -> str:
     what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
     fault = f"unexpected {what}\nThis is a fault in jdiff-check."
     try:
+        from jdiff_checker.fault_report import fault_report  # seldom needed
+
         with tempfile.NamedTemporaryFile("w", prefix="jdiff-check-", suffix=".log", delete=False,
                                          encoding="utf-8", errors="backslashreplace") as report:
             report.write(fault_report(error))

@@ -7,9 +7,9 @@ Python process. All other code gets Jittor through `jstyleid_core.runtime.jittor
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from jstyleid_core.lazy import lazy_names
 from jstyleid_core.runtime.choices import Backend, Device, DType
 
 if TYPE_CHECKING:
@@ -30,17 +30,11 @@ __all__ = [
 ]
 
 # Imported when they are first asked for: `--help` needs the choices only.
-_HOMES = {
-    "GPU": "gpus",
-    "visible_gpus": "gpus",
-    "RuntimeSetupError": "requirements",
-    "default_dtype": "startup",
-    "redirect_native_output": "startup",
-    "start": "startup",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_names(__name__, {
+    "GPU": "jstyleid_core.runtime.gpus",
+    "visible_gpus": "jstyleid_core.runtime.gpus",
+    "RuntimeSetupError": "jstyleid_core.runtime.requirements",
+    "default_dtype": "jstyleid_core.runtime.startup",
+    "redirect_native_output": "jstyleid_core.runtime.startup",
+    "start": "jstyleid_core.runtime.startup",
+})

@@ -138,8 +138,10 @@ def _check_compiler(version: tuple[int, int], header: Path) -> None:
     says = header.read_text(errors="replace") if header.exists() else ""
     newest = re.search(r"^#if __GNUC__ > (\d+)", says, re.MULTILINE)
     path, line = compiler()
+    if newest is None or "g++" not in line:
+        return
     ran = subprocess.run([path, "-dumpversion"], capture_output=True, text=True, check=False)
-    if newest and "g++" in line and int(ran.stdout.split(".")[0]) > int(newest[1]):
+    if int(ran.stdout.split(".")[0]) > int(newest[1]):
         raise RuntimeSetupError(
             f"CUDA {version[0]}.{version[1]} compiles with g++ up to version {newest[1]}; {path} "
             f"is {ran.stdout.strip()}. Install an older one (Debian, Ubuntu: apt-get install "

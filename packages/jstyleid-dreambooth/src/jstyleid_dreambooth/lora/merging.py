@@ -50,11 +50,14 @@ def merge_loras(
         for path, terms in layers.items():
             layer = _side_by_side(f"{part}.{path}", terms)
             most = min(layer.up.shape[0], layer.down[0].size, rank or layer.rank)
-            values = _core(layer)[1] if rank else np.zeros(0)
-            whole += float((values ** 2).sum())
-            if layer.rank > most:
-                lost += float((values[most:] ** 2).sum())
-                layer = _of_rank(layer, most)
+            if rank or layer.rank > most:
+                core = _core(layer)
+                squares = core[1] ** 2
+                if rank:
+                    whole += float(squares.sum())
+                    lost += float(squares[most:].sum())
+                if layer.rank > most:
+                    layer = _of_rank(layer, core, most)
             merged.setdefault(part, {})[path] = layer
     return LoRAWeights(merged), sqrt(lost / whole) if lost else 0.0
 
@@ -90,7 +93,10 @@ def _shape(layer: LowRank) -> Shape:
 _Matrix = NDArray[np.float64]
 
 
-def _core(layer: LowRank) -> tuple[_Matrix, _Matrix, _Matrix]:
+_Core = tuple[_Matrix, _Matrix, _Matrix]
+
+
+def _core(layer: LowRank) -> _Core:
     """Singular value decomposition of the update, without ever forming it: U, values, V^T."""
     left, upper = np.linalg.qr(layer.up.reshape(layer.up.shape[0], -1).astype(np.float64))
     right, lower = np.linalg.qr(layer.down.reshape(layer.rank, -1).astype(np.float64).T)
@@ -98,9 +104,9 @@ def _core(layer: LowRank) -> tuple[_Matrix, _Matrix, _Matrix]:
     return left @ u, values, v @ right.T
 
 
-def _of_rank(layer: LowRank, rank: int) -> LowRank:
+def _of_rank(layer: LowRank, core: _Core, rank: int) -> LowRank:
     """The nearest update of a smaller rank, its singular values shared by A and B."""
-    u, values, v = _core(layer)
+    u, values, v = core
     root = np.sqrt(values[:rank])
     down = (root[:, None] * v[:rank]).reshape(rank, *layer.down.shape[1:])
     up = (u[:, :rank] * root).reshape(-1, rank, *layer.up.shape[2:])
