@@ -29,7 +29,7 @@ SETTINGS: Mapping[str, StyleIDSettings] = {
     "defaults": StyleIDSettings(),
     "gamma 0.3": StyleIDSettings(gamma=0.3),
     "gamma 1": StyleIDSettings(gamma=1.0),
-    "no AdaIN": StyleIDSettings(adain=False),
+    "no AdaIN": StyleIDSettings(start_latents="none"),
     "no injection": StyleIDSettings(injection=False),
     "temperature 1": StyleIDSettings(temperature=1.0),
     "temperature 3": StyleIDSettings(temperature=3.0),

@@ -20,9 +20,9 @@ STEPS, SAMPLING, STYLEID = 20, 1e-4, 1e-3
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
-    "reconstruction": {"injection": False, "adain": False},
+    "reconstruction": {"injection": False, "start_latents": "none"},
     "adain": {"injection": False},
-    "inject": {"adain": False},
+    "inject": {"start_latents": "none"},
     "strong": {"gamma": 0.3},
     "neutral": {"temperature": 1.0},
     "paper_layers": {"layers": (6, 7, 8, 9, 10, 11)},

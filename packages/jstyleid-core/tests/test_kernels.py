@@ -109,6 +109,40 @@ def test_plain_attention_in_slabs_equals_attention_at_once(
     assert distance(plain.attention(*inputs, heads=4, scale=0.3), at_once) <= 1e-6
 
 
+@pytest.mark.parametrize("shared", [1, 2])
+def test_attention_to_segments_in_one_softmax(shared: int) -> None:
+    """Against float64, and merged from attentions to each segment."""
+    query, own, own_value = (normal(2, 70, 32, seed=i) for i in range(3))
+    style, style_value = normal(shared, 130, 32, seed=3), normal(shared, 130, 32, seed=4)
+    segments, scales = [(own, own_value), (style, style_value)], [0.3, 0.5]
+    out, lse = kernels.attention_with_lse(query, segments, 4, scales)
+
+    def split(x: Var) -> Any:
+        values = x.numpy().astype(np.float64).reshape(x.shape[0], -1, 4, 8)
+        return np.broadcast_to(values.transpose(0, 2, 1, 3), (2, 4, x.shape[1], 8))
+
+    scores = np.concatenate([split(query) @ split(key).swapaxes(2, 3) * scale
+                             for (key, _), scale in zip(segments, scales, strict=True)], -1)
+    exponentials = np.exp(scores)
+    values = np.concatenate([split(value) for _, value in segments], 2)
+    wanted = exponentials / exponentials.sum(-1, keepdims=True) @ values
+    assert distance(out, wanted.transpose(0, 2, 1, 3).reshape(2, 70, 32)) <= CLOSE
+    assert distance(lse, np.log(exponentials.sum(-1))) <= CLOSE
+    parts = [kernels.attention_with_lse(query, [segment], 4, [scale])
+             for segment, scale in zip(segments, scales, strict=True)]
+    assert distance(kernels.merge_attentions(parts, 4), out) <= CLOSE
+
+
+def test_attention_to_segments_has_no_gradient_and_says_so() -> None:
+    query, key = normal(1, 4, 8), normal(1, 4, 8)
+    out, _ = kernels.attention_with_lse(query, [(key, key), (key, key)], 1)
+    with pytest.raises(Exception, match="several segments"):
+        jt.grad(out.sum(), [query])
+    for scales in ([], [0.1], [0.1, -1]):
+        with pytest.raises(ValueError, match="give each a positive one"):
+            kernels.attention_with_lse(query, [(key, key), (key, key)], 1, scales)
+
+
 def test_attention_holds_a_bounded_slab_of_scores() -> None:
     """16,384 tokens of 4 heads would be 4.3 GB of scores; the peak must not see them."""
     query, key, value = (normal(1, 16384, 32, seed=s) for s in range(3))

@@ -96,7 +96,7 @@ def test_content_and_style_of_other_shapes(
 def test_inversion_and_reversal_give_the_content_back(model: Any) -> None:
     """Without injection and AdaIN, 50 steps up and down return what the VAE alone returns."""
     content = draw_boat(128)
-    styleid = StyleID(model, StyleIDSettings(steps=50, injection=False, adain=False))
+    styleid = StyleID(model, StyleIDSettings(steps=50, injection=False, start_latents="none"))
     style = styleid.invert_style(draw_woodcut(128))
     [picture] = styleid.transfer([content], style)
     [by_vae] = model.decode(model.encode([content]))
@@ -122,8 +122,8 @@ def test_queries_are_let_go_once_used(
     seen: list[int] = []
     original = StyleID._injected
 
-    def watched(self: StyleID, queries: Any, styles: Any) -> Any:
-        evaluate = original(self, queries, styles)
+    def watched(self: StyleID, queries: Any, styles: Any, mask: Any) -> Any:
+        evaluate = original(self, queries, styles, mask)
 
         def counting(latents: Any, timestep: int) -> Any:
             out = evaluate(latents, timestep)
@@ -227,7 +227,7 @@ def test_gamma_and_temperature_may_change_with_a_saved_style(
     model: Any, style: Style, tmp_path: Path
 ) -> None:
     style.save(tmp_path / "s.safetensors")
-    other = StyleIDSettings(steps=STEPS, gamma=0.3, temperature=1.0, adain=False)
+    other = StyleIDSettings(steps=STEPS, gamma=0.3, temperature=1.0, start_latents="none")
     again = Style.load(tmp_path / "s.safetensors", model=model, settings=other)
     assert again.recipe == style.recipe
 

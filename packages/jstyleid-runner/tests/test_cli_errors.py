@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from jstyleid_core import StyleIDSettings, runtime
 from jstyleid_core.errors import JStyleIDError
-from jstyleid_core.styleid.settings import parse_layers
+from jstyleid_core.styleid.layers import parse_layers
 from jstyleid_runner import __version__
 from jstyleid_runner.cli import app
 from jstyleid_runner.commands.run import run

@@ -15,7 +15,7 @@ import pytest
 
 from jstyleid_core.errors import InputError, OutputError
 from jstyleid_core.runtime.processors import processors
-from jstyleid_core.styleid.settings import parse_layers
+from jstyleid_core.styleid.layers import parse_layers
 from jstyleid_runner.errors import CrashError, crashes_reported_in
 
 Invoke = Callable[..., tuple[int, str]]

@@ -21,6 +21,11 @@ from jstyleid_core.runtime.jittor import Var, nn
 class AttentionLayer(Protocol):
     """One attention layer of a UNet, for a processor. Layers are hashable by identity."""
 
+    @property
+    def heads(self) -> int:
+        """The number of heads that C is divided into."""
+        ...
+
     processor: AttentionProcessor
     """The computation between the projections; `processors` replaces it."""
 
@@ -38,6 +43,21 @@ class AttentionLayer(Protocol):
 
     def attend(self, query: Var, key: Var, value: Var) -> Var:
         """softmax(q k^T / sqrt(d)) v over the heads; a key and value of batch 1 serve all."""
+        ...
+
+    def attend_to(
+        self, query: Var, segments: Sequence[tuple[Var, Var]], factors: Sequence[float]
+    ) -> tuple[Var, Var]:
+        """Attention to one or two segments of keys and values in one softmax.
+
+        Args:
+            query: (B, N, C).
+            segments: key and value of each, (B, M, C), or (1, M, C) for the whole batch.
+            factors: positive factor of each segment's scores, beside 1 / sqrt(d).
+
+        Returns:
+            The result (B, N, C), and the log-sum-exp of the scores, (B, heads, N) float32.
+        """
         ...
 
     def project_out(self, attended: Var) -> Var:

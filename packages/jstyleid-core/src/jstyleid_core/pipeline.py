@@ -294,14 +294,14 @@ class StableDiffusion:
         return lambda latents, timestep: self.evaluate(latents, timestep, context)[0]
 
     def evaluate(
-        self, latents: Var, timestep: int, context: Var, features: Sequence[Var] = (),
-        around: Around = _alone,
+        self, latents: Var, timestep: int | NDArray[Any], context: Var,
+        features: Sequence[Var] = (), around: Around = _alone,
     ) -> list[Var]:
         """Evaluate the UNet once, without gradients; on CUDA as a replay where possible.
 
         Args:
             latents: (B, 4, h, w), scaled.
-            timestep: in [0, 1000).
+            timestep: one for the batch, or one for each example, (B,), in [0, 1000).
             context: (B, 77, C), or (1, 77, C) for one text for the whole batch.
             features: more inputs of the evaluation, for `around`.
             around: what is done beside the prediction.

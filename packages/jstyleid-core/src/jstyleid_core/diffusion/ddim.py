@@ -79,5 +79,43 @@ def ddim_inversion(
         yield Step(timestep, latents, prediction.x0)
 
 
+def fixed_point_inversion(evaluations: int) -> Inversion:
+    """DDIM run backwards by fixed point iteration (ReNoise, Garibi et al., ECCV 2024, equation 5).
+
+    A step of sampling goes from z_t to the latents one stride below by the noise predicted at z_t.
+    Its inverse is the fixed point of
+
+        z_t = sqrt(a_t) (z_below - sqrt(1 - a_below) e(z_t)) / sqrt(a_below) + sqrt(1 - a_t) e(z_t)
+
+    which is iterated, as AttenST (2025) does, from the step of `ddim_inversion` on.
+
+    Args:
+        evaluations: evaluations of the network a step, the first of which is `ddim_inversion`'s.
+
+    Returns:
+        The inversion; it yields one `Step` per timestep, the cleanest first.
+    """
+
+    def invert(
+        denoise: Denoiser, latents: Var, schedule: Schedule, steps: int
+    ) -> Iterator[Step]:
+        stride = schedule.stride(steps)
+        for timestep in schedule.timesteps(steps):
+            below, above = (schedule.alpha_bar(max(0, timestep - stride)),
+                            schedule.alpha_bar(timestep))
+            prediction = denoise(latents, timestep, below)
+            noisier = _noised(prediction, above)
+            for _ in range(evaluations - 1):
+                noise = denoise(noisier, timestep, above).noise
+                x0 = (latents - (1 - below) ** 0.5 * noise) / below**0.5
+                prediction = Prediction(x0, noise)
+                noisier = _noised(prediction, above)
+            latents = noisier
+            latents.sync()
+            yield Step(timestep, latents, prediction.x0)
+
+    return invert
+
+
 def _noised(prediction: Prediction, alpha_bar: float) -> Var:
     return alpha_bar**0.5 * prediction.x0 + (1 - alpha_bar) ** 0.5 * prediction.noise

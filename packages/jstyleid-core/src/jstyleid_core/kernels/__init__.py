@@ -9,7 +9,7 @@ tests.
 """
 
 from jstyleid_core.kernels.activation import gelu_gate
-from jstyleid_core.kernels.attention import attention
+from jstyleid_core.kernels.attention import attention, attention_with_lse, merge_attentions
 from jstyleid_core.kernels.convolution import conv2d
 from jstyleid_core.kernels.half import widen
 from jstyleid_core.kernels.layout import join_channels, swap, to_map, to_tokens
@@ -18,12 +18,14 @@ from jstyleid_core.kernels.normalization import group_norm, layer_norm
 
 __all__ = [
     "attention",
+    "attention_with_lse",
     "conv2d",
     "gelu_gate",
     "group_norm",
     "join_channels",
     "layer_norm",
     "linear",
+    "merge_attentions",
     "swap",
     "to_map",
     "to_tokens",

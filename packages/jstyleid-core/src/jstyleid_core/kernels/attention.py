@@ -11,26 +11,44 @@ from collections.abc import Sequence
 from typing import Any
 
 from jstyleid_core.kernels.code import cpu_kernel, cuda_kernel, runs_on_cpu
+from jstyleid_core.kernels.layout import swap
 from jstyleid_core.runtime.jittor import Var, jt
 
+# `@segments` is a list of the segments of keys; one with a batch of 1 serves all pictures.
 _SIZES = """
-    const int64 B = in0_shape0, N = in0_shape1, C = in0_shape2;
-    const int64 KB = in1_shape0, M = in1_shape1, CV = in2_shape2;
+    struct Segment {
+        const float *key, *value;
+        int64 batch, tokens;
+        float scale;
+        int64 batch_of(int64 b) const { return batch == 1 ? 0 : b; }
+    };
+    const Segment segments[] = {@segments};
+    const int64 B = in0_shape0, N = in0_shape1, C = in0_shape2, CV = in2_shape2;
     const int64 H = (int64)data["heads"], D = C / H, DV = CV / H;
-    const float scale = data["scale"];
+    int64 M = 0;
+    for (const Segment& segment : segments) M += segment.tokens;
     // About half a megabyte of scores: they stay in the second-level cache.
     const int64 rows = std::max<int64>(8, std::min<int64>(64, 131072 / M));
     const int64 blocks = blocks_of(N, rows);
     const int threads = threads_for(2. * B * N * M * (C + CV));
-    const float *q = in0_p, *k = in1_p, *v = in2_p;
+    const float* q = in0_p;
     Product product;
 """
 
+_SEGMENT = ("{{in{key}_p, in{value}_p, in{key}_shape0, in{key}_shape1, "
+            '(float)data["scale{number}"]}}')
+
+# `lse` takes the logarithm of each row's sum of exponentials; it may be null.
 _SCORES = """
-    auto scores = [&](int64 b, int64 h, int64 first, int64 n, float* s) {
-        const int64 kb = KB == 1 ? 0 : b;
-        product('N', 'T', n, M, D, scale, q + (b * N + first) * C + h * D, C,
-                k + kb * M * C + h * D, C, 0.f, s, M);
+    auto scores = [&](int64 b, int64 h, int64 first, int64 n, float* s, float* lse) {
+        int64 at = 0;
+        for (const Segment& segment : segments) {
+            product('N', 'T', n, segment.tokens, D, segment.scale,
+                    q + (b * N + first) * C + h * D, C,
+                    segment.key + segment.batch_of(b) * segment.tokens * C + h * D, C,
+                    0.f, s + at, M);
+            at += segment.tokens;
+        }
         for (int64 i = 0; i < n; i++) {
             float* row = s + i * M;
             float top = row[0];
@@ -39,6 +57,7 @@ _SCORES = """
             for (int64 j = 0; j < M; j++) { row[j] = std::exp(row[j] - top); sum += row[j]; }
             const float inverse = 1.f / sum;
             for (int64 j = 0; j < M; j++) row[j] *= inverse;
+            if (lse) lse[i] = top + std::log(sum);
         }
     };
 """
@@ -51,10 +70,14 @@ _FORWARD = _SIZES + _SCORES + """
         for (int64 task = 0; task < B * H * blocks; task++) {
             const int64 b = task / (H * blocks), h = task / blocks % H;
             const int64 first = task % blocks * rows, n = std::min(rows, N - first);
-            const int64 kb = KB == 1 ? 0 : b;
-            scores(b, h, first, n, s.data());
-            product('N', 'N', n, DV, M, 1.f, s.data(), M, v + kb * M * CV + h * DV, CV,
-                    0.f, out_p + (b * N + first) * CV + h * DV, CV);
+            scores(b, h, first, n, s.data(), out1_p + (b * H + h) * N + first);
+            int64 at = 0;
+            for (const Segment& segment : segments) {
+                product('N', 'N', n, DV, segment.tokens, 1.f, s.data() + at, M,
+                        segment.value + segment.batch_of(b) * segment.tokens * CV + h * DV, CV,
+                        at ? 1.f : 0.f, out0_p + (b * N + first) * CV + h * DV, CV);
+                at += segment.tokens;
+            }
         }
     }
     product.check();
@@ -64,7 +87,9 @@ _FORWARD = _SIZES + _SCORES + """
 #   dV = P^T g,  dP = g V^T,  dS = P * (dP - rowsum(dP * P)) * scale,  dQ = dS K,  dK = dS^T Q.
 # One thread owns a head of one key, so that sums over queries need no locks.
 _BACKWARD = _SIZES + _SCORES + """
-    const float* g = in3_p;
+    const float *k = in1_p, *v = in2_p, *g = in3_p;
+    const int64 KB = in1_shape0;
+    const float scale = segments[0].scale;
     std::memset(out1_p, 0, sizeof(float) * KB * M * C);
     std::memset(out2_p, 0, sizeof(float) * KB * M * CV);
     #pragma omp parallel num_threads(threads)
@@ -81,7 +106,7 @@ _BACKWARD = _SIZES + _SCORES + """
                 const int64 n = std::min(rows, N - first);
                 const float* grad = g + (b * N + first) * CV + h * DV;
                 const int64 at = (b * N + first) * C + h * D;
-                scores(b, h, first, n, s.data());
+                scores(b, h, first, n, s.data(), nullptr);
                 product('T', 'N', M, DV, n, 1.f, s.data(), M, grad, CV, 1.f, dv, CV);
                 product('N', 'T', n, M, DV, 1.f, grad, CV, value, CV, 0.f, d.data(), M);
                 for (int64 i = 0; i < n; i++) {
@@ -99,23 +124,41 @@ _BACKWARD = _SIZES + _SCORES + """
 """
 
 
-class _Attention(jt.Function):  # type: ignore[misc, name-defined, unused-ignore]
-    def __init__(self, heads: int, scale: float) -> None:
-        self.data = {"heads": heads, "scale": scale}
+class _CpuAttention(jt.Function):  # type: ignore[misc, name-defined, unused-ignore]
+    """Returns the output and the log-sum-exp of each query's scores, (B, heads, N)."""
 
-    def execute(self, query: Var, key: Var, value: Var) -> Var:
-        self.inputs = [query, key, value]
-        shape = [query.shape[0], query.shape[1], value.shape[2]]
-        return cpu_kernel([shape], self.inputs, _FORWARD, self.data, dnnl=True)
+    def __init__(self, heads: int, scales: list[float]) -> None:
+        self.data = {"heads": heads} | {
+            f"scale{number}": scale for number, scale in enumerate(scales)}
+        self.heads = heads
+        self.segments = ", ".join(
+            _SEGMENT.format(key=1 + 2 * number, value=2 + 2 * number, number=number)
+            for number in range(len(scales)))
 
-    def grad(self, grad: Var) -> Any:
+    def execute(self, query: Var, *keys_and_values: Var) -> tuple[Var, Var]:
+        self.inputs = [query, *keys_and_values]
+        batch, queries, _ = query.shape
+        out, lse = cpu_kernel(
+            [[batch, queries, keys_and_values[1].shape[2]], [batch, self.heads, queries]],
+            self.inputs, self._source(_FORWARD), self.data, dnnl=True)
+        return out, lse
+
+    def grad(self, grad: Var, _: Var | None) -> Any:
+        if len(self.inputs) > 3:
+            raise NotImplementedError(
+                "no gradient for attention to several segments of keys: there is one for one")
         shapes = [x.shape for x in self.inputs]
-        return cpu_kernel(shapes, [*self.inputs, grad], _BACKWARD, self.data, dnnl=True)
+        return cpu_kernel(shapes, [*self.inputs, grad], self._source(_BACKWARD), self.data,
+                          dnnl=True)
+
+    def _source(self, code: str) -> str:
+        return code.replace("@segments", self.segments)
 
 
 # The CUDA kernels are compiled for these head sizes; others are padded with zeros up to the next.
 _HEAD_SIZES = (16, 32, 48, 64, 80, 128, 160, 256, 512)
 _LARGEST_WITH_GRADIENT = 160
+_MOST_CUDA_SEGMENTS = 2
 
 _CUDA_SEGMENT = (
     "attention::Segment<in0_type>{{in{key}_p, in{value}_p, (int)in{key}_shape1,"
@@ -127,8 +170,6 @@ class _CudaAttention(jt.Function):  # type: ignore[misc, name-defined, unused-ig
     """Returns the output and the log-sum-exp of each query's scores, (B, heads, N)."""
 
     def __init__(self, heads: int, scales: list[float]) -> None:
-        if min(scales) <= 0:
-            raise ValueError(f"attention with the scales {scales}: they must be positive")
         self.heads, self.scales = heads, scales
 
     def execute(self, query: Var, *keys_and_values: Var) -> tuple[Var, Var]:
@@ -175,6 +216,10 @@ class _CudaAttention(jt.Function):  # type: ignore[misc, name-defined, unused-ig
         return next(size for size in _HEAD_SIZES if size >= self.head_size)
 
 
+Segment = tuple[Var, Var]
+"""Key and value, (B, M, C) and (B, M, Cv), or with a batch of 1 for the whole batch."""
+
+
 def attention(query: Var, key: Var, value: Var, heads: int, scale: float | None = None) -> Var:
     """softmax(query key^T * scale) value, head by head (Vaswani et al. 2017, equation 1).
 
@@ -191,6 +236,70 @@ def attention(query: Var, key: Var, value: Var, heads: int, scale: float | None 
     Raises:
         ValueError: the shapes do not fit together, or are beyond the kernels for CUDA.
     """
+    out, _ = attention_with_lse(query, [(key, value)], heads, None if scale is None else [scale])
+    return out
+
+
+def attention_with_lse(
+    query: Var,
+    segments: Sequence[Segment],
+    heads: int,
+    scales: Sequence[float] | None = None,
+) -> tuple[Var, Var]:
+    """Attention to several segments of keys in one softmax, and its log-sum-exp.
+
+    Args:
+        query: (B, N, C), the heads side by side in C.
+        segments: keys and values; at most two on CUDA. The keys of all stand in one softmax.
+        heads: how many heads C is divided into.
+        scales: positive factor of the scores of each segment; 1 / sqrt(C / heads) when not given.
+
+    Returns:
+        The output (B, N, Cv), and log(sum(exp(scores))) of each query, (B, heads, N) float32.
+        Memory grows with N + M, not with N * M. Gradients flow with one segment only.
+
+    Raises:
+        ValueError: the shapes do not fit together, or are beyond the kernels for CUDA.
+    """
+    for key, value in segments:
+        _check_shapes(query, key, value, heads)
+    used = [(query.shape[2] // heads) ** -0.5] * len(segments) if scales is None else list(scales)
+    if not segments or len(used) != len(segments) or min(used) <= 0:
+        raise ValueError(f"attention to {len(segments)} segments with the scales {used}: give "
+                         "each a positive one")
+    if runs_on_cpu():
+        kernel, dtype = _CpuAttention(heads, used), "float32"
+    else:
+        _check_cuda(query, segments, heads)
+        # A style that was saved on the CPU is float32.
+        kernel, dtype = _CudaAttention(heads, used), str(query.dtype)
+    out, lse = kernel(query, *(each.cast(dtype) for segment in segments for each in segment))
+    return out, lse
+
+
+def merge_attentions(parts: Sequence[tuple[Var, Var]], heads: int) -> Var:
+    """Attention to all keys of several attentions, from their results: exact to rounding.
+
+    With the output o_i and the log-sum-exp L_i of each, sum(e^L_i o_i) / sum(e^L_i).
+
+    Args:
+        parts: results of `attention_with_lse` for the same query.
+        heads: how many heads the outputs are divided into.
+
+    Returns:
+        (B, N, C), in the outputs' number format.
+    """
+    shape, dtype = parts[0][0].shape, parts[0][0].dtype
+    lses = jt.stack([lse for _, lse in parts])
+    weights = jt.exp(lses - lses.max(0, keepdims=True))
+    weights = weights / weights.sum(0, keepdims=True)
+    weights = swap(weights.reshape(-1, heads, shape[1])).reshape(len(parts), *shape[:2], heads, 1)
+    outputs = [out.float32().reshape(shape[0], shape[1], heads, -1) for out, _ in parts]
+    merged = sum(out * weights[i] for i, out in enumerate(outputs))
+    return merged.reshape(shape).cast(dtype)
+
+
+def _check_shapes(query: Var, key: Var, value: Var, heads: int) -> None:
     batch, _, width = query.shape
     if (
         key.shape[0] not in (1, batch)
@@ -203,41 +312,15 @@ def attention(query: Var, key: Var, value: Var, heads: int, scale: float | None 
             f"attention with {heads} heads: query {tuple(query.shape)}, key {tuple(key.shape)} and "
             f"value {tuple(value.shape)} do not fit together"
         )
-    if scale is None:
-        scale = (width // heads) ** -0.5
-    if runs_on_cpu():
-        return _Attention(heads, scale)(query, key, value)
-    if width // heads > _HEAD_SIZES[-1] or value.shape[2] != width:
+
+
+def _check_cuda(query: Var, segments: Sequence[Segment], heads: int) -> None:
+    width = query.shape[2]
+    if len(segments) > _MOST_CUDA_SEGMENTS:
+        raise ValueError(f"attention on CUDA takes at most {_MOST_CUDA_SEGMENTS} segments of keys, "
+                         f"not {len(segments)}")
+    widths = [value.shape[2] for _, value in segments]
+    if width // heads > _HEAD_SIZES[-1] or set(widths) != {width}:
         raise ValueError(
             f"attention on CUDA takes heads of up to {_HEAD_SIZES[-1]} numbers, and values as wide "
-            f"as keys; here are {heads} heads in {width}, and values of {value.shape[2]}")
-    # A style that was saved on the CPU is float32.
-    dtype = query.dtype
-    return _CudaAttention(heads, [scale])(query, key.cast(dtype), value.cast(dtype))[0]
-
-
-def attention_with_lse(
-    query: Var,
-    segments: Sequence[tuple[Var, Var]],
-    heads: int,
-    scales: Sequence[float] | None = None,
-) -> tuple[Var, Var]:
-    """Attention on CUDA to one or two segments of keys in one softmax, and its log-sum-exp.
-
-    Args:
-        query: (B, N, C), the heads side by side in C.
-        segments: one or two pairs of key and value, each (B, M, C) or (1, M, C).
-        heads: how many heads C is divided into.
-        scales: positive factor of the scores of each segment; 1 / sqrt(C / heads) when not given.
-
-    Returns:
-        The output (B, N, C) and log(sum(exp(scores))), (B, heads, N) float32.
-
-    Raises:
-        ValueError: there are not one or two segments.
-    """
-    if len(segments) not in (1, 2):
-        raise ValueError(f"attention takes one or two segments of keys, not {len(segments)}")
-    used = [(query.shape[2] // heads) ** -0.5] * len(segments) if scales is None else list(scales)
-    flat = [each for pair in segments for each in pair]
-    return _CudaAttention(heads, used)(query, *flat)
+            f"as keys; here are {heads} heads in {width}, and values of {widths}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from jstyleid_core import kernels
@@ -30,6 +31,14 @@ class Attention(nn.Module):
     def attend(self, query: Var, key: Var, value: Var) -> Var:
         """softmax(q k^T / sqrt(d)) v over the heads; a key and value of batch 1 serve all."""
         return kernels.attention(query, key, value, self.heads)
+
+    def attend_to(
+        self, query: Var, segments: Sequence[tuple[Var, Var]], factors: Sequence[float]
+    ) -> tuple[Var, Var]:
+        """Attention to segments of keys in one softmax, and its log-sum-exp."""
+        scale = (query.shape[2] // self.heads) ** -0.5
+        return kernels.attention_with_lse(
+            query, segments, self.heads, [factor * scale for factor in factors])
 
     def project_out(self, attended: Var) -> Var:
         """The output projection, `to_out`."""

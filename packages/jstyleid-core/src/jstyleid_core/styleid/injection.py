@@ -1,59 +1,19 @@
-"""What StyleID does in an evaluation, recording and injection, and the initial latent AdaIN.
-
-An `InjectionRule` mixes query, key and value; other rules can replace the paper's without a change
-of the evaluations.
-"""
+"""What StyleID does in an evaluation: recording of projections, and their injection by a rule."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from jstyleid_core.interfaces import AttentionLayer, processors
+from jstyleid_core.interfaces import AttentionLayer, AttentionProcessor, processors
 from jstyleid_core.runtime.jittor import Var, jt
-
-
-@dataclass(frozen=True)
-class Projections:
-    """The projections of one self-attention at one timestep; None where not needed.
-
-    The query is (B, N, C), key and value are (B, M, C).
-    """
-
-    query: Var = None
-    key: Var = None
-    value: Var = None
-
+from jstyleid_core.styleid.rules import InjectionRule, Projections
 
 Part = Literal["query", "key", "value"]
 
 Features = dict[int, dict[int, Projections]]
 """Recorded projections by timestep and decoder layer."""
-
-InjectionRule = Callable[[Projections, Projections, Projections], Projections]
-"""(own, content, style) -> query, key and value of the attention.
-
-`own` are the projections of the current picture; all are (B, N, C), the style's (1, M, C).
-"""
-
-
-@dataclass(frozen=True)
-class StyleIDRule:
-    """The paper's rule: equations 4 to 6.
-
-    The query is gamma * content + (1 - gamma) * own, sharpened by the temperature; key and value
-    are the style's.
-    """
-
-    gamma: float
-    temperature: float
-
-    def __call__(self, own: Projections, content: Projections, style: Projections) -> Projections:
-        """Query, key and value of the attention."""
-        query = self.gamma * content.query + (1 - self.gamma) * own.query
-        return Projections(query * self.temperature, style.key, style.value)
-
 
 @dataclass(frozen=True)
 class Recording:
@@ -86,58 +46,55 @@ class Recording:
 
 @dataclass(frozen=True)
 class Injection:
-    """An evaluation of the UNet whose attentions get query, key and value by a rule.
+    """An evaluation of the UNet whose attentions are computed by rules.
 
-    Its features are the content's query and the style's key and value of each layer.
+    Its features are, for each layer, the content's query, the key and value of each reference, and
+    the mask of the layer's tokens if there is one.
 
     Attributes:
         attentions: the layers.
-        rule: mixes the projections.
+        rules: the rule of each layer.
         dtype: number format of the network.
+        references: number of pictures of the style.
+        masked: whether the style acts in a part of the picture only.
     """
 
     attentions: tuple[AttentionLayer, ...]
-    rule: InjectionRule
+    rules: tuple[InjectionRule, ...]
     dtype: str
+    references: int = 1
+    masked: bool = False
 
     def __call__(self, predict: Callable[[], Var], features: Sequence[Var]) -> list[Var]:
         """The prediction."""
         given = iter([feature.cast(self.dtype) for feature in features])
-        injected = {attention: (Projections(query=next(given)),
-                                Projections(key=next(given), value=next(given)))
-                    for attention in self.attentions}
+        injected = {attention: self._processor(rule, given)
+                     for attention, rule in zip(self.attentions, self.rules, strict=True)}
+        with processors(injected):
+            return [predict()]
+
+    def _processor(self, rule: InjectionRule, given: Iterator[Var]) -> AttentionProcessor:
+        """The computation of one layer, with its share of the features."""
+        content = Projections(query=next(given))
+        pairs = [(next(given), next(given)) for _ in range(self.references)]
+        style = Projections(key=_side_by_side([key for key, _ in pairs]),
+                            value=_side_by_side([value for _, value in pairs]))
+        mask = next(given) if self.masked else None
 
         def inject(attention: AttentionLayer, hidden: Var, context: Var | None) -> Var:
             # Jittor is lazy: what the rule does not use, as the paper's uses no own key, costs
             # nothing.
             own = Projections(
                 attention.to_q(hidden), attention.to_k(hidden), attention.to_v(hidden))
-            mixed = self.rule(own, *injected[attention])
-            return attention.project_out(attention.attend(mixed.query, mixed.key, mixed.value))
+            out = rule(attention, own, content, style)
+            if mask is not None:
+                plain = attention.attend(own.query, own.key, own.value)
+                out = mask * out + (1 - mask) * plain
+            return attention.project_out(out)
 
-        with processors(dict.fromkeys(self.attentions, inject)):
-            return [predict()]
-
-
-def adain(content: Var, style: Var, eps: float) -> Var:
-    """Give `content` the per-channel mean and deviation of `style` (StyleID equation 7).
-
-    Args:
-        content: (B, 4, h, w) inverted latents.
-        style: (1, 4, h', w') or (B, 4, h', w') inverted latents; the size may differ.
-        eps: added to the content's deviation.
-
-    Returns:
-        (B, 4, h, w). Deviations are the unbiased ones, over each sample's and channel's pixels.
-    """
-    content_mean, content_std = _moments(content)
-    style_mean, style_std = _moments(style)
-    return (content - content_mean) / (content_std + eps) * style_std + style_mean
+        return inject
 
 
-def _moments(x: Var) -> tuple[Var, Var]:
-    # jt.std would floor its result at 1e-3 and reduces one dimension only.
-    mean = x.mean(dims=(2, 3), keepdims=True)
-    centred = x - mean
-    pixels = x.shape[2] * x.shape[3]
-    return mean, jt.sqrt((centred * centred).sum(dims=(2, 3), keepdims=True) / (pixels - 1))
+def _side_by_side(tokens: Sequence[Var]) -> Var:
+    """Tokens (1, M, C) of several references as (1, sum of M, C)."""
+    return tokens[0] if len(tokens) == 1 else jt.concat(list(tokens), dim=1)

@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from jstyleid_core.diffusion.ddim import Inversion, Step, ddim_inversion, ddim_sampling
-from jstyleid_core.diffusion.denoiser import Network
+from jstyleid_core.diffusion.ddim import (
+    Inversion,
+    Step,
+    ddim_inversion,
+    ddim_sampling,
+    fixed_point_inversion,
+)
+from jstyleid_core.diffusion.denoiser import Network, Prediction
 from jstyleid_core.diffusion.finite import FiniteSteps
 from jstyleid_core.errors import InputError
 from jstyleid_core.interfaces import AttentionLayer
 from jstyleid_core.progress import OnStep
 from jstyleid_core.runtime.jittor import Var, jt
-from jstyleid_core.styleid.injection import (
-    Features,
-    Injection,
-    InjectionRule,
-    Part,
-    Projections,
-    Recording,
-    StyleIDRule,
-    adain,
-)
-from jstyleid_core.styleid.settings import StyleIDSettings, attention_name
+from jstyleid_core.styleid.injection import Features, Injection, Part, Recording
+from jstyleid_core.styleid.layers import attention_name
+from jstyleid_core.styleid.mask import Mask
+from jstyleid_core.styleid.rules import InjectionRule, Projections, rule_of
+from jstyleid_core.styleid.settings import StyleIDSettings
+from jstyleid_core.styleid.start import start_latents
 from jstyleid_core.styleid.style import Recipe, Style, hash_image
 
 if TYPE_CHECKING:
     from jstyleid_core.pipeline import StableDiffusion
+
+_NOISED_TOGETHER = 4
+"""Timesteps of a noised style that are evaluated at once."""
 
 
 class StyleID:
@@ -48,7 +54,7 @@ class StyleID:
         model: StableDiffusion,
         settings: StyleIDSettings | None = None,
         *,
-        inversion: Inversion = ddim_inversion,
+        inversion: Inversion | None = None,
         rule: InjectionRule | None = None,
     ) -> None:
         """Prepare the method on a model.
@@ -56,16 +62,16 @@ class StyleID:
         Args:
             model: the model; its UNet is recorded and injected into.
             settings: the constants; the reference's by default.
-            inversion: method that brings latents to t = T.
-            rule: rule for query, key and value; the paper's by default.
+            inversion: method that brings latents to t = T; by default the settings'.
+            rule: rule of the injection in each layer and step; by default the settings'.
 
         Raises:
             InputError: the checkpoint's UNet lacks one of the layers.
         """
         self.model = model
         self.settings = settings or StyleIDSettings()
-        self.inversion = inversion
-        self.rule = rule or StyleIDRule(self.settings.gamma, self.settings.temperature)
+        self.inversion = inversion or _inversion_of(self.settings)
+        self.rule = rule
         self.recipe = Recipe.of(self.settings, model)
         attentions = model.networks.attentions()
         self.attentions: dict[int, AttentionLayer] = {}
@@ -89,8 +95,9 @@ class StyleID:
         latents = self.model.encode([image])
         features: Features = {}
         watched = self._watched("inverting the style")
-        for step in self._invert(latents, features, ("key", "value")):
-            latents = step.latents
+        noised = self.settings.inversion == "noised"
+        for step in (self._noise_style if noised else self._invert_style)(latents, features):
+            latents = step
             watched.add(latents)
             if on_step:
                 on_step()
@@ -98,7 +105,12 @@ class StyleID:
         return Style(latents, features, self.recipe, hash_image(image), self.model)
 
     def transfer(
-        self, contents: Sequence[Image.Image], style: Style, on_step: OnStep | None = None
+        self,
+        contents: Sequence[Image.Image],
+        style: Style | Sequence[Style],
+        on_step: OnStep | None = None,
+        *,
+        mask: Mask | None = None,
     ) -> list[Image.Image]:
         """Transfer a style to content pictures of one size, as one batch.
 
@@ -106,16 +118,18 @@ class StyleID:
 
         Args:
             contents: RGB pictures of one size the UNet works on.
-            style: recorded with this model and these settings.
+            style: recorded with this model and these settings; of several, which may be of several
+                sizes, keys and values stand side by side, and the pixels of all count in the start.
             on_step: called after each of the 2 n steps.
+            mask: the part of the pictures that takes the style; all by default.
 
         Raises:
-            InputError: sizes differ or are impossible, or the style was recorded otherwise.
+            InputError: sizes differ or are impossible, or a style was recorded otherwise.
             NumbersError: the numbers are not finite from some step on, which the message names.
         """
         x0 = None
         inverting, stylising = self._watched("inverting the content"), self._watched("stylising")
-        for number, step in enumerate(self.steps(contents, style)):
+        for number, step in enumerate(self.steps(contents, style, mask=mask)):
             x0 = step.x0
             if number == self.settings.steps:
                 inverting.check()
@@ -125,7 +139,10 @@ class StyleID:
         stylising.check()
         return self.model.decode(x0)
 
-    def steps(self, contents: Sequence[Image.Image], style: Style) -> Iterator[Step]:
+    def steps(
+        self, contents: Sequence[Image.Image], style: Style | Sequence[Style],
+        *, mask: Mask | None = None,
+    ) -> Iterator[Step]:
         """The 2 n steps of a transfer; the last one's `x0` (B, 4, h, w) is the result.
 
         As in the reference the predicted clean latents of the last step are decoded, not the
@@ -134,64 +151,135 @@ class StyleID:
         Raises:
             InputError: see `transfer`.
         """
-        if style.recipe != self.recipe or style.model is not self.model:
-            raise InputError(
-                f"the style was recorded with {style.recipe}, these settings need {self.recipe}, "
-                "both with the same model. Invert the style again."
-            )
+        styles = (style,) if isinstance(style, Style) else tuple(style)
+        if not styles:
+            raise InputError("no style is given: give at least one")
+        for each in styles:
+            if each.recipe != self.recipe or each.model is not self.model:
+                raise InputError(
+                    f"the style was recorded with {each.recipe}, these settings need "
+                    f"{self.recipe}, both with the same model. Invert the style again.")
         if len({content.size for content in contents}) != 1:
             raise InputError("contents of one batch must have one size; transfer them one by one")
-        return self._steps(self.model.encode(contents), style)
+        if mask and mask.size != contents[0].size:
+            raise InputError(f"the mask has {mask.size} pixels, the contents {contents[0].size}")
+        return self._steps(self.model.encode(contents), styles, mask)
 
     def _watched(self, what: str) -> FiniteSteps:
         return FiniteSteps(what, self.settings.steps, self.model.source)
 
-    def _steps(self, latents: Var, style: Style) -> Iterator[Step]:
-        queries: Features = {}
-        for step in self._invert(latents, queries, ("query",)):
-            latents = step.latents
-            yield step
-        if self.settings.adain:
-            latents = adain(latents, style.latents, self.settings.adain_eps)
-        network = self._injected(queries, style.features)
-        yield from ddim_sampling(self.model.denoiser(network), latents, self.model.schedule,
-                                 self.settings.steps)
-
-    def _invert(
-        self, latents: Var, features: Features, parts: tuple[Part, ...]
+    def _steps(
+        self, latents: Var, styles: Sequence[Style], mask: Mask | None
     ) -> Iterator[Step]:
-        """The inversion under the empty prompt; `features` gets what is recorded."""
-        denoiser = self.model.denoiser(self._recorded(features, parts))
-        return self.inversion(denoiser, latents, self.model.schedule, self.settings.steps)
+        queries: Features = {}
+        inverted: dict[int, Prediction] = {}
+        denoiser = self.model.denoiser(self._recorded(queries, ("query",)))
+        for step in self.inversion(denoiser, latents, self.model.schedule, self.settings.steps):
+            latents = step.latents
+            if mask:
+                bar = self.model.schedule.alpha_bar(step.timestep)
+                inverted[step.timestep] = Prediction(
+                    step.x0, (latents - bar**0.5 * step.x0) / (1 - bar) ** 0.5)
+            yield step
+        start = start_latents(self.settings, latents, [style.latents for style in styles])
+        denoiser = self.model.denoiser(self._injected(queries, styles, mask))
+        if mask:
+            inside = mask.of_latents(self.model.scale_factor)
+            start = inside * start + (1 - inside) * latents
+            denoiser = mask.keep_outside(denoiser, inverted, self.model.scale_factor)
+        yield from ddim_sampling(denoiser, start, self.model.schedule, self.settings.steps)
+
+    def _invert_style(self, latents: Var, features: Features) -> Iterator[Var]:
+        """The latents after each step of the inversion; `features` gets keys and values."""
+        denoiser = self.model.denoiser(self._recorded(features, ("key", "value")))
+        for step in self.inversion(denoiser, latents, self.model.schedule, self.settings.steps):
+            yield step.latents
+
+    def _noise_style(self, latents: Var, features: Features) -> Iterator[Var]:
+        """The same of latents that are noised to each timestep, q(z_t | z_0), with one noise.
+
+        No timestep depends on another, so several are evaluated at once.
+        """
+        noise = jt.array(np.random.default_rng(self.settings.seed).standard_normal(
+            latents.shape, dtype=np.float32))
+        timesteps = self.model.schedule.timesteps(self.settings.steps)
+        for first in range(0, len(timesteps), _NOISED_TOGETHER):
+            together = timesteps[first:first + _NOISED_TOGETHER]
+            bars = [self.model.schedule.alpha_bar(timestep) for timestep in together]
+            noised = [bar**0.5 * latents + (1 - bar) ** 0.5 * noise for bar in bars]
+            _, recorded = self._record(jt.concat(noised, dim=0), np.array(together),
+                                       ("key", "value"))
+            for i, (timestep, noisy) in enumerate(zip(together, noised, strict=True)):
+                # Copies: a part of an array would hold the whole.
+                features[timestep] = {
+                    layer: Projections(key=seen.key[i:i + 1].copy(),
+                                       value=seen.value[i:i + 1].copy())
+                    for layer, seen in recorded.items()}
+                jt.sync([part for seen in features[timestep].values()
+                         for part in (seen.key, seen.value)])
+                yield noisy
 
     def _recorded(self, features: Features, parts: tuple[Part, ...]) -> Network:
-        around = Recording(tuple(self.attentions.values()), parts, self.recipe.dtype)
+        """The network under the empty prompt; `features` gets what is recorded.
+
+        Of several evaluations at one timestep the last one counts.
+        """
 
         def evaluate(latents: Var, timestep: int) -> Var:
-            out, *kept = self.model.evaluate(latents, timestep, self.model.empty_prompt,
-                                             around=around)
-            # Computed together and now: a kept but lazy projection would hold the whole graph.
-            jt.sync([out, *kept])
-            left = iter(kept)
-            features[timestep] = {
-                layer: Projections(**{str(part): next(left) for part in parts})
-                for layer in self.attentions}
+            out, features[timestep] = self._record(latents, timestep, parts)
             return out
 
         return evaluate
 
-    def _injected(self, queries: Features, styles: Features) -> Network:
-        around = Injection(tuple(self.attentions.values()), self.rule, self.model.dtype)
+    def _record(
+        self, latents: Var, timestep: int | NDArray[Any], parts: tuple[Part, ...]
+    ) -> tuple[Var, dict[int, Projections]]:
+        around = Recording(tuple(self.attentions.values()), parts, self.recipe.dtype)
+        out, *kept = self.model.evaluate(latents, timestep, self.model.empty_prompt, around=around)
+        # Computed together and now: a kept but lazy projection would hold the whole graph.
+        jt.sync([out, *kept])
+        left = iter(kept)
+        return out, {layer: Projections(**{str(part): next(left) for part in parts})
+                     for layer in self.attentions}
+
+    def _injected(
+        self, queries: Features, styles: Sequence[Style], mask: Mask | None
+    ) -> Network:
+        masks = {layer: mask.of_tokens(self._pixels_per_token(layer)) for layer in self.attentions
+                 } if mask else {}
+        step_of = {timestep: step for step, timestep in enumerate(reversed(
+            self.model.schedule.timesteps(self.settings.steps)))}
 
         def evaluate(latents: Var, timestep: int) -> Var:
             # The content's queries serve one evaluation; popping them frees their memory.
             content = queries.pop(timestep)
-            features = [array for layer in self.attentions
-                        for array in (content[layer].query, styles[timestep][layer].key,
-                                      styles[timestep][layer].value)]
+            features: list[Var] = []
+            for layer in self.attentions:
+                features.append(content[layer].query)
+                for style in styles:
+                    seen = style.features[timestep][layer]
+                    features += [seen.key, seen.value]
+                if mask:
+                    features.append(masks[layer])
+            around = Injection(
+                tuple(self.attentions.values()),
+                tuple(self.rule or rule_of(self.settings, layer, step_of[timestep])
+                      for layer in self.attentions),
+                self.model.dtype, len(styles), mask is not None)
             [out] = self.model.evaluate(latents, timestep, self.model.empty_prompt, features,
                                         around)
             out.sync()
             return out
 
         return evaluate
+
+    def _pixels_per_token(self, layer: int) -> int:
+        """The decoder's last block works on the latents' pixels, each before it on half as many."""
+        levels = len(self.model.networks.unet_config.block_out_channels)
+        return self.model.scale_factor * 2 ** (levels - 1 - layer // 3)
+
+
+def _inversion_of(settings: StyleIDSettings) -> Inversion:
+    """The content's inversion, and the style's unless that is noised."""
+    evaluations = settings.inversion_evaluations // settings.steps
+    return ddim_inversion if evaluations == 1 else fixed_point_inversion(evaluations)

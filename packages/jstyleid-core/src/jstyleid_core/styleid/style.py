@@ -19,7 +19,8 @@ from safetensors.numpy import save_file
 from jstyleid_core.errors import InputError, StaleStyleError
 from jstyleid_core.files import atomic_path
 from jstyleid_core.runtime.jittor import Var, jt
-from jstyleid_core.styleid.injection import Features, Projections
+from jstyleid_core.styleid.injection import Features
+from jstyleid_core.styleid.rules import Projections
 from jstyleid_core.styleid.settings import StyleIDSettings
 
 if TYPE_CHECKING:
@@ -36,12 +37,18 @@ class Recipe:
     layers: tuple[int, ...]
     """Empty where nothing is injected."""
     dtype: str
+    inversion: str = "ddim"
+    """With the seed of the noise where the style is noised instead of inverted."""
 
     @classmethod
     def of(cls, settings: StyleIDSettings, model: StableDiffusion) -> Recipe:
         """The recipe that a style needs for these settings."""
         dtype = model.dtype if settings.feature_dtype == "auto" else settings.feature_dtype
-        return cls(settings.steps, settings.layers if settings.injection else (), dtype)
+        inversion = settings.inversion
+        if inversion == "noised":
+            inversion = f"{inversion}, seed {settings.seed}"
+        layers = settings.layers if settings.injection else ()
+        return cls(settings.steps, layers, dtype, inversion)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +161,8 @@ def _identity(recipe: Recipe, image_hash: str, model: StableDiffusion) -> dict[s
 
 
 def _check(path: Path, found: dict[str, str], wanted: dict[str, str]) -> None:
-    found = {"backend": "native", **found}  # which files of older versions do not say
+    # Which files of older versions do not say.
+    found = {"backend": "native", "inversion": json.dumps("ddim"), **found}
     for field, value in wanted.items():
         if found.get(field) != value:
             raise StaleStyleError(

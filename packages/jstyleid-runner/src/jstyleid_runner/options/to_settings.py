@@ -12,7 +12,7 @@ from jstyleid_core import StyleIDSettings
 from jstyleid_core.backends.jdiffusion import no_checkpointing
 from jstyleid_core.errors import InputError, setting
 from jstyleid_core.runtime import Backend
-from jstyleid_core.styleid.settings import parse_layers
+from jstyleid_core.styleid.layers import parse_layers
 from jstyleid_dreambooth.prompts import check_template
 from jstyleid_dreambooth.training.presets import PRESETS, Preset
 from jstyleid_dreambooth.training.settings import TrainingSettings

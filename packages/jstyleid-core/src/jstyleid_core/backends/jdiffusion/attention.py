@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jstyleid_core import kernels
 from jstyleid_core.interfaces import AttentionProcessor, plain_attention
 from jstyleid_core.runtime.jittor import Var, nn
@@ -37,6 +39,11 @@ class JDiffusionAttention:
             raise ValueError("attention masks are not supported")
         return self.processor(self, hidden_states, encoder_hidden_states)
 
+    @property
+    def heads(self) -> int:
+        """The module's heads."""
+        return int(self.module.heads)
+
     def to_q(self, hidden: Var) -> Var:
         """The query projection."""
         return self.module.to_q(hidden)
@@ -51,7 +58,15 @@ class JDiffusionAttention:
 
     def attend(self, query: Var, key: Var, value: Var) -> Var:
         """Attention over the module's heads; a key and value of batch 1 serve all."""
-        return kernels.attention(query, key, value, self.module.heads)
+        return kernels.attention(query, key, value, self.heads)
+
+    def attend_to(
+        self, query: Var, segments: Sequence[tuple[Var, Var]], factors: Sequence[float]
+    ) -> tuple[Var, Var]:
+        """Attention to segments of keys in one softmax, and its log-sum-exp."""
+        scale = (query.shape[2] // self.heads) ** -0.5
+        return kernels.attention_with_lse(
+            query, segments, self.heads, [factor * scale for factor in factors])
 
     def project_out(self, attended: Var) -> Var:
         """The output projection."""
