@@ -72,13 +72,14 @@ def plan(styles: int, prompts: int, class_images: tuple[int, ...] = ()) -> Plan:
     for number in range(styles):
         style = f"{number:04}"
         train = TrainLoRA(style, (), (), TRAIN, needs)
-        invert = InvertStyle(style, Path(), INVERT)
+        invert = InvertStyle(style, (), INVERT, INVERT)
         contents = tuple(
             GenerateImage("content", style, f"{n}", f"{n}", n, 25, DRAW, needs=(train.id,),
                           group=n)
             for n in range(prompts))
         transfers = tuple(
-            TransferStyle(style, draw.prompt, STYLISE, (draw.id, invert.id), draw.group)
+            TransferStyle(style, draw.prompt, STYLISE, STYLISE, (draw.id, invert.id),
+                          draw.group)
                          for draw in contents)
         found.append(StylePlan(style, (), train, invert, contents, transfers))
     return Plan(tuple(found), shared)

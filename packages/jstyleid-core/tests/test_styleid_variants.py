@@ -226,6 +226,21 @@ def test_overrides_that_are_refused(text: str, message: str) -> None:
         settings(overrides=tuple(parse_strength("gamma", [text])[1]))
 
 
+@pytest.mark.parametrize("values", [
+    {}, {"start_latents": "none"}, {"start_latents": "efdm", "rule": "joint"},
+    {"overrides": tuple(parse_strength("gamma", ["10-11 steps 1-2:0.9"])[1]), "gate": 3.0},
+    {"inversion": "fixed-point:3", "seed": 4},
+], ids=str)
+def test_settings_come_back_from_their_record(values: dict[str, Any]) -> None:
+    made = settings(**values)
+    recorded = made.model_dump(mode="json")
+    assert StyleIDSettings.model_validate(recorded) == made
+    older = {"gamma", "temperature", "layers", "steps", "injection", "adain", "adain_eps",
+             "feature_dtype"}
+    newer = {name for name in values if name != "start_latents" or values[name] == "efdm"}
+    assert set(recorded) == (older | newer) - ({"adain"} if "start_latents" in newer else set())
+
+
 # Start latents, against float64
 
 

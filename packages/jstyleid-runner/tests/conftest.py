@@ -135,13 +135,14 @@ class FakeEngine:
         return path.read_bytes()
 
     def transfer(
-        self, contents: Sequence[Image.Image], style: bytes, on_step: OnStep
+        self, contents: Sequence[Image.Image], styles: Sequence[bytes], on_step: OnStep
     ) -> list[Image.Image]:
         self.before_call("transfer")
         assert self.settings.styleid
         self._work(2 * self.settings.styleid.steps, len(contents), on_step)
         gamma = str(self.settings.styleid.gamma)
-        return [self._paint(str(content.tobytes()), str(style), gamma) for content in contents]
+        looks = [str(style) for style in styles]
+        return [self._paint(str(content.tobytes()), *looks, gamma) for content in contents]
 
     def _generate_plainly(
         self, texts: Sequence[str], seeds: Sequence[int], *, steps: int, guidance_scale: float,

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from PIL import Image
@@ -15,10 +16,12 @@ from typer.testing import CliRunner
 from jstyleid_core import StyleIDSettings, runtime
 from jstyleid_core.errors import JStyleIDError
 from jstyleid_core.styleid.layers import parse_layers
+from jstyleid_core.styleid.settings import Rule, StartLatents
 from jstyleid_runner import __version__
 from jstyleid_runner.cli import app
 from jstyleid_runner.commands.run import run
 from jstyleid_runner.commands.transfer import transfer
+from jstyleid_runner.options.styleid import RuleName, StartLatentsName
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.lock import folder_lock
 from jstyleid_runner.workflows import model as core_model
@@ -180,9 +183,17 @@ def test_defaults_are_those_of_the_method(command: Callable[..., None]) -> None:
 
     options = signature(command).parameters
     defaults = StyleIDSettings()
-    for name in ("steps", "gamma", "temperature", "adain", "injection"):
+    for name in ("steps", "injection", "rule", "start_latents", "inversion"):
         assert options[name].default == getattr(defaults, name)
     assert parse_layers(options["layers"].default) == defaults.layers
+    for name in ("gamma", "temperature", "style_factor", "gate", "moments"):
+        help = get_args(options[name].annotation)[1].help
+        assert help.endswith(f"Default: {getattr(defaults, name):g}.")
+
+
+def test_choices_are_those_of_the_method() -> None:
+    assert get_args(RuleName) == get_args(Rule)
+    assert get_args(StartLatentsName) == get_args(StartLatents)
 
 
 def test_an_unforeseen_error_leaves_its_traceback_in_a_file(

@@ -34,19 +34,19 @@ def test_the_command_line_then_the_environment_then_the_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Path("a.toml").write_text(
-        '[run]\nsplit = "S"\ngamma = 0.1\nrank = 2\nsteps = 3\nadain = false\n'
+        '[run]\nsplit = "S"\ngamma = 0.1\nrank = 2\nsteps = 3\nstart-latents = "none"\n'
         'out = "there"\ncontent-steps = 4\ntrain_steps = 5\n[train]\nlr = 1\n'
     )
     monkeypatch.setenv("JSTYLEID_RUN_GAMMA", "0.2")
     monkeypatch.setenv("JSTYLEID_RUN_RANK", "7")
     monkeypatch.setenv("JSTYLEID_RUN_SEED", "")
     found = shown("run", "--config", "a.toml", "--gamma", "0.3", "-o", "here")
-    assert found["gamma"] == (0.3, "command line", "--gamma")
+    assert found["gamma"] == (["0.3"], "command line", "--gamma")
     assert found["out"] == ("here", "command line", "--out")
     assert found["rank"] == (7, "environment", "JSTYLEID_RUN_RANK")
     assert found["split"] == ("S", "file", "a.toml [run] split")
     assert found["steps"] == (3, "file", "a.toml [run] steps")
-    assert found["adain"] == (False, "file", "a.toml [run] adain")
+    assert found["start_latents"] == ("none", "file", "a.toml [run] start-latents")
     assert found["content_steps"] == (4, "file", "a.toml [run] content-steps")
     assert found["train_steps"] == (5, "file", "a.toml [run] train-steps")
     assert found["seed"] == (0, "default", "")
@@ -60,15 +60,17 @@ def test_what_is_shown_is_what_is_done(
 
     monkeypatch.setattr(workflow, "run", lambda options, *_: told.append(options))
     Path("a.toml").write_text(
-        '[run]\nsplit = "S"\nmethod = "styleid"\ntemplates = "t.json"\ngamma = 1\nadain = false\n'
-        'injection = true\n[generate]\nsplit = "S"\nout = "drawn"\nlora = ["loras"]\n'
+        '[run]\nsplit = "S"\nmethod = "styleid"\ntemplates = "t.json"\ngamma = 1\n'
+        'start_latents = "efdm"\ninjection = true\n'
+        '[generate]\nsplit = "S"\nout = "drawn"\nlora = ["loras"]\n'
     )
     monkeypatch.setenv("JSTYLEID_RUN_INJECTION", "0")
     assert invoke("run", "--config", "a.toml", "--steps", "3") == (0, "")
     chosen = told[0]
     assert (chosen.split, chosen.templates) == ("S", Path("t.json"))
     styleid = run_styleid(chosen)
-    assert (styleid.gamma, styleid.adain, styleid.injection, styleid.steps) == (1, False, False, 3)
+    assert (styleid.gamma, styleid.start_latents) == (1, "efdm")
+    assert (styleid.injection, styleid.steps) == (False, 3)
     assert invoke("generate", "--config", "a.toml") == (0, "")
     assert (told[1].out, told[1].lora) == (Path("drawn"), Path("loras"))
 
@@ -96,18 +98,19 @@ def test_prompts_of_several_words(
     ("text", "message"),
     [
         ("gama = 1", "a.toml [run] gama: no option of jstyleid run. Did you mean gamma? There are "
-         "adain, address, backend, batch, buckets, caption_dropout, checkpoint_every, "),
+         "address, backend, batch, buckets, caption_dropout, checkpoint_every, "),
         ("config = 'x'", "a.toml [run] config: no option of jstyleid run."),
         ("rank = 0", "a.toml [run] rank: 0: Input should be greater than or equal to 1."),
         ("rank = true", "a.toml [run] rank: true is of the wrong type. Write a whole number."),
         ("rank = 1.5", "a.toml [run] rank: 1.5 is of the wrong type. Write a whole number."),
-        ("gamma = 'x'", 'a.toml [run] gamma: "x" is of the wrong type. Write a number.'),
+        ("gamma = true", 'a.toml [run] gamma: true is of the wrong type. Write a list, as'),
+        ("gamma = ['0.1', false]", 'a.toml [run] gamma: false is of the wrong type. Write a text'),
         ("size = 512", "a.toml [run] size: 512 is of the wrong type. Write a text in quotes, as"),
         ("out = 3", "a.toml [run] out: 3 is of the wrong type. Write a path in quotes."),
         ("force = 1", "a.toml [run] force: 1 is of the wrong type. Write true or false."),
         ("method = 'x'", "a.toml [run] method: \"x\": Input should be 'dreambooth', 'styleid'"),
         ("lr = 1\nlearning-rate = 2", "a.toml [run] learning-rate: the same option as lr. Leave"),
-        ("[generate]\nlora = 'x'", 'a.toml [generate] lora: "x" is of the wrong type. Write a'),
+        ("[generate]\nlora = true", 'a.toml [generate] lora: true is of the wrong type. Write a'),
         ("[generate]\nprompt = 'x'", "a.toml [generate] prompt: no option of jstyleid generate. "
          "Did you mean prompts?"),
         ("[train]\nranks = 1", "a.toml [train] ranks: no option of jstyleid train. Did you mean"),
@@ -156,7 +159,7 @@ def test_variables(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JSTYLEID_RUN_GAMMA", "2")
     assert invoke("run", "--split", "S")[1].endswith("Given in JSTYLEID_RUN_GAMMA.")
     monkeypatch.setenv("JSTYLEID_RUN_GAMMA", "much")
-    assert "Invalid value for '--gamma'" in invoke("run", "--split", "S")[1]
+    assert "--gamma 'much': 'much' is not a number" in invoke("run", "--split", "S")[1]
 
 
 def test_show_for_people(invoke: Invoke) -> None:

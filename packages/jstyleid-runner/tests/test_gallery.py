@@ -53,7 +53,7 @@ def styles(tmp_path: Path) -> list[GalleryStyle]:
             )
             for prompt in PROMPTS
         )
-        chosen = reference if number < 2 else None
+        chosen = (reference,) if number < 2 else ()
         made.append(GalleryStyle(name, (reference,), prompts, chosen))
     missing, damaged = made[0].prompts[0].content, made[1].prompts[1].result
     assert missing
@@ -153,13 +153,13 @@ def test_a_gallery_of_a_plan(tmp_path: Path, data: Path) -> None:
     shown = gallery_of(build_plan(split, settings, 2), folder)
     assert [style.name for style in shown] == ["00", "04"]
     assert [path.name for path in shown[0].references] == ["apple.png", "ball.png"]
-    assert shown[0].chosen == shown[0].references[0]
+    assert shown[0].chosen == shown[0].references[:1]
     assert shown[1].prompts[0] == GalleryPrompt(
         "Ring", folder.picture("04", "Ring"), folder.content("04", "Ring"))
     assert len(shown[1].prompts) == 2
     only_drawn = RunSettings.create(split="S", method="dreambooth")
     [style, _] = gallery_of(build_plan(split, only_drawn), folder)
-    assert style.chosen is None
+    assert style.chosen == ()
     assert [prompt.content for prompt in style.prompts] == [None] * 3
     write_gallery(folder.root / "gallery.html", [style], title="Not begun")
 

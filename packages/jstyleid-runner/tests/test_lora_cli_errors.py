@@ -83,8 +83,8 @@ DREAMBOOTH = "--method dreambooth stylises nothing. Leave this out, or give anot
         ("run --split S --method dreambooth --gamma 0.75", f"--gamma: {DREAMBOOTH}"),
         ("run --split S --method dreambooth --reference first", f"--reference: {DREAMBOOTH}"),
         (
-            "run --split S --method dreambooth --no-adain --steps 3",
-            f"--steps, --adain: {DREAMBOOTH}",
+            "run --split S --method dreambooth --rule joint --steps 3",
+            f"--steps, --rule: {DREAMBOOTH}",
         ),
         ("run --split S --lora loras --rank 4", "--rank: nothing is trained with --lora."),
         ("run --split S --lora none", "--lora none: no such folder or file."),

@@ -96,13 +96,40 @@ def test_reference_first_random_and_by_name() -> None:
 
     def chosen(**changes: object) -> list[str]:
         plan = build_plan(split(*styles), settings(**changes))
-        return [style.invert.reference.name for style in plan.styles if style.invert]
+        return [path.name for style in plan.styles for path in style.references]
 
     assert set(chosen(reference="first")) == {"0.png"}
     assert set(chosen(reference="2.png")) == {"2.png"}
     assert set(chosen(reference="1")) == {"1.png"}
     assert set(chosen(reference="random")) == {"0.png", "1.png", "2.png"}
     assert chosen(reference="random", seed=1) != chosen(reference="random", seed=2)
+
+
+@pytest.mark.parametrize(("choice", "names"), [
+    ("all", ["0.png", "1.png", "2.png"]), ("3", ["0.png", "1.png", "2.png"]),
+    ("2.png, 0", ["2.png", "0.png"]), ("1,1.png", ["1.png"]),
+    ("1", ["1.png"]),  # a file's name comes before a number
+])
+def test_several_references(choice: str, names: list[str]) -> None:
+    plan = build_plan(split("00"), settings(reference=choice))
+    assert [path.name for path in plan.styles[0].references] == names
+    assert plan.styles[0].invert
+    assert plan.styles[0].invert.evaluations == 20 * len(names)
+    assert [transfer.evaluations for transfer in plan.styles[0].transfers] == [40, 40]
+
+
+@pytest.mark.parametrize("choice", ["4", "-1", "0.png,x", "", "99999999999999999999"])
+def test_references_that_are_not_there(choice: str) -> None:
+    with pytest.raises(InputError, match=f"--reference {choice}: .* a number from 1 to 3"):
+        build_plan(split("00"), settings(reference=choice))
+
+
+def test_a_fixed_point_inversion_costs_more() -> None:
+    made = {"steps": 10, "inversion": "fixed-point:3"}
+    plan = build_plan(split("00"), settings(reference="all", styleid=made))
+    assert plan.styles[0].invert
+    assert plan.styles[0].invert.evaluations == 3 * 30
+    assert [(each.steps, each.evaluations) for each in plan.styles[0].transfers] == [(20, 40)] * 2
 
 
 def test_an_unknown_reference_lists_those_there_are() -> None:

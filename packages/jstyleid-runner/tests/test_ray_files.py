@@ -48,7 +48,7 @@ DATA = Path("/scheduler/data")
 
 def payloads() -> list[Payload]:
     """One of each kind, with every path it can have."""
-    invert = InvertPayload("style/00", "00", 2, DATA / "ball.png", OUT.inverted("00"))
+    invert = InvertPayload("style/00", "00", 2, (DATA / "ball.png",), (OUT.inverted("00"),))
     contents = (OUT.content("00", "Ring"), OUT.content("00", "Hotel"))
     training = TrainingJob(
         (StyleImages("00", (DATA / "ball.png", DATA / "apple.png")),),

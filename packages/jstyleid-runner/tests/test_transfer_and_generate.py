@@ -13,8 +13,10 @@ from sd_parsers import ParserManager
 from typer.testing import CliRunner
 
 import jstyleid_core
-from jstyleid_core import runtime
+from jstyleid_core import StyleIDSettings, runtime
+from jstyleid_core.images import mean_image
 from jstyleid_core.progress import OnStep
+from jstyleid_core.styleid.strengths import Strengths
 from jstyleid_dreambooth import LoRAWeights, LowRank, write_lora
 from jstyleid_runner.cli import app
 from jstyleid_runner.worker import engine
@@ -59,11 +61,18 @@ class FakeStyleID:
         return FakeStyle(image)
 
     def transfer(
-        self, contents: Sequence[Image.Image], style: "FakeStyle", on_step: OnStep
+        self, contents: Sequence[Image.Image], styles: Sequence["FakeStyle"], on_step: OnStep,
+        mask: Any,
     ) -> list[Image.Image]:
         for _ in range(2 * self.steps):
             on_step()
-        return [Image.blend(content, style.image, 0.5) for content in contents]
+        style = mean_image([style.image for style in styles])
+        blended = [Image.blend(content, style, 0.5) for content in contents]
+        if mask is None:
+            return blended
+        inside = Image.fromarray((mask.weights * 255).astype(np.uint8))
+        return [Image.composite(one, content, inside)
+                for one, content in zip(blended, contents, strict=True)]
 
 
 class FakeStyle:
@@ -151,6 +160,73 @@ def test_a_style_named_as_the_contact_sheet() -> None:
     ]
 
 
+def test_styles_together() -> None:
+    result = call("transfer content.png red.png more/red.png -o out/ --size 64 --together")
+    assert (result.exit_code, result.stdout) == (0, "out/content-red+1.png\n")
+    assert "1 pictures; 80 UNet evaluations to do" in result.stderr
+    assert colour("out/content-red+1.png") == ((64, 64), (50, 50, 0))
+    assert facts("out/content-red+1.png")["styles"] == ["red.png", "red.png"]
+    with Image.open("out/content-red+1.png") as image:
+        assert 'StyleID reference: "red.png, red.png"' in image.info["parameters"]
+
+
+def test_a_mask() -> None:
+    mask = Image.new("L", (400, 200))
+    mask.paste(255, (0, 0, 150, 200))
+    mask.save("mask.png")
+    result = call("transfer content.png red.png -o o.png --size 64 --mask mask.png")
+    assert result.exit_code == 0, result.stderr
+    assert colour("o.png") == ((64, 64), (100, 0, 0))
+    with Image.open("o.png") as image:
+        assert image.getpixel((60, 5)) == (0, 0, 0)
+    assert facts("o.png")["mask"] == "mask.png"
+
+
+def test_a_mask_of_another_aspect() -> None:
+    result = call("transfer content.png red.png -o o.png --size 64 --mask red.png")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "error: --mask red.png: 64 x 64 pixels, but content.png has 200 x 100. Give a mask of the "
+        "same aspect.\n")
+
+
+def test_strengths_by_layer_and_step() -> None:
+    result = CliRunner().invoke(app, [
+        "transfer", "content.png", "red.png", "-o", "o.png", "--size", "64", "--gamma", "0.6",
+        "--gamma", "10-11:0.5", "--gamma", "steps 0-5:1", "--temperature", "7 steps 2:2"])
+    assert result.exit_code == 0, result.stderr
+    styleid = StyleIDSettings.model_validate(facts("o.png")["styleid"])
+    assert styleid.strengths(7, 2) == Strengths(1, 2, 1.2)
+    assert styleid.strengths(10, 6) == Strengths(0.5, 1.5, 1.2)
+    assert styleid.strengths(9, 6) == Strengths(0.6, 1.5, 1.2)
+    with Image.open("o.png") as image:
+        assert ('StyleID overrides: "gamma 10-11:0.5; gamma steps 0-5:1; temperature 7 steps 2-2:2"'
+                in image.info["parameters"])
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    ("--gamma 0.1 --gamma 0.2", "--gamma 0.1 and 0.2: one number for all layers and steps, not 2"),
+    ("--gamma 12:0.1", "--gamma '12:0.1': layers '12': [12] unknown"),
+    ("--gamma steps3-50:0.1", "gamma for the steps 3 to 50; there are the steps 0 to 19"),
+    ("--style-factor 2", "--style-factor: not used by --rule styleid. Give --rule joint or gated"),
+    ("--rule joint --gate 2", "--gate: not used by --rule joint. Give --rule gated"),
+    ("--inversion fast", "inversion = 'fast': Input should be ddim, noised or fixed-point:K"),
+    ("--rule gated --gate 0", "gate = 0.0: Input should be greater than or equal to 1"),
+])
+def test_settings_that_are_refused(words: str, message: str) -> None:
+    result = call(f"transfer content.png red.png -o o.png --size 64 {words}")
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize(("words", "seed"), [
+    ("", 0), ("--inversion noised", 9), ("--start-latents frequency", 9),
+    ("--inversion fixed-point:2", 0)])
+def test_a_seed_is_recorded_where_numbers_are_drawn(words: str, seed: int) -> None:
+    assert call(f"transfer content.png red.png -o o.png --size 64 --seed 9 {words}").exit_code == 0
+    assert StyleIDSettings.model_validate(facts("o.png")["styleid"]).seed == seed
+
+
 def test_a_style_is_kept_and_used_again() -> None:
     assert call("transfer content.png red.png -o o.png --size 64 --save-style s.safetensors")
     kept = call("transfer content.png red.png -o p.png --size 64 --load-style s.safetensors")
@@ -200,8 +276,8 @@ def test_other_tools_read_the_settings_of_a_transfer() -> None:
     assert text == (
         "\nSteps: 20, Sampler: DDIM, CFG scale: 1, Seed: 4, Size: 64x64, Model: a/b, VAE: vae, "
         "StyleID reference: red.png, StyleID gamma: 0.3, StyleID temperature: 1.5, "
-        'StyleID layers: "7,9", StyleID steps: 20, StyleID injection: True, StyleID adain: True, '
-        "StyleID adain eps: 0.0001, StyleID feature dtype: auto")
+        'StyleID layers: "7,9", StyleID steps: 20, StyleID injection: True, '
+        "StyleID adain eps: 0.0001, StyleID feature dtype: auto, StyleID adain: True")
     read = ParserManager().parse("o.png")
     assert read is not None
     assert (read.full_prompt, read.samplers[0].name) == ("", "DDIM")

@@ -42,7 +42,7 @@ class RunSettings(BaseModel):
     dtype: DType = Field("auto", description="Number format of the weights.")
     backend: Backend = Field("native", description="Whose networks compute.")
     reference: str | None = Field(
-        None, description="Which sample image of a style is inverted; none where none is."
+        None, description="Which sample images of a style are inverted; none where none is."
     )
     styleid: StyleIDSettings | None = Field(None, description="Of stylising; none where none is.")
     training: TrainingSettings | None = Field(

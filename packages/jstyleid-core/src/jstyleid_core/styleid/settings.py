@@ -12,9 +12,11 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -30,6 +32,9 @@ StartLatents = Literal["adain", "content-adain", "efdm", "eae", "frequency", "no
 
 _RANGES: dict[StrengthName, tuple[float, float]] = {
     "gamma": (0, 1), "temperature": (0.01, 100), "style_factor": (0.01, 100)}
+_OLDER = frozenset(
+    ("gamma", "temperature", "layers", "steps", "injection", "adain_eps", "feature_dtype"))
+_BY_ADAIN = ("adain", "none")
 _MOST_FIXED_POINT_EVALUATIONS = 20
 _FIXED_POINT = re.compile(r"fixed-point:([1-9][0-9]?)")
 
@@ -75,10 +80,24 @@ class StyleIDSettings(BaseModel):
     feature_dtype: Literal["auto", "float32", "float16"] = "auto"
     """Number format of recorded queries, keys and values; `auto` is the model's."""
 
+    @model_serializer(mode="wrap")
+    def _as_recorded(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without newer settings at their default, so that what was made before is known.
+
+        From before there was a choice of start latents it is recorded whether there was AdaIN.
+        """
+        fields = type(self).model_fields
+        values = {name: value for name, value in serialize(self).items()
+                  if name in _OLDER or getattr(self, name) != fields[name].default}
+        if self.start_latents in _BY_ADAIN:
+            values.pop("start_latents", None)
+            values["adain"] = self.start_latents == "adain"
+        return values
+
     @model_validator(mode="before")
     @classmethod
-    def _of_older_records(cls, values: Any) -> Any:
-        """Records from before there was a choice of start latents say whether there was AdaIN."""
+    def _of_records(cls, values: Any) -> Any:
+        """The start latents of records that say whether there was AdaIN."""
         if isinstance(values, dict) and isinstance(values.get("adain"), bool):
             values = dict(values)
             values.setdefault("start_latents", "adain" if values.pop("adain") else "none")
@@ -153,3 +172,8 @@ class StyleIDSettings(BaseModel):
         """UNet evaluations of an inversion: one a step, or K with `fixed-point:K`."""
         found = _FIXED_POINT.fullmatch(self.inversion)
         return self.steps * int(found[1]) if found else self.steps
+
+    @property
+    def transfer_evaluations(self) -> int:
+        """UNet evaluations of a content: its inversion and the reversal."""
+        return self.inversion_evaluations + self.steps

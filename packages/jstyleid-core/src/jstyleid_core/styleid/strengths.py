@@ -51,7 +51,7 @@ class Override:
 
 
 _OVERRIDE = re.compile(
-    r"(?P<layers>[0-9][0-9,\s-]*?)?\s*(?:steps\s+(?P<first>[0-9]{1,4})(?:-(?P<last>[0-9]{1,4}))?)?"
+    r"(?P<layers>[0-9][0-9,\s-]*?)?\s*(?:steps\s*(?P<first>[0-9]{1,4})(?:-(?P<last>[0-9]{1,4}))?)?"
     r"\s*:\s*(?P<value>[^:]+)")
 _FORMS = "Write 0.5, 10-11:0.5, steps 0-5:0.5 or 7-9 steps 0-5:0.5."
 

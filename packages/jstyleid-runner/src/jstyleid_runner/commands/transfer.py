@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from jstyleid_runner.options.common import ModelOptions, SizeOption, StyleIDOptions, given_path
+from jstyleid_runner.options.common import ModelOptions, SizeOption, given_path
 from jstyleid_runner.options.sources import with_options
+from jstyleid_runner.options.styleid import StyleIDOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,18 @@ class _FileOptions:
         ),
     ]
     size: SizeOption = "512"
+    together: Annotated[
+        bool,
+        typer.Option("--together", help="Take the look of all STYLEs at once, in one picture."),
+    ] = False
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            "--mask",
+            help="Picture as large as CONTENT, or of its aspect: white takes the style, black "
+            "keeps the content.",
+        ),
+    ] = None
     save_style: Annotated[
         Path | None,
         typer.Option("--save-style", help="Keep the inverted style in this .safetensors file."),
@@ -39,8 +52,8 @@ class _FileOptions:
         typer.Option(
             "--seed",
             min=0,
-            help="Recorded in the picture. StyleID draws no random numbers: the result is the same "
-            "with every seed.",
+            help="Seed of --inversion noised and --start-latents frequency; otherwise the result "
+            "is the same with every seed.",
         ),
     ] = 0
 
@@ -70,13 +83,15 @@ def transfer(
     from jstyleid_runner.workflows.session import command_session
     from jstyleid_runner.workflows.transfer import TransferJob, run_transfer
 
-    settings = styleid_settings(options)
+    settings = styleid_settings(options, options.seed)
     source = source_of(options)
     job = TransferJob.create(
         content=content,
         styles=styles,
         out=options.out,
         size=parse_size(options.size),
+        together=options.together,
+        mask=options.mask,
         settings=settings,
         save_style=options.save_style,
         load_style=options.load_style,

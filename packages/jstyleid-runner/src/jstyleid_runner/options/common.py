@@ -14,7 +14,6 @@ MOST_WORKERS = 1024
 """Many more than a machine has GPUs or processors."""
 
 _DRAWING = "Drawing"
-_METHOD = "StyleID"
 _MODEL = "Model and device"
 
 DeviceOption = Annotated[
@@ -161,54 +160,6 @@ class WorkerOptions(ModelOptions):
             rich_help_panel=_MODEL,
         ),
     ] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class StyleIDOptions:
-    """The settings of style transfer."""
-
-    steps: Annotated[
-        int,
-        typer.Option("--steps", help="DDIM steps up and down again.", rich_help_panel=_METHOD),
-    ] = 20
-    gamma: Annotated[
-        float,
-        typer.Option(
-            "--gamma",
-            help="How much of the content's queries is kept, 0 to 1; 0.3 is a strong style.",
-            rich_help_panel=_METHOD,
-        ),
-    ] = 0.75
-    temperature: Annotated[
-        float,
-        typer.Option(
-            "--temperature", help="Sharpens the attention to the style.", rich_help_panel=_METHOD
-        ),
-    ] = 1.5
-    layers: Annotated[
-        str,
-        typer.Option(
-            "--layers",
-            help="Decoder layers that take the style, 3 to 11, as 7-11 or 7,9,11.",
-            rich_help_panel=_METHOD,
-        ),
-    ] = "7-11"
-    adain: Annotated[
-        bool,
-        typer.Option(
-            "--adain/--no-adain",
-            help="Give the initial latent the style's mean and spread.",
-            rich_help_panel=_METHOD,
-        ),
-    ] = True
-    injection: Annotated[
-        bool,
-        typer.Option(
-            "--injection/--no-injection",
-            help="Let the self-attention look at the style.",
-            rich_help_panel=_METHOD,
-        ),
-    ] = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -135,12 +135,22 @@ def check_table(
             )
         else:
             written[parameter] = key
-    found = {parameter: values[key] for parameter, key in written.items()}
+    repeatable = {str(parameter.name) for parameter in command.params if parameter.multiple}
+    found = {parameter: _as_texts(values[key]) if parameter in repeatable else values[key]
+             for parameter, key in written.items()}
     problems += [f"{place} {written[parameter]}: {problem}"
                  for parameter, problem in _wrong_values(found, command)]
     if problems:
         raise InputError("\n".join(problems))
     return found
+
+
+def _as_texts(value: Any) -> Any:
+    """The values of a repeatable option as on a command line; one alone, and numbers, are taken."""
+    values = value if isinstance(value, list) else [value]
+    if all(isinstance(each, str | int | float) and not isinstance(each, bool) for each in values):
+        return [each if isinstance(each, str) else repr(each) for each in values]
+    return value
 
 
 def _wrong_values(values: Mapping[str, Any], command: TyperCommand) -> list[tuple[str, str]]:

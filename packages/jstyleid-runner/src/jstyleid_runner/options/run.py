@@ -13,11 +13,11 @@ from jstyleid_runner.options.common import (
     GenerationOptions,
     PromptsOption,
     SizeOption,
-    StyleIDOptions,
     StylesOption,
     WorkerOptions,
     given_path,
 )
+from jstyleid_runner.options.styleid import StyleIDOptions
 from jstyleid_runner.options.training import (
     BucketsOption,
     CaptionDropoutOption,
@@ -57,11 +57,12 @@ class _PictureOptions:
         str,
         typer.Option(
             "--reference",
-            help="Which sample image pictures are stylised after: first, random or a file's name.",
+            help="Which sample images pictures are stylised after: first, random, all, the first "
+            "N, or files' names, as apple,ring.",
         ),
     ] = "first"
     seed: Annotated[
-        int, typer.Option("--seed", help="Seed of drawing, training and a random reference.")
+        int, typer.Option("--seed", help="Seed of all that is random.")
     ] = 0
     size: SizeOption = "512"
     content_steps: Annotated[

@@ -13,14 +13,15 @@ from jstyleid_core.backends.jdiffusion import no_checkpointing
 from jstyleid_core.errors import InputError, setting
 from jstyleid_core.runtime import Backend
 from jstyleid_core.styleid.layers import parse_layers
+from jstyleid_core.styleid.strengths import STRENGTHS, Override, parse_strength
 from jstyleid_dreambooth.prompts import check_template
 from jstyleid_dreambooth.training.presets import PRESETS, Preset
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.choices import Start
 from jstyleid_runner.errors import about
-from jstyleid_runner.options.common import StyleIDOptions
 from jstyleid_runner.options.run import LoRAOptions, RunOptions
 from jstyleid_runner.options.sources import refuse_given, values_of
+from jstyleid_runner.options.styleid import StyleIDOptions
 from jstyleid_runner.options.training import MonitoringOptions, PriorOptions, TrainingOptions
 from jstyleid_runner.planning.monitoring import Monitoring
 
@@ -109,16 +110,42 @@ def refuse_strength(context: typer.Context, start: Start) -> None:
         refuse_given(context, ["strength"], "belongs to --start mean. Give both, or neither.")
 
 
-def styleid_settings(options: StyleIDOptions) -> StyleIDSettings:
+def styleid_settings(options: StyleIDOptions, seed: int) -> StyleIDSettings:
     """The settings of style transfer.
+
+    Args:
+        options: options of the command.
+        seed: seed of the command.
 
     Raises:
         InputError: a value is not allowed.
     """
-    values = _values(options, StyleIDOptions)
+    _refuse_for_rule(options)
+    values = _without_none(_values(options, StyleIDOptions))
     with about("layers"):
-        layers = parse_layers(options.layers)
-    return StyleIDSettings.create(**{**values, "layers": layers})
+        values["layers"] = parse_layers(options.layers)
+    overrides: list[Override] = []
+    for name in STRENGTHS:
+        plain, more = parse_strength(name, values.pop(name, ()))
+        overrides += more
+        if plain is not None:
+            values[name] = plain
+    # The seed of a setting that draws no numbers would make two equal runs differ.
+    if options.inversion == "noised" or options.start_latents == "frequency":
+        values["seed"] = seed
+    return StyleIDSettings.create(**values, overrides=tuple(overrides))
+
+
+def _refuse_for_rule(options: StyleIDOptions) -> None:
+    """Raise an InputError if an option was given that the rule does not use."""
+    unused = {"styleid": ("style_factor", "gate", "moments"), "joint": ("gate",), "gated": ()}
+    given = [name for name in unused[options.rule] if getattr(options, name)]
+    if given:
+        names = ", ".join(setting(name) for name in given)
+        rules = "joint or gated" if options.rule == "styleid" and given != ["gate"] else "gated"
+        raise InputError(
+            f"{names}: not used by --rule {options.rule}. Give --rule {rules}, or leave this out.",
+            fields=given)
 
 
 def run_styleid(options: RunOptions) -> StyleIDSettings | None:
@@ -127,7 +154,7 @@ def run_styleid(options: RunOptions) -> StyleIDSettings | None:
     Raises:
         InputError: a value is not allowed.
     """
-    return None if options.method == "dreambooth" else styleid_settings(options)
+    return None if options.method == "dreambooth" else styleid_settings(options, options.seed)
 
 
 def run_training(options: RunOptions) -> TrainingSettings | None:

@@ -78,10 +78,16 @@ class TrainLoRA(StyleJob):
 
 @dataclass(frozen=True)
 class InvertStyle(StyleJob):
-    """Invert the reference of a style, and keep the features that style transfer takes from it."""
+    """Invert the references of a style, and keep the features that style transfer takes.
+
+    Attributes:
+        references: pictures to invert.
+        steps: steps of each inversion.
+    """
 
     style: str
-    reference: Path
+    references: tuple[Path, ...]
+    steps: int
     evaluations: int
     needs: tuple[str, ...] = ()
     group: int = 0
@@ -132,10 +138,15 @@ class GenerateImage(StyleJob):
 
 @dataclass(frozen=True)
 class TransferStyle(StyleJob):
-    """Give a content image the look of the style; the output is a result of the run."""
+    """Give a content image the look of the style; the output is a result of the run.
+
+    Attributes:
+        steps: steps of inversion and reversal.
+    """
 
     style: str
     prompt: str
+    steps: int
     evaluations: int
     needs: tuple[str, ...]
     group: int = 0

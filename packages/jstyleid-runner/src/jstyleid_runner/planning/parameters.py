@@ -6,7 +6,7 @@ digest of a single file. The whole settings are in the chunk `jstyleid` (see `pr
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -57,14 +57,16 @@ def _values(
         yield "Denoising strength", _number(start["strength"])
     yield from _loras(drawn)
     if styleid:
-        reference = provenance.get("reference")
-        name = reference["name"] if reference else provenance["style"]
-        yield "StyleID reference", str(name)
-        if reference:
-            yield "StyleID reference hash", reference["sha256"][:_DIGITS]
+        files = provenance.get("references") or [provenance.get("reference")]
+        names = provenance.get("styles") or [provenance.get("style")]
+        yield "StyleID reference", ", ".join(
+            [file["name"] for file in files] if files[0] else map(str, names))
+        if files[0]:
+            yield "StyleID reference hash", ", ".join(file["sha256"][:_DIGITS] for file in files)
+        written: Mapping[str, Callable[[Any], str]] = {"layers": _layers, "overrides": _overrides}
         for key, value in styleid.items():
-            yield f"StyleID {key.replace('_', ' ')}", (
-                _layers(value) if key == "layers" else _number(value))
+            if text := written.get(key, _number)(value):
+                yield f"StyleID {key.replace('_', ' ')}", text
 
 
 def _loras(drawn: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -93,6 +95,16 @@ def _layers(layers: Sequence[int]) -> str:
     if len(layers) > 1 and all(after == before + 1 for before, after in pairwise(layers)):
         return f"{layers[0]}-{layers[-1]}"
     return ",".join(str(layer) for layer in layers)
+
+
+def _overrides(overrides: Sequence[Mapping[str, Any]]) -> str:
+    """Overrides of strengths as `--gamma` and the like take them."""
+    texts = []
+    for each in overrides:
+        steps = f" steps {each['steps'][0]}-{each['steps'][1]}" if each["steps"] else ""
+        where = (_layers(each["layers"]) + steps).strip()
+        texts.append(f"{each['name']} {where}:{_number(each['value'])}")
+    return "; ".join(texts)
 
 
 def _quoted(value: str) -> str:

@@ -186,8 +186,8 @@ def _style_inputs(
         lora = lora_record(generate.lora)
     elif training:
         lora = training.recipe(model)
-    reference = HashedFile.of(plan.invert.reference) if plan.invert else None
-    return StyleInputs(reference, start, lora)
+    references = tuple(HashedFile.of(path) for path in plan.references)
+    return StyleInputs(references, start, lora)
 
 
 def _item(

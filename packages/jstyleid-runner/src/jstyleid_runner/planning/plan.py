@@ -15,6 +15,7 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
+from jstyleid_core import StyleIDSettings
 from jstyleid_core.errors import InputError
 from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
 from jstyleid_dreambooth.training.settings import TrainingSettings
@@ -45,25 +46,41 @@ def content_seed(run_seed: int, style: str, prompt: str) -> int:
     return _draw("content", run_seed, style, prompt) % _SEEDS
 
 
-def reference_index(style: StyleFolder, choice: str, run_seed: int) -> int:
-    """The index of the sample image that is the style's reference.
+def chosen_references(style: StyleFolder, choice: str, run_seed: int) -> tuple[Path, ...]:
+    """The sample images that are the style's references, each once.
 
-    `choice` is `first`, `random`, or a file's name with or without its suffix.
+    Args:
+        style: the style.
+        choice: `first`, `random`, `all`, the number of first ones, or files' names with or without
+            their suffixes, separated by commas.
+        run_seed: seed of the run, for `random`.
+
+    Raises:
+        InputError: the style has no such image, or not so many.
     """
-    if choice == "first":
-        return 0
+    images = style.references
+    if choice in ("first", "all"):
+        return images if choice == "all" else images[:1]
     if choice == "random":
-        return _draw("reference", run_seed, style.id) % len(style.references)
-    composed = unicodedata.normalize("NFC", choice)
-    for index, path in enumerate(style.references):
-        if composed in {unicodedata.normalize("NFC", name) for name in (path.name, path.stem)}:
-            return index
-    names = ", ".join(path.name for path in style.references)
+        return (images[_draw("reference", run_seed, style.id) % len(images)],)
+    named = [_named(images, name.strip()) for name in choice.split(",")]
+    if None not in named:
+        return tuple(dict.fromkeys(path for path in named if path))
+    # A file's name comes before a number.
+    if choice.isascii() and choice.isdecimal() and 1 <= int(choice[:9]) <= len(images):
+        return images[:int(choice)]
     raise InputError(
-        f"--reference {choice}: style {style.id} has no such image. Give first, random or one of "
-        f"{names}.",
+        f"--reference {choice}: style {style.id} has no such image. Give first, random, all, a "
+        f"number from 1 to {len(images)}, or some of {', '.join(path.name for path in images)}.",
         fields=["reference"],
     )
+
+
+def _named(images: Sequence[Path], name: str) -> Path | None:
+    """The image of this name, with or without its suffix."""
+    composed = unicodedata.normalize("NFC", name)
+    return next((path for path in images if composed in {
+        unicodedata.normalize("NFC", known) for known in (path.name, path.stem)}), None)
 
 
 def _draw(*what: object) -> int:
@@ -90,6 +107,11 @@ class StylePlan:
     invert: InvertStyle | None
     images: tuple[GenerateImage, ...]
     transfers: tuple[TransferStyle, ...]
+
+    @property
+    def references(self) -> tuple[Path, ...]:
+        """The sample images that are inverted; none without style transfer."""
+        return self.invert.references if self.invert else ()
 
     @property
     def pairs(self) -> Sequence[tuple[GenerateImage, TransferStyle | None]]:
@@ -251,9 +273,10 @@ def _plan_style(
         evaluations = settings.training.evaluations
         needs = tuple(id for kind in shared for id in kind.needs)
         train = TrainLoRA(style.id, style.references, objects, evaluations, needs)
-    if settings.styleid and settings.reference:
-        chosen = style.references[reference_index(style, settings.reference, settings.seed)]
-        invert = InvertStyle(style.id, chosen, settings.styleid.steps)
+    if settings.styleid and settings.reference is not None:
+        chosen = chosen_references(style, settings.reference, settings.seed)
+        invert = InvertStyle(style.id, chosen, settings.styleid.steps,
+                             len(chosen) * settings.styleid.inversion_evaluations)
     steps = settings.steps_taken
     images = tuple(
         GenerateImage(
@@ -271,20 +294,21 @@ def _plan_style(
         )
         for number, prompt in enumerate(style.prompts[:prompts])
     )
-    transfers = _plan_transfers(images, invert) if invert else ()
+    transfers: tuple[TransferStyle, ...] = ()
+    if invert and settings.styleid:
+        transfers = _plan_transfers(images, invert, settings.styleid)
     return StylePlan(style.id, style.references, train, invert, images, transfers)
 
 
 def _plan_transfers(
-    images: Sequence[GenerateImage], invert: InvertStyle
+    images: Sequence[GenerateImage], invert: InvertStyle, settings: StyleIDSettings
 ) -> tuple[TransferStyle, ...]:
     # A group is begun as a whole: when all that any of its jobs needs is done.
     needs: dict[int, dict[str, None]] = {}
     for image in images:
         needs.setdefault(image.group, {}).update({image.id: None, invert.id: None})
     return tuple(
-        # The content's inversion and the reverse.
-        TransferStyle(image.style, image.prompt, 2 * invert.evaluations,
-                      tuple(needs[image.group]), image.group)
+        TransferStyle(image.style, image.prompt, 2 * settings.steps,
+                      settings.transfer_evaluations, tuple(needs[image.group]), image.group)
         for image in images
     )

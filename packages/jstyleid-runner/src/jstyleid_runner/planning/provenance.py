@@ -24,14 +24,14 @@ class StyleInputs:
     """The inputs that all pictures of one style have in common.
 
     Attributes:
-        reference: the sample image that is inverted, if any.
+        references: the sample images that are inverted, if any.
         start: `noise`, or the sample images whose mean drawing starts from and how strong the
             noise on it is.
         lora: LoRA: a file, or the recipe of one that the run trains. By the recipe a picture can
             be compared without its LoRA.
     """
 
-    reference: HashedFile | None
+    references: tuple[HashedFile, ...]
     start: str | Mapping[str, Any]
     lora: Mapping[str, Any] | None
 
@@ -84,8 +84,12 @@ def picture_provenance(
         "method": settings.method,
         "content": dict(content),
     }
-    if settings.styleid and parts.reference:
-        provenance["reference"] = asdict(parts.reference)
+    if settings.styleid and parts.references:
+        first, *more = (asdict(each) for each in parts.references)
+        if more:
+            provenance["references"] = [first, *more]
+        else:
+            provenance["reference"] = first
         provenance["styleid"] = settings.styleid.model_dump(mode="json")
     return provenance
 

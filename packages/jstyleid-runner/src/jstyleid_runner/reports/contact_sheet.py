@@ -8,7 +8,7 @@ from jstyleid_runner.storage.layout import OutFolder
 
 def write_style_sheet(folder: OutFolder, plan: StylePlan) -> None:
     """Draw the sheet from the pictures in `folder`."""
-    shown = (plan.invert.reference,) if plan.invert else plan.samples
+    shown = plan.references or plan.samples
     columns: list[list[Cell]] = []
     for generate, transfer in plan.pairs:
         picture = open_image(folder.picture(generate.style, generate.prompt))

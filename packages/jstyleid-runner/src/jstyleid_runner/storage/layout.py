@@ -167,9 +167,10 @@ class OutFolder(WorkFolder):
         """The folder of the LoRA that the run trains for a style."""
         return self.hidden / "loras" / style
 
-    def inverted(self, style: str) -> Path:
-        """The inverted style, while the style's pictures are being made."""
-        return self.hidden / "styles" / f"{style}.safetensors"
+    def inverted(self, style: str, number: int = 0) -> Path:
+        """The inverted reference of this number, while the style's pictures are being made."""
+        name = f"{style}/{number}" if number else style
+        return self.hidden / "styles" / f"{name}.safetensors"
 
     @property
     def ledger(self) -> Path:

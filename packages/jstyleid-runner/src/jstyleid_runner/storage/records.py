@@ -121,7 +121,7 @@ class RunRecord(Record):
     """The content of `run.json`."""
 
     settings: dict[str, Any]
-    references: dict[str, HashedFile]
+    references: dict[str, HashedFile | list[HashedFile]]
 
     @field_validator("settings")
     @classmethod

@@ -154,7 +154,7 @@ class Engine:
             yield self.model
 
     def invert_style(self, image: "Image", on_step: OnStep) -> "Style":
-        """Invert a style's reference, which has its final size."""
+        """Invert a reference of a style, which has its final size."""
         with self._loras.disabled():
             return self._styleid.invert_style(image, on_step=on_step)
 
@@ -169,11 +169,11 @@ class Engine:
         return Style.load(path, model=self.model, settings=self._styleid.settings, image=image)
 
     def transfer(
-        self, contents: "Sequence[Image]", style: "Style", on_step: OnStep
+        self, contents: "Sequence[Image]", styles: "Sequence[Style]", on_step: OnStep
     ) -> "list[Image]":
-        """Give each content the look of the style."""
+        """Give each content the look of a style, of which all references are given."""
         with self._loras.disabled():
-            return self._styleid.transfer(contents, style, on_step=on_step)
+            return self._styleid.transfer(contents, styles, on_step=on_step)
 
     @cached_property
     def _styleid(self) -> "StyleID":

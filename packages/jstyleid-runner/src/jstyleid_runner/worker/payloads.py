@@ -113,21 +113,23 @@ class TrainPayload(Payload):
 
 @dataclass(frozen=True)
 class InvertPayload(Payload):
-    """Invert the reference of a style.
+    """Invert the references of a style.
 
     Attributes:
-        kept: file that shares the inverted style with other workers; None where there are none.
+        steps: steps of one inversion.
+        kept: files that share the inverted references with other workers; empty where there are
+            none.
     """
 
     id: str
     style: str
     steps: int
-    reference: Path
-    kept: Path | None
+    references: tuple[Path, ...]
+    kept: tuple[Path, ...]
 
     def files(self) -> TaskFiles:
-        """The reference, and the file that is shared."""
-        return TaskFiles(read=(self.reference,), held=(self.kept,) if self.kept else ())
+        """The references, and the files that are shared."""
+        return TaskFiles(read=self.references, held=self.kept)
 
     def run(
         self, engine: PreparedEngine, payloads: Sequence[Self], progress: TaskProgress
@@ -140,10 +142,10 @@ class InvertPayload(Payload):
         """Let the engine hold the inverted style."""
 
         def begin() -> Callable[[], None]:
-            progress.stage(self.id, self.steps)
+            progress.stage(self.id, self.steps * len(self.references))
             return progress.step
 
-        engine.prepare_style(self.style, self.reference, self.kept, begin)
+        engine.prepare_style(self.style, self.references, self.kept, begin)
 
 
 @dataclass(frozen=True)
@@ -288,9 +290,10 @@ def _style_payloads(
         invert = InvertPayload(
             plan.invert.id,
             plan.style,
-            plan.invert.evaluations,
-            plan.invert.reference,
-            folder.inverted(plan.style) if keep_styles else None,
+            plan.invert.steps,
+            plan.references,
+            tuple(folder.inverted(plan.style, number)
+                  for number, _ in enumerate(plan.references)) if keep_styles else (),
         )
         payloads[invert.id] = invert
     group_of = {image.id: [mate for mate, _ in group]
@@ -310,7 +313,7 @@ def _style_payloads(
             contents = tuple(folder.content(mate.style, mate.prompt)
                              for mate in group_of[job.id])
             payloads[transfer.id] = TransferPayload(
-                transfer.id, transfer.evaluations, folder.content(job.style, job.prompt),
+                transfer.id, transfer.steps, folder.content(job.style, job.prompt),
                 invert, to_png_text(item.picture_provenance, source), contents,
             )
     return payloads

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -43,7 +44,7 @@ class PreparedEngine:
         self.whole_groups = True
         self._generation: tuple[Path | None, tuple[Path, ...]] | None = None
         self._attached = ExitStack()
-        self._style: tuple[str, Style] | None = None
+        self._style: tuple[str, list[Style]] | None = None
         for lora in loras:
             engine.check_lora(lora)
 
@@ -74,26 +75,33 @@ class PreparedEngine:
         return self.engine.generate(texts, seeds, on_step)
 
     def prepare_style(
-        self, name: str, reference: Path, kept: Path | None, counting: Callable[[], OnStep]
+        self, name: str, references: Sequence[Path], kept: Sequence[Path],
+        counting: Callable[[], OnStep],
     ) -> None:
-        """Let `transfer` use an inverted style: held, read from the file `kept`, or made.
+        """Let `transfer` use an inverted style: held, read from the files `kept`, or made.
 
         Args:
             name: name of the style.
-            reference: picture to invert.
-            kept: file that shares the inverted style with other workers, if any.
-            counting: called when it has to be inverted; gives the function to call at each step.
+            references: pictures to invert.
+            kept: a file for each, that shares it with other workers; empty where there are none.
+            counting: called before the first picture that has to be inverted; gives the function
+                to call at each step of all.
         """
         if self._style and self._style[0] == name:
             return
         self._style = None  # before the next one takes as much memory
-        picture = fit(open_image(reference), self._size)
-        style = self._read_style(kept, picture)
-        if style is None:
-            style = self.engine.invert_style(picture, counting())
-            if kept:
-                self.engine.keep_style(style, kept)
-        self._style = (name, style)
+        styles: list[Style] = []
+        on_step: OnStep | None = None
+        for reference, file in zip_longest(references, kept):
+            picture = fit(open_image(reference), self._size)
+            style = self._read_style(file, picture)
+            if style is None:
+                on_step = on_step or counting()
+                style = self.engine.invert_style(picture, on_step)
+                if file:
+                    self.engine.keep_style(style, file)
+            styles.append(style)
+        self._style = (name, styles)
 
     def transfer(self, contents: "Sequence[Image]", on_step: OnStep) -> "list[Image]":
         """Give each content the look of the style that was prepared last."""

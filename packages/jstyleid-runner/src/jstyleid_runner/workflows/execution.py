@@ -119,7 +119,8 @@ class RunMonitor:
         self._display.finished(self._results[task.id])
         if not self._left[task.style]:
             write_style_sheet(self._folder, self._plans[task.style])
-            self._folder.inverted(task.style).unlink(missing_ok=True)
+            for number, _ in enumerate(self._plans[task.style].references):
+                self._folder.inverted(task.style, number).unlink(missing_ok=True)
 
     def trouble(self, text: str) -> None:
         """Something went wrong and was dealt with."""

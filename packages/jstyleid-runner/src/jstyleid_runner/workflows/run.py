@@ -186,21 +186,21 @@ def _check_pictures(plan: StylePlan, training: TrainingJob | None) -> None:
         InputError: one cannot be read, or its name says no object where the training asks for it.
     """
     read = set(plan.images[0].start)
-    if plan.invert:
-        read.add(plan.invert.reference)
+    read.update(plan.references)
     if training:
         read.update(image for image, _ in training.examples())
     for path in sorted(read):
         open_image(path)
 
 
-def _references(plan: Plan) -> dict[str, HashedFile]:
-    """The sample image of each style that is inverted."""
-    return {
-        style.style: HashedFile.of(style.invert.reference)
-        for style in plan.styles
-        if style.invert
-    }
+def _references(plan: Plan) -> dict[str, HashedFile | list[HashedFile]]:
+    """The sample images of each style that are inverted."""
+    found: dict[str, HashedFile | list[HashedFile]] = {}
+    for style in plan.styles:
+        files = [HashedFile.of(path) for path in style.references]
+        if files:
+            found[style.style] = files if files[1:] else files[0]
+    return found
 
 
 def _make_room(work: Sequence[StylePending], model: str) -> None:

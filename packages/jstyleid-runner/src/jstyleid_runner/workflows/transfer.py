@@ -33,11 +33,15 @@ _STYLE_SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class StyleInput:
-    """A style image, and the path of its result."""
+    """A style: its images by path, and the path of its result."""
 
-    path: Path
-    image: Image.Image
+    images: Mapping[Path, Image.Image]
     target: Path
+
+    @property
+    def name(self) -> str:
+        """The names of the images."""
+        return ", ".join(path.name for path in self.images)
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class TransferJob:
     content_path: Path
     content: Image.Image
     styles: tuple[StyleInput, ...]
+    mask_path: Path | None
+    mask: Image.Image | None
     sheet: Path | None
     size: tuple[int, int]
     settings: StyleIDSettings
@@ -63,6 +69,8 @@ class TransferJob:
         styles: Sequence[Path],
         out: Path,
         size: tuple[int, int],
+        together: bool,
+        mask: Path | None,
         settings: StyleIDSettings,
         save_style: Path | None,
         load_style: Path | None,
@@ -74,11 +82,11 @@ class TransferJob:
         Raises:
             InputError: a picture or a path cannot be used.
         """
-        several = len(styles) > 1
+        several = len(styles) > 1 and not together
         for option, file in (("--save-style", save_style), ("--load-style", load_style)):
             if file is None:
                 continue
-            if several:
+            if len(styles) > 1:
                 raise InputError(f"{option} {file}: holds one style. Give one STYLE only.")
             if file.suffix != _STYLE_SUFFIX:
                 raise InputError(f"{option} {file}: must be a {_STYLE_SUFFIX} file.")
@@ -87,69 +95,101 @@ class TransferJob:
                 f"--load-style {load_style}: no such file. Check the path.",
                 fields=["load_style"],
             )
+        more = f"+{len(styles) - 1}" if together and styles[1:] else ""
         targets = (
             picture_targets(out, [style.stem for style in styles])
             if several
-            else [picture_target(out, f"{content.stem}-{styles[0].stem}")]
+            else [picture_target(out, f"{content.stem}-{styles[0].stem}{more}")]
         )
-        picture = fit(open_image(content), size)
+        whole = open_image(content)
+        limits = _open_mask(mask, content, whole.size, size) if mask else None
+        groups = [[style] for style in styles] if several else [list(styles)]
         inputs = tuple(
-            StyleInput(style, fit(open_image(style), size), target)
-            for style, target in zip(styles, targets, strict=True)
+            StyleInput({path: fit(open_image(path), size) for path in group}, target)
+            for group, target in zip(groups, targets, strict=True)
         )
         require_writable(targets[0].parent)
         if save_style:
             require_writable(save_style.parent)
         sheet = picture_target(out, CONTACT_SHEET) if several and is_folder(out) else None
         return cls(
-            content, picture, inputs, sheet, size, settings, save_style, load_style, source,
-            recorded)
+            content, fit(whole, size), inputs, mask, limits, sheet, size, settings, save_style,
+            load_style, source, recorded)
+
+
+def _open_mask(
+    path: Path, content: Path, whole: tuple[int, int], size: tuple[int, int]
+) -> Image.Image:
+    """The mask, scaled and cropped as the content is.
+
+    Raises:
+        InputError: it cannot be read, or is of another aspect than the content.
+    """
+    mask = open_image(path)
+    # Rounding of a side by a pixel is no other aspect.
+    if abs(mask.width * whole[1] - mask.height * whole[0]) > max(*mask.size, *whole):
+        raise InputError(
+            f"--mask {path}: {mask.width} x {mask.height} pixels, but {content} has {whole[0]} x "
+            f"{whole[1]}. Give a mask of the same aspect.",
+            fields=["mask"])
+    return fit(mask, size)
 
 
 def run_transfer(job: TransferJob, model: "StableDiffusion", display: Display) -> list[Path]:
     """Make the pictures, save each the moment it is there, and return all files written."""
     from jstyleid_core import StyleID
+    from jstyleid_core.styleid.mask import Mask
 
-    styleid = StyleID(model, job.settings)
-    steps = job.settings.steps
-    inversions = 0 if job.load_style else len(job.styles)
-    display.begin(len(job.styles), 0, steps * (inversions + 2 * len(job.styles)))
+    styleid, settings = StyleID(model, job.settings), job.settings
+    mask = Mask.of(job.mask) if job.mask else None
+    inversions = 0 if job.load_style else sum(len(given.images) for given in job.styles)
+    display.begin(len(job.styles), 0, settings.inversion_evaluations * inversions
+                  + settings.transfer_evaluations * len(job.styles))
     written: list[Path] = []
     columns: list[list[Cell]] = []
     for given in job.styles:
-        style = _take_style(job, given, styleid, model, display)
-        display.stage(f"{job.content_path.name} as {given.path.name}", 2 * steps, 2 * steps)
-        [picture] = styleid.transfer([job.content], style, on_step=display.step)
+        styles = [_take_style(job, path, image, styleid, model, display)
+                  for path, image in given.images.items()]
+        display.stage(f"{job.content_path.name} as {given.name}", 2 * settings.steps,
+                      settings.transfer_evaluations)
+        [picture] = styleid.transfer([job.content], styles, on_step=display.step, mask=mask)
+        names = [path.name for path in given.images]
         provenance = {
             "kind": "transfer",
             "content": job.content_path.name,
-            "style": given.path.name,
+            **_named(names, job.mask_path),
             "size": list(job.size),
-            "styleid": job.settings.model_dump(mode="json"),
+            "styleid": settings.model_dump(mode="json"),
             **job.recorded,
         }
         save_png(picture, given.target, text=to_png_text(provenance, job.source))
         display.finished(given.target)
         written.append(given.target)
-        columns.append([Cell(given.path.name, given.image), Cell(given.target.name, picture)])
+        heads = [Cell(path.name, image) for path, image in given.images.items()]
+        columns.append([*heads, Cell(given.target.name, picture)])
     if job.sheet:
         save_png(contact_sheet([Cell(job.content_path.name, job.content)], columns), job.sheet)
         written.append(job.sheet)
     return written
 
 
+def _named(styles: Sequence[str], mask: Path | None) -> dict[str, Any]:
+    """The names of a picture's styles, and of its mask if it has one."""
+    named: dict[str, Any] = {"styles": list(styles)} if styles[1:] else {"style": styles[0]}
+    return named | {"mask": mask.name} if mask else named
+
+
 def _take_style(
-    job: TransferJob, given: StyleInput, styleid: "StyleID", model: "StableDiffusion",
-    display: Display,
+    job: TransferJob, path: Path, image: Image.Image, styleid: "StyleID",
+    model: "StableDiffusion", display: Display,
 ) -> "Style":
     """The inverted style: loaded, or computed and perhaps kept."""
     from jstyleid_core import Style
 
     if job.load_style:
-        return Style.load(job.load_style, model=model, settings=job.settings, image=given.image)
-    steps = job.settings.steps
-    display.stage(f"inverting {given.path.name}", steps, steps)
-    style = styleid.invert_style(given.image, on_step=display.step)
+        return Style.load(job.load_style, model=model, settings=job.settings, image=image)
+    display.stage(f"inverting {path.name}", job.settings.steps, job.settings.inversion_evaluations)
+    style = styleid.invert_style(image, on_step=display.step)
     if job.save_style:
         style.save(job.save_style)
     return style

@@ -127,13 +127,13 @@ class GalleryStyle:
     Attributes:
         name: name as in the split.
         references: sample images of the style.
-        chosen: the one among them whose look the results take; None where all are learnt from.
+        chosen: those among them whose look the results take; none where all are learnt from.
     """
 
     name: str
     references: tuple[Path, ...]
     prompts: tuple[GalleryPrompt, ...]
-    chosen: Path | None = None
+    chosen: tuple[Path, ...] = ()
 
     @property
     def pictures(self) -> Iterator[Path]:
@@ -225,5 +225,4 @@ def _gallery_style(style: StylePlan, folder: OutFolder) -> GalleryStyle:
         )
         for generate, transfer in style.pairs
     )
-    chosen = style.invert.reference if style.invert else None
-    return GalleryStyle(style.style, style.samples, prompts, chosen)
+    return GalleryStyle(style.style, style.samples, prompts, style.references)
