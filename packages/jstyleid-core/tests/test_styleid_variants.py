@@ -348,7 +348,8 @@ def test_a_noised_style_is_evaluated_at_each_timestep(
     for timestep in model.schedule.timesteps(6):
         bar = model.schedule.alpha_bar(timestep)
         noised = jt.array((bar**0.5 * latents + (1 - bar) ** 0.5 * noise).astype(np.float32))
-        _, seen = styleid._record(noised, timestep, ("key", "value"))
+        _, seen = styleid.record(
+            noised, timestep, model.empty_prompt, ("key", "value"))
         for layer, projections in seen.items():
             kept = style.features[timestep][layer]
             assert distance(kept.key, projections.key) <= 1e-5

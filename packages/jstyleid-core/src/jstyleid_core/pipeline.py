@@ -48,6 +48,10 @@ Around = Callable[[Callable[[], Var], Sequence[Var]], Sequence[Var]]
 Equal ones (`==`) do the same."""
 
 
+Evaluate = Callable[[Var, int, Var], Var]
+"""(latents, timestep, context) -> prediction, all of one batch: an evaluation of the UNet."""
+
+
 def _alone(predict: Callable[[], Var], features: Sequence[Var]) -> Sequence[Var]:
     """The prediction and nothing else."""
     return [predict()]
@@ -348,6 +352,8 @@ class StableDiffusion:
         negative_prompt: str = "",
         size: Size = (512, 512),
         start: InitialLatents | None = None,
+        adapt: Callable[[Var], Var] | None = None,
+        evaluate: Evaluate | None = None,
     ) -> Iterator[Step]:
         """Text to latents by DDIM with classifier-free guidance, step by step.
 
@@ -361,6 +367,9 @@ class StableDiffusion:
             negative_prompt: text to steer away from.
             size: width and height of the pictures.
             start: start of all pictures; pure noise by default.
+            adapt: changes the latents (B, 4, h, w) that the first step begins with.
+            evaluate: evaluation of the UNet; plain by default. With guidance its batch holds the
+                negative half first.
 
         Yields:
             A `Step` for each timestep; the last one's `latents` (B, 4, h, w) are the result.
@@ -374,13 +383,17 @@ class StableDiffusion:
         if len(seeds) != len(prompts) or not prompts:
             raise InputError(f"{len(prompts)} prompts and {len(seeds)} seeds: give one seed each")
         context = self.embed(prompts)
-        if guidance_scale == 1:
-            network = self.network(context)
-        else:
+        if guidance_scale != 1:
             negative = self.embed([negative_prompt]).expand(len(prompts), -1, -1)
-            network = guided(self.network(jt.concat([negative, context], dim=0)), guidance_scale)
+            context = jt.concat([negative, context], dim=0)
+        plain = self.network(context)
+        network: Network = (lambda z, t: evaluate(z, t, context)) if evaluate else plain
+        if guidance_scale != 1:
+            network = guided(network, guidance_scale)
         noise = jt.array(np.concatenate([self._noise(seed, size) for seed in seeds]))
         latents = noise if start is None else self._noised(start.latents, noise, steps, taken)
+        if adapt:
+            latents = adapt(latents)
         return ddim_sampling(self.denoiser(network), latents, self.schedule, steps, taken)
 
     def generate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from jstyleid_core.interfaces import AttentionLayer, AttentionProcessor, processors
@@ -11,6 +11,8 @@ from jstyleid_core.runtime.jittor import Var, jt
 from jstyleid_core.styleid.rules import InjectionRule, Projections
 
 Part = Literal["query", "key", "value"]
+
+QuerySource = Literal["content", "own", "negative"]
 
 Features = dict[int, dict[int, Projections]]
 """Recorded projections by timestep and decoder layer."""
@@ -48,14 +50,17 @@ class Recording:
 class Injection:
     """An evaluation of the UNet whose attentions are computed by rules.
 
-    Its features are, for each layer, the content's query, the key and value of each reference, and
-    the mask of the layer's tokens if there is one.
+    Its features are, for each layer, a query unless it is the picture's own, the key and value of
+    each reference, and the mask of the layer's tokens if there is one.
 
     Attributes:
         attentions: the layers.
         rules: the rule of each layer.
         dtype: number format of the network.
         references: number of pictures of the style.
+        query: the query that the rules take as the content's: `content`, given in the features;
+            `own`, the picture's; or `negative`, the picture's in the second half of the batch, and
+            a reference's, given in the features, in the first (negative query guidance).
         masked: whether the style acts in a part of the picture only.
     """
 
@@ -63,6 +68,7 @@ class Injection:
     rules: tuple[InjectionRule, ...]
     dtype: str
     references: int = 1
+    query: QuerySource = "content"
     masked: bool = False
 
     def __call__(self, predict: Callable[[], Var], features: Sequence[Var]) -> list[Var]:
@@ -75,7 +81,7 @@ class Injection:
 
     def _processor(self, rule: InjectionRule, given: Iterator[Var]) -> AttentionProcessor:
         """The computation of one layer, with its share of the features."""
-        content = Projections(query=next(given))
+        asked: Var = None if self.query == "own" else next(given)
         pairs = [(next(given), next(given)) for _ in range(self.references)]
         style = Projections(key=_side_by_side([key for key, _ in pairs]),
                             value=_side_by_side([value for _, value in pairs]))
@@ -86,6 +92,11 @@ class Injection:
             # nothing.
             own = Projections(
                 attention.to_q(hidden), attention.to_k(hidden), attention.to_v(hidden))
+            if self.query == "negative":
+                half = own.query.shape[0] // 2
+                query = jt.concat([asked.expand(half, -1, -1), own.query[half:]], dim=0)
+                own = replace(own, query=query)
+            content = Projections(query=asked if self.query == "content" else own.query)
             out = rule(attention, own, content, style)
             if mask is not None:
                 plain = attention.attend(own.query, own.key, own.value)

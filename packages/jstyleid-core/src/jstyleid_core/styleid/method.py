@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from jstyleid_core.errors import InputError
 from jstyleid_core.interfaces import AttentionLayer
 from jstyleid_core.progress import OnStep
 from jstyleid_core.runtime.jittor import Var, jt
-from jstyleid_core.styleid.injection import Features, Injection, Part, Recording
+from jstyleid_core.styleid.injection import Features, Injection, Part, QuerySource, Recording
 from jstyleid_core.styleid.layers import attention_name
 from jstyleid_core.styleid.mask import Mask
 from jstyleid_core.styleid.rules import InjectionRule, Projections, rule_of
@@ -73,6 +73,8 @@ class StyleID:
         self.inversion = inversion or _inversion_of(self.settings)
         self.rule = rule
         self.recipe = Recipe.of(self.settings, model)
+        timesteps = model.schedule.timesteps(self.settings.steps)
+        self._step_of = {timestep: step for step, timestep in enumerate(reversed(timesteps))}
         attentions = model.networks.attentions()
         self.attentions: dict[int, AttentionLayer] = {}
         for layer in self.recipe.layers:
@@ -151,19 +153,27 @@ class StyleID:
         Raises:
             InputError: see `transfer`.
         """
-        styles = (style,) if isinstance(style, Style) else tuple(style)
-        if not styles:
-            raise InputError("no style is given: give at least one")
-        for each in styles:
-            if each.recipe != self.recipe or each.model is not self.model:
-                raise InputError(
-                    f"the style was recorded with {each.recipe}, these settings need "
-                    f"{self.recipe}, both with the same model. Invert the style again.")
+        styles = self.check_styles((style,) if isinstance(style, Style) else style)
         if len({content.size for content in contents}) != 1:
             raise InputError("contents of one batch must have one size; transfer them one by one")
         if mask and mask.size != contents[0].size:
             raise InputError(f"the mask has {mask.size} pixels, the contents {contents[0].size}")
         return self._steps(self.model.encode(contents), styles, mask)
+
+    def check_styles(self, styles: Sequence[Style]) -> tuple[Style, ...]:
+        """The references, if they were recorded with this model and these settings.
+
+        Raises:
+            InputError: one was not, or there is none.
+        """
+        if not styles:
+            raise InputError("no style is given: give at least one")
+        for style in styles:
+            if style.recipe != self.recipe or style.model is not self.model:
+                raise InputError(
+                    f"the style was recorded with {style.recipe}, these settings need "
+                    f"{self.recipe}, both with the same model. Invert the style again.")
+        return tuple(styles)
 
     def _watched(self, what: str) -> FiniteSteps:
         return FiniteSteps(what, self.settings.steps, self.model.source)
@@ -181,17 +191,32 @@ class StyleID:
                 inverted[step.timestep] = Prediction(
                     step.x0, (latents - bar**0.5 * step.x0) / (1 - bar) ** 0.5)
             yield step
+        yield from self.reversal(latents, queries, styles, mask, inverted)
+
+    def reversal(
+        self, latents: Var, queries: Features, styles: Sequence[Style], mask: Mask | None = None,
+        inverted: Mapping[int, Prediction] | None = None,
+    ) -> Iterator[Step]:
+        """The n steps from the content at t = T to the stylised picture.
+
+        Args:
+            latents: (B, 4, h, w), the content's at t = T.
+            queries: the content's by timestep and layer; each is dropped once it is used.
+            styles: the references of the style.
+            mask: the part of the pictures that takes the style; all by default.
+            inverted: predictions of the content's inversion by timestep; needed for a mask.
+        """
         start = start_latents(self.settings, latents, [style.latents for style in styles])
         denoiser = self.model.denoiser(self._injected(queries, styles, mask))
         if mask:
             inside = mask.of_latents(self.model.scale_factor)
             start = inside * start + (1 - inside) * latents
-            denoiser = mask.keep_outside(denoiser, inverted, self.model.scale_factor)
+            denoiser = mask.keep_outside(denoiser, inverted or {}, self.model.scale_factor)
         yield from ddim_sampling(denoiser, start, self.model.schedule, self.settings.steps)
 
     def _invert_style(self, latents: Var, features: Features) -> Iterator[Var]:
         """The latents after each step of the inversion; `features` gets keys and values."""
-        denoiser = self.model.denoiser(self._recorded(features, ("key", "value")))
+        denoiser = self.model.denoiser(self._recorded(features, self.recipe.parts))
         for step in self.inversion(denoiser, latents, self.model.schedule, self.settings.steps):
             yield step.latents
 
@@ -207,16 +232,12 @@ class StyleID:
             together = timesteps[first:first + _NOISED_TOGETHER]
             bars = [self.model.schedule.alpha_bar(timestep) for timestep in together]
             noised = [bar**0.5 * latents + (1 - bar) ** 0.5 * noise for bar in bars]
-            _, recorded = self._record(jt.concat(noised, dim=0), np.array(together),
-                                       ("key", "value"))
+            _, recorded = self.record(jt.concat(noised, dim=0), np.array(together),
+                                      self.model.empty_prompt, self.recipe.parts)
             for i, (timestep, noisy) in enumerate(zip(together, noised, strict=True)):
                 # Copies: a part of an array would hold the whole.
-                features[timestep] = {
-                    layer: Projections(key=seen.key[i:i + 1].copy(),
-                                       value=seen.value[i:i + 1].copy())
-                    for layer, seen in recorded.items()}
-                jt.sync([part for seen in features[timestep].values()
-                         for part in (seen.key, seen.value)])
+                features[timestep] = {layer: seen.part_of_batch(i, i + 1)
+                                      for layer, seen in recorded.items()}
                 yield noisy
 
     def _recorded(self, features: Features, parts: tuple[Part, ...]) -> Network:
@@ -226,16 +247,28 @@ class StyleID:
         """
 
         def evaluate(latents: Var, timestep: int) -> Var:
-            out, features[timestep] = self._record(latents, timestep, parts)
+            out, features[timestep] = self.record(
+                latents, timestep, self.model.empty_prompt, parts)
             return out
 
         return evaluate
 
-    def _record(
-        self, latents: Var, timestep: int | NDArray[Any], parts: tuple[Part, ...]
+    def record(
+        self, latents: Var, timestep: int | NDArray[Any], context: Var, parts: tuple[Part, ...]
     ) -> tuple[Var, dict[int, Projections]]:
+        """Evaluate the UNet, and record projections of each layer.
+
+        Args:
+            latents: (B, 4, h, w).
+            timestep: one for the batch, or one for each example, (B,).
+            context: (B, 77, C), or (1, 77, C) for the whole batch.
+            parts: the projections.
+
+        Returns:
+            The prediction (B, 4, h, w), and the projections (B, N, C) by layer.
+        """
         around = Recording(tuple(self.attentions.values()), parts, self.recipe.dtype)
-        out, *kept = self.model.evaluate(latents, timestep, self.model.empty_prompt, around=around)
+        out, *kept = self.model.evaluate(latents, timestep, context, around=around)
         # Computed together and now: a kept but lazy projection would hold the whole graph.
         jt.sync([out, *kept])
         left = iter(kept)
@@ -247,31 +280,49 @@ class StyleID:
     ) -> Network:
         masks = {layer: mask.of_tokens(self._pixels_per_token(layer)) for layer in self.attentions
                  } if mask else {}
-        step_of = {timestep: step for step, timestep in enumerate(reversed(
-            self.model.schedule.timesteps(self.settings.steps)))}
 
         def evaluate(latents: Var, timestep: int) -> Var:
             # The content's queries serve one evaluation; popping them frees their memory.
-            content = queries.pop(timestep)
-            features: list[Var] = []
-            for layer in self.attentions:
-                features.append(content[layer].query)
-                for style in styles:
-                    seen = style.features[timestep][layer]
-                    features += [seen.key, seen.value]
-                if mask:
-                    features.append(masks[layer])
-            around = Injection(
-                tuple(self.attentions.values()),
-                tuple(self.rule or rule_of(self.settings, layer, step_of[timestep])
-                      for layer in self.attentions),
-                self.model.dtype, len(styles), mask is not None)
-            [out] = self.model.evaluate(latents, timestep, self.model.empty_prompt, features,
-                                        around)
-            out.sync()
-            return out
+            content = {layer: seen.query for layer, seen in queries.pop(timestep).items()}
+            return self.inject(latents, timestep, self.model.empty_prompt, styles,
+                               query="content", queries=content, masks=masks)
 
         return evaluate
+
+    def inject(
+        self, latents: Var, timestep: int, context: Var, styles: Sequence[Style], *,
+        query: QuerySource, queries: Mapping[int, Var], masks: Mapping[int, Var] | None = None,
+    ) -> Var:
+        """Evaluate the UNet under injection.
+
+        Args:
+            latents: (B, 4, h, w).
+            timestep: one of the settings' steps.
+            context: (B, 77, C), or (1, 77, C) for the whole batch.
+            styles: the references of the style.
+            query: source of the query, see `Injection`.
+            queries: the query of each layer where it is not the picture's own, (B, N, C) or
+                (1, N, C).
+            masks: the mask (1, N, 1) of each layer, if the style acts in a part only.
+
+        Returns:
+            The prediction, (B, 4, h, w) float32.
+        """
+        features: list[Var] = []
+        for layer in self.attentions:
+            features += [queries[layer]] if query != "own" else []
+            for style in styles:
+                seen = style.features[timestep][layer]
+                features += [seen.key, seen.value]
+            features += [masks[layer]] if masks else []
+        step = self._step_of[timestep]
+        around = Injection(
+            tuple(self.attentions.values()),
+            tuple(self.rule or rule_of(self.settings, layer, step) for layer in self.attentions),
+            self.model.dtype, len(styles), query, bool(masks))
+        [out] = self.model.evaluate(latents, timestep, context, features, around)
+        out.sync()
+        return out
 
     def _pixels_per_token(self, layer: int) -> int:
         """The decoder's last block works on the latents' pixels, each before it on half as many."""

@@ -36,6 +36,13 @@ class Projections:
     key: Var = None
     value: Var = None
 
+    def part_of_batch(self, first: int, end: int) -> Projections:
+        """Those of some pictures of the batch: copies, since a part would hold the whole."""
+        taken = {name: values[first:end].copy() for name, values in vars(self).items()
+                 if values is not None}
+        jt.sync(list(taken.values()))
+        return Projections(**taken)
+
 
 class InjectionRule(Protocol):
     """The computation of a self-attention under injection.

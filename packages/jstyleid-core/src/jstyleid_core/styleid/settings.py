@@ -75,6 +75,8 @@ class StyleIDSettings(BaseModel):
     inversion: str = "ddim"
     """`ddim`; `fixed-point:K`, K evaluations a step; or `noised`: the style is not inverted, but
     noised."""
+    negative_query: bool = False
+    """Negative query guidance, where a style is injected while drawing; see `drawing`."""
     seed: int = Field(0, ge=0)
     """Seed of the noise of `noised` and of the start `frequency`; nothing else is random."""
     feature_dtype: Literal["auto", "float32", "float16"] = "auto"

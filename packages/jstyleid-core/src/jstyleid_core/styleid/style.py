@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 from jstyleid_core.errors import InputError, StaleStyleError
 from jstyleid_core.files import atomic_path
 from jstyleid_core.runtime.jittor import Var, jt
-from jstyleid_core.styleid.injection import Features
+from jstyleid_core.styleid.injection import Features, Part
 from jstyleid_core.styleid.rules import Projections
 from jstyleid_core.styleid.settings import StyleIDSettings
 
@@ -39,6 +39,13 @@ class Recipe:
     dtype: str
     inversion: str = "ddim"
     """With the seed of the noise where the style is noised instead of inverted."""
+    queries: bool = False
+    """Whether the style's queries are recorded, too."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The projections that are recorded."""
+        return ("query", "key", "value") if self.queries else ("key", "value")
 
     @classmethod
     def of(cls, settings: StyleIDSettings, model: StableDiffusion) -> Recipe:
@@ -48,7 +55,7 @@ class Recipe:
         if inversion == "noised":
             inversion = f"{inversion}, seed {settings.seed}"
         layers = settings.layers if settings.injection else ()
-        return cls(settings.steps, layers, dtype, inversion)
+        return cls(settings.steps, layers, dtype, inversion, settings.negative_query)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +64,8 @@ class Style:
 
     Attributes:
         latents: (1, 4, h, w) float32, the inverted latents.
-        features: key and value, (1, M, C) each, by timestep and layer.
+        features: key and value, (1, M, C) each, by timestep and layer; the query, too, where the
+            recipe says so.
         recipe: settings of the recording.
         image_hash: SHA-256 of the picture's size and pixels.
         model: model of the recording.
@@ -78,8 +86,8 @@ class Style:
         tensors: dict[str, NDArray[Any]] = {"latents": self.latents.numpy()}
         for timestep, layers in self.features.items():
             for layer, seen in layers.items():
-                tensors[f"{timestep}.{layer}.key"] = seen.key.numpy()
-                tensors[f"{timestep}.{layer}.value"] = seen.value.numpy()
+                for part in self.recipe.parts:
+                    tensors[f"{timestep}.{layer}.{part}"] = getattr(seen, part).numpy()
         metadata = _identity(self.recipe, self.image_hash, self.model)
         metadata["sha256"] = _digest(tensors)
         with atomic_path(path) as temporary:
@@ -126,10 +134,9 @@ class Style:
             for name in tensors:
                 if name.endswith(".key"):
                     timestep, layer, _ = name.split(".")
-                    key, value = (jt.array(tensors[f"{timestep}.{layer}.{which}"])
-                                  for which in ("key", "value"))
-                    features.setdefault(int(timestep), {})[int(layer)] = Projections(
-                        None, key, value)
+                    features.setdefault(int(timestep), {})[int(layer)] = Projections(**{
+                        str(part): jt.array(tensors[f"{timestep}.{layer}.{part}"])
+                        for part in recipe.parts})
             latents = jt.array(tensors["latents"])
         except FileNotFoundError as error:
             raise InputError(f"{path}: no such style file. Check the path.") from error
@@ -162,7 +169,8 @@ def _identity(recipe: Recipe, image_hash: str, model: StableDiffusion) -> dict[s
 
 def _check(path: Path, found: dict[str, str], wanted: dict[str, str]) -> None:
     # Which files of older versions do not say.
-    found = {"backend": "native", "inversion": json.dumps("ddim"), **found}
+    found = {"backend": "native", "inversion": json.dumps("ddim"), "queries": json.dumps(False),
+             **found}
     for field, value in wanted.items():
         if found.get(field) != value:
             raise StaleStyleError(
