@@ -144,6 +144,19 @@ class FakeEngine:
         looks = [str(style) for style in styles]
         return [self._paint(str(content.tobytes()), *looks, gamma) for content in contents]
 
+    def generate_in_style(
+        self, texts: Sequence[str], seeds: Sequence[int], styles: Sequence[bytes], on_step: OnStep
+    ) -> list[Image.Image]:
+        self.before_call("generate_in_style")
+        assert self._drawing is not None
+        assert self.settings.styleid
+        steps = self.settings.steps_taken
+        self._work(steps, 2 * len(texts), on_step)
+        if self.settings.way == "trajectory":
+            self._work(steps, len(texts), on_step)
+        how = (self.settings.way, *map(str, styles), *self._drawing)
+        return [self._paint(text, str(seed), *how) for text, seed in zip(texts, seeds, strict=True)]
+
     def _generate_plainly(
         self, texts: Sequence[str], seeds: Sequence[int], *, steps: int, guidance_scale: float,
         size: tuple[int, int], on_step: OnStep,

@@ -294,6 +294,9 @@ class CountedEngine:
     def generate(self, prompts: Sequence[str], *rest: object) -> Any:
         return self._counted("generate", len(prompts), prompts, *rest)
 
+    def generate_in_style(self, prompts: Sequence[str], *rest: object) -> Any:
+        return self._counted("generate_in_style", len(prompts), prompts, *rest)
+
     def invert_style(self, *arguments: object) -> Any:
         return self._counted("invert_style", 1, *arguments)
 
@@ -338,6 +341,29 @@ def test_unet_evaluations(
     paint = ("transfer", batch, (n + n) * batch)
     assert costs == [("invert_style", 1, n), *[draw, paint] * (2 // batch)] * 2
     assert sum(cost for _, _, cost in costs) == request.plan.evaluations
+
+
+@pytest.mark.parametrize(("way", "steps"), [
+    ({"method": "direct"}, 2), ({"method": "styleid", "content_trajectory": True}, 3)])
+@pytest.mark.parametrize("references", [1, 2])
+def test_unet_evaluations_without_an_inversion_of_contents(
+    inline_model: Any, make_request: Callable[..., RunRequest], display: LineDisplay,
+    costs: list[tuple[str, int, int]], way: dict[str, Any], steps: int, references: int,
+) -> None:
+    """2 n a picture in one pass; n more where a recorded drawing is stylised."""
+    n, batch = 3, 2
+    request = make_request(
+        prompts=2, batch=batch, content_steps=n, styleid={"steps": n}, size=(64, 64),
+        reference=str(references), **way)
+    run_split(request, inline_model, display, RunCounts())
+    assert costs == 2 * [*[("invert_style", 1, n)] * references,
+                         ("generate_in_style", batch, steps * n * batch)]
+    assert sum(cost for _, _, cost in costs) == request.plan.evaluations
+    pictures = [request.folder.picture(style.style, image.prompt)
+                for style in request.plan.styles for image in style.images]
+    assert len({path.read_bytes() for path in pictures}) == len(pictures) == 4
+    assert not list(request.folder.hidden.glob("contents/*/*"))
+    assert not list(request.folder.hidden.glob("styles/**/*.safetensors"))
 
 
 def test_guidance_1_draws_with_one_evaluation_a_step(

@@ -83,6 +83,26 @@ DREAMBOOTH = "--method dreambooth stylises nothing. Leave this out, or give anot
         ("run --split S --method dreambooth --gamma 0.75", f"--gamma: {DREAMBOOTH}"),
         ("run --split S --method dreambooth --reference first", f"--reference: {DREAMBOOTH}"),
         (
+            "run --split S --method direct --rank 2",
+            "--rank: --method direct uses no LoRA.",
+        ),
+        (
+            "run --split S --method direct-dreambooth --gamma 0.3 --content-steps 9",
+            "--gamma: --method direct-dreambooth stylises while it draws, and has no content.",
+        ),
+        (
+            "run --split S --method direct --content-steps 9",
+            "--content-steps: the drawing is stylised in its own steps. Give their number by",
+        ),
+        (
+            "run --split S --content-trajectory --start mean",
+            "--start: --content-trajectory stylises from the noise",
+        ),
+        (
+            "run --split S --negative-query",
+            "--negative-query: belongs to --method direct or direct-dreambooth.",
+        ),
+        (
             "run --split S --method dreambooth --rule joint --steps 3",
             f"--steps, --rule: {DREAMBOOTH}",
         ),

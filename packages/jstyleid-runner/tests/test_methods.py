@@ -52,6 +52,35 @@ def pixels(path: Path) -> bytes:
     return open_image(path).tobytes()
 
 
+@pytest.mark.parametrize(("changes", "each"), [
+    ({"method": "direct-dreambooth"}, 2 * CONTENT), ({"content_trajectory": True}, 3 * CONTENT)])
+def test_what_is_drawn_in_its_style_is_trained_and_inverted_first(
+    make_request: MakeRequest, fake_model: FakeModelClass, display: LineDisplay, training: Any,
+    changes: dict[str, object], each: int,
+) -> None:
+    request = make_request(**{**training, "styleid": {"steps": CONTENT}, **changes})
+    for style in request.plan.styles:
+        assert not style.transfers
+        for image in style.images:
+            assert image.needs == (f"lora/{style.style}", f"style/{style.style}")
+            assert (image.id, image.evaluations) == (
+                f"picture/{style.style}/{image.prompt}", each)
+    counts = run(request, fake_model(), display)
+    assert counts.done == counts.total == len(pictures(request)) > 0
+    made = pictures(request)
+    assert not run(request, fake_model(), display).begun
+    [path, *_] = sorted(request.folder.root.glob("*/*.png"))
+    facts = read_provenance(path)
+    assert facts["kind"] == "stylised"
+    assert (facts["method"], facts.get("content_trajectory", False)) == (
+        request.settings.method, request.settings.content_trajectory)
+    assert facts["reference"]
+    assert facts["content"]["lora"]
+    path.unlink()
+    run(request, fake_model(), display)
+    assert pictures(request) == made
+
+
 def test_each_style_is_trained_and_then_drawn_and_stylised(
     make_request: MakeRequest,
     fake_model: FakeModelClass,

@@ -2,7 +2,11 @@
 
 from typing import Literal
 
-Method = Literal["dreambooth", "styleid", "styleid-dreambooth"]
+Method = Literal["dreambooth", "styleid", "styleid-dreambooth", "direct", "direct-dreambooth"]
+WITHOUT_LORA: tuple[Method, ...] = ("styleid", "direct")
+WITHOUT_CONTENTS: tuple[Method, ...] = ("dreambooth", "direct", "direct-dreambooth")
+Way = Literal["plain", "direct", "trajectory"]
+"""How a prompt is drawn: plainly, in the style, or stylised from the recorded drawing."""
 Start = Literal["noise", "mean"]
 EngineName = Literal["local", "ray"]
 Prediction = Literal["epsilon", "v_prediction"]

@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 from typing_extensions import Self
 
 from jstyleid_core import StyleIDSettings
@@ -12,7 +19,7 @@ from jstyleid_core.runtime import Backend, DType
 from jstyleid_core.validation import problems_of
 from jstyleid_dreambooth.prompts import fill
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_runner.choices import Method, Start
+from jstyleid_runner.choices import WITHOUT_CONTENTS, Method, Start, Way
 
 
 class RunSettings(BaseModel):
@@ -45,9 +52,28 @@ class RunSettings(BaseModel):
         None, description="Which sample images of a style are inverted; none where none is."
     )
     styleid: StyleIDSettings | None = Field(None, description="Of stylising; none where none is.")
+    content_trajectory: bool = Field(
+        False, description="Whether drawings are stylised from their recording, not inverted."
+    )
     training: TrainingSettings | None = Field(
         None, description="Of the LoRAs; none where they are given or not used."
     )
+
+    @model_serializer(mode="wrap")
+    def _as_recorded(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without newer settings at their default, so that what was made before is known."""
+        values: dict[str, Any] = serialize(self)
+        if not self.content_trajectory:
+            values.pop("content_trajectory")
+        return values
+
+    @property
+    def way(self) -> Way:
+        """The way from a prompt to a result that is stylised."""
+        if self.styleid is None or (
+                self.method not in WITHOUT_CONTENTS and not self.content_trajectory):
+            return "plain"
+        return "trajectory" if self.content_trajectory else "direct"
 
     @classmethod
     def create(cls, **values: Any) -> Self:

@@ -20,6 +20,7 @@ from PIL import Image
 from jstyleid_core.diffusion.finite import FiniteSteps
 from jstyleid_core.errors import InputError, setting
 from jstyleid_core.images import Size
+from jstyleid_core.pipeline import InitialLatents
 from jstyleid_core.progress import OnStep
 from jstyleid_core.runtime.jittor import Var
 from jstyleid_core.styleid.injection import Features
@@ -37,6 +38,7 @@ class Prompts:
         guidance_scale: strength of the prompt; 1 is no guidance and half the work.
         negative: text to steer away from.
         size: width and height.
+        start: picture that all start from, instead of noise.
     """
 
     texts: Sequence[str]
@@ -44,6 +46,7 @@ class Prompts:
     guidance_scale: float = 7.5
     negative: str = ""
     size: Size = (512, 512)
+    start: InitialLatents | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +83,10 @@ class StyledDrawing:
         """Draw prompts with the style's keys and values in place: one pass.
 
         The query is the picture's own, so gamma has no effect. The noise is changed as the setting
-        `start_latents` says. With `negative_query` the negative half of the guidance meets the
-        style with the style's own query, and draws what is in the reference: the guidance leads
-        away from that, eps = eps_neg + w (eps_pos - eps_neg) (StyleKeeper, Jeong et al. 2025).
+        `start_latents` says, unless the drawing starts from a picture. With `negative_query` the
+        negative half of the guidance meets the style with the style's own query, and draws what is
+        in the reference: the guidance leads away from that, eps = eps_neg + w (eps_pos - eps_neg)
+        (StyleKeeper, Jeong et al. 2025).
 
         Args:
             prompts: pictures to draw.
@@ -110,13 +114,16 @@ class StyledDrawing:
             return self.styleid.inject(latents, timestep, context, styles,
                                        query="negative" if negative else "own", queries=queries)
 
+        def adapted(noise: Var) -> Var:
+            return start_latents(self.settings, noise, pooled)
+
         latents = None
         watched = self._watched("drawing in the style")
         for step in self.model.sample(
                 prompts.texts, prompts.seeds, steps=self.settings.steps,
                 guidance_scale=prompts.guidance_scale, negative_prompt=prompts.negative,
-                size=prompts.size, evaluate=evaluate,
-                adapt=lambda noise: start_latents(self.settings, noise, pooled)):
+                size=prompts.size, start=prompts.start, evaluate=evaluate,
+                adapt=None if prompts.start else adapted):
             latents = step.latents
             watched.add(latents)
             if on_step:
@@ -132,9 +139,12 @@ class StyledDrawing:
             on_step: called after each of the n steps.
 
         Raises:
-            InputError: as `StableDiffusion.sample`.
+            InputError: as `StableDiffusion.sample`, or the drawing does not start from noise.
             NumbersError: the numbers are not finite from some step on, which the message names.
         """
+        if prompts.start:
+            raise InputError("a drawing that is stylised from its recording starts from noise",
+                             fields=["start"])
         queries: Features = {}
         noises: list[Var] = []
         count = len(prompts.texts)

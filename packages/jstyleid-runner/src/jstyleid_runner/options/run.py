@@ -48,7 +48,8 @@ class _PictureOptions:
         typer.Option(
             "--method",
             help="dreambooth draws with the style's LoRA; styleid draws without one and stylises; "
-            "styleid-dreambooth does both.",
+            "styleid-dreambooth does both. direct and direct-dreambooth stylise while they draw, "
+            "at the cost of drawing.",
         ),
     ] = "styleid-dreambooth"
     styles: StylesOption = None
@@ -64,6 +65,21 @@ class _PictureOptions:
     seed: Annotated[
         int, typer.Option("--seed", help="Seed of all that is random.")
     ] = 0
+    content_trajectory: Annotated[
+        bool,
+        typer.Option(
+            "--content-trajectory",
+            help="Stylise each drawing from what its denoising has left in memory, instead of "
+            "inverting it: half of the work, and closer to the drawing. Takes --steps for both.",
+        ),
+    ] = False
+    negative_query: Annotated[
+        bool,
+        typer.Option(
+            "--negative-query",
+            help="Lead away from the objects in the reference; for direct and direct-dreambooth.",
+        ),
+    ] = False
     size: SizeOption = "512"
     content_steps: Annotated[
         int,

@@ -17,7 +17,7 @@ from jstyleid_core.styleid.strengths import STRENGTHS, Override, parse_strength
 from jstyleid_dreambooth.prompts import check_template
 from jstyleid_dreambooth.training.presets import PRESETS, Preset
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_runner.choices import Start
+from jstyleid_runner.choices import WITHOUT_LORA, Start
 from jstyleid_runner.errors import about
 from jstyleid_runner.options.run import LoRAOptions, RunOptions
 from jstyleid_runner.options.sources import refuse_given, values_of
@@ -80,16 +80,17 @@ def named_styles(option: str, text: str | None) -> list[str] | None:
 
 
 _TRAINING = tuple(field.name for field in fields(LoRAOptions) if field.name != "lora")
-_STYLEID = ("reference", *(field.name for field in fields(StyleIDOptions)))
+_STYLEID = ("reference", "content_trajectory", "negative_query",
+            *(field.name for field in fields(StyleIDOptions)))
 
 
 def refuse_unused(context: typer.Context, options: RunOptions) -> None:
     """Raise an InputError if `jstyleid run` was given an option that its method does not use."""
-    if options.method == "styleid":
+    if options.method in WITHOUT_LORA:
         refuse_given(
             context,
             ("lora", *_TRAINING),
-            "--method styleid uses no LoRA. Leave this out, or give another --method.",
+            f"--method {options.method} uses no LoRA. Leave this out, or give another --method.",
         )
     if options.method == "dreambooth":
         refuse_given(
@@ -97,11 +98,32 @@ def refuse_unused(context: typer.Context, options: RunOptions) -> None:
             _STYLEID,
             "--method dreambooth stylises nothing. Leave this out, or give another --method.",
         )
+    _refuse_for_contents(context, options)
     if options.lora:
         refuse_given(
             context, _TRAINING, "nothing is trained with --lora. Leave this or --lora out."
         )
     refuse_strength(context, options.start)
+
+
+def _refuse_for_contents(context: typer.Context, options: RunOptions) -> None:
+    """Refuse what belongs to another way from a prompt to a stylised picture."""
+    direct = options.method not in ("styleid", "styleid-dreambooth", "dreambooth")
+    if direct:
+        refuse_given(context, ["gamma", "content_trajectory"],
+                     f"--method {options.method} stylises while it draws, and has no content. "
+                     "Leave this out, or give another --method.")
+    elif options.negative_query:
+        refuse_given(context, ["negative_query"],
+                     "belongs to --method direct or direct-dreambooth. Give one of them, or leave "
+                     "this out.")
+    if direct or options.content_trajectory:
+        refuse_given(context, ["content_steps"],
+                     "the drawing is stylised in its own steps. Give their number by --steps.")
+    if options.content_trajectory:
+        refuse_given(context, ["start"],
+                     "--content-trajectory stylises from the noise that the drawing starts from. "
+                     "Leave one of them out.")
 
 
 def refuse_strength(context: typer.Context, start: Start) -> None:
@@ -154,7 +176,10 @@ def run_styleid(options: RunOptions) -> StyleIDSettings | None:
     Raises:
         InputError: a value is not allowed.
     """
-    return None if options.method == "dreambooth" else styleid_settings(options, options.seed)
+    if options.method == "dreambooth":
+        return None
+    made = styleid_settings(options, options.seed)
+    return made.model_copy(update={"negative_query": options.negative_query})
 
 
 def run_training(options: RunOptions) -> TrainingSettings | None:
@@ -163,7 +188,7 @@ def run_training(options: RunOptions) -> TrainingSettings | None:
     Raises:
         InputError: a value is not allowed.
     """
-    if options.method == "styleid" or options.lora is not None:
+    if options.method in WITHOUT_LORA or options.lora is not None:
         return None
     given = {
         "steps": options.train_steps,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from jstyleid_dreambooth.training.job import TrainingJob
+from jstyleid_runner.choices import Way
 from jstyleid_runner.scheduling.task import Stage, Task
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
@@ -106,9 +107,10 @@ class GenerateImage(StyleJob):
     Attributes:
         kind: `content` for an image that style transfer follows, `picture` for a result.
         text: prompt in its template.
-        steps: denoising steps that are taken.
+        steps: denoising steps that are taken, those of stylising included.
         lora: file of the LoRA; None for the plain model, or for the LoRA among the `needs`.
         start: sample images whose mean the denoising starts from; empty to start from noise.
+        way: whether the image is stylised, too.
     """
 
     kind: Literal["content", "picture"]
@@ -122,6 +124,7 @@ class GenerateImage(StyleJob):
     start: tuple[Path, ...] = ()
     needs: tuple[str, ...] = ()
     group: int = 0
+    way: Way = "plain"
     stage: ClassVar[Stage] = Stage.DRAW
 
     @property

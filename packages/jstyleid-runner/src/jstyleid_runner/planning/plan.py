@@ -277,25 +277,29 @@ def _plan_style(
         chosen = chosen_references(style, settings.reference, settings.seed)
         invert = InvertStyle(style.id, chosen, settings.styleid.steps,
                              len(chosen) * settings.styleid.inversion_evaluations)
-    steps = settings.steps_taken
+    way, steps = settings.way, settings.steps_taken
+    # A recorded drawing is stylised in as many steps, by the empty prompt alone.
+    stylising = steps if way == "trajectory" else 0
+    needed = [job for job in (train, invert if way != "plain" else None) if job]
     images = tuple(
         GenerateImage(
-            "content" if invert else "picture",
+            "content" if invert and way == "plain" else "picture",
             style.id,
             prompt,
             settings.text(style.id, prompt),
             content_seed(settings.seed, style.id, prompt),
-            steps,
-            steps * guidance_evaluations(settings.guidance),
+            steps + stylising,
+            steps * guidance_evaluations(settings.guidance) + stylising,
             lora,
             style.references if settings.start == "mean" else (),
-            (train.id,) if train else (),
+            tuple(job.id for job in needed),
             number // batch,
+            way,
         )
         for number, prompt in enumerate(style.prompts[:prompts])
     )
     transfers: tuple[TransferStyle, ...] = ()
-    if invert and settings.styleid:
+    if invert and settings.styleid and way == "plain":
         transfers = _plan_transfers(images, invert, settings.styleid)
     return StylePlan(style.id, style.references, train, invert, images, transfers)
 

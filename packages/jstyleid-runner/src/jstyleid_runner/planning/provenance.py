@@ -79,7 +79,7 @@ def picture_provenance(
 ) -> Provenance:
     """The provenance of a result: an image with style transfer, or a generated one."""
     provenance: dict[str, Any] = {
-        "kind": "stylised" if transfer else "drawn",
+        "kind": "stylised" if transfer or generate.way != "plain" else "drawn",
         "style": generate.style,
         "method": settings.method,
         "content": dict(content),
@@ -91,6 +91,8 @@ def picture_provenance(
         else:
             provenance["reference"] = first
         provenance["styleid"] = settings.styleid.model_dump(mode="json")
+    if settings.content_trajectory:
+        provenance["content_trajectory"] = True
     return provenance
 
 

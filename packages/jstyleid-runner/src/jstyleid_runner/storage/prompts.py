@@ -11,7 +11,7 @@ from jstyleid_core.errors import InputError
 from jstyleid_core.files import decode_text, read_regular
 from jstyleid_core.notes import note_once
 from jstyleid_dreambooth.prompts import DRAWING_FIELDS, DRAWING_TEMPLATE, check_template
-from jstyleid_runner.choices import Method
+from jstyleid_runner.choices import WITHOUT_LORA, Method
 from jstyleid_runner.errors import about
 from jstyleid_runner.storage.layout import naming_problem, same_file_key, style_named
 
@@ -145,7 +145,7 @@ class Templates:
 
 def usual_template(method: Method) -> str:
     """The default template: with a LoRA it names the style."""
-    return "{prompt}" if method == "styleid" else DRAWING_TEMPLATE
+    return "{prompt}" if method in WITHOUT_LORA else DRAWING_TEMPLATE
 
 
 def read_templates(

@@ -147,6 +147,23 @@ class Engine:
             on_step=on_step,
         )
 
+    def generate_in_style(
+        self, texts: Sequence[str], seeds: Sequence[int], styles: "Sequence[Style]",
+        on_step: OnStep,
+    ) -> "list[Image]":
+        """Draw each text in the look of a style, of which all references are given."""
+        from jstyleid_core.styleid.drawing import Prompts, StyledDrawing
+
+        settings, drawing = self._settings, StyledDrawing(self._styleid)
+        prompts = Prompts(texts, seeds, settings.guidance, settings.negative, settings.size,
+                          self._start)
+        if settings.way == "direct":
+            return drawing.draw(prompts, styles, on_step)
+        trajectory = drawing.record(prompts, on_step)
+        # What a LoRA has drawn is stylised without it, as after an inversion.
+        with self._loras.disabled():
+            return drawing.transfer(trajectory, styles, on_step)
+
     @contextmanager
     def plain_model(self) -> "Iterator[StableDiffusion]":
         """The model, on which no LoRA acts within the block."""

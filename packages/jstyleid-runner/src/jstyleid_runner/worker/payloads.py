@@ -156,6 +156,7 @@ class GeneratePayload(Payload):
         lora: file of the LoRA, if any.
         png_text: text chunks of the image.
         batch_mates: text and seed of all images of the group, this one among them.
+        style: the style, where the image is stylised, too.
     """
 
     id: str
@@ -166,19 +167,25 @@ class GeneratePayload(Payload):
     start: tuple[Path, ...]
     png_text: Mapping[str, str]
     batch_mates: tuple[tuple[str, int], ...]
+    style: InvertPayload | None
 
     def files(self) -> TaskFiles:
-        """The LoRA, and the sample images of the start."""
-        return TaskFiles(read=(*((self.lora,) if self.lora else ()), *self.start))
+        """The LoRA, the sample images of the start, and the files of the style."""
+        style = self.style.files() if self.style else TaskFiles()
+        return TaskFiles(read=(*((self.lora,) if self.lora else ()), *self.start, *style.read),
+                         held=style.held)
 
     def run(
         self, engine: PreparedEngine, payloads: Sequence[Self], progress: TaskProgress
     ) -> Iterator[bytes | None]:
         """Generate images, with the rest of their group."""
+        if self.style:
+            self.style.prepare(engine, progress)
         engine.prepare_generation(self.lora, self.start)
         together = engine.together([(each.text, each.seed) for each in payloads], self.batch_mates)
         progress.stage(_names(payloads), self.steps)
-        pictures = engine.generate(
+        generate = engine.generate_in_style if self.style else engine.generate
+        pictures = generate(
             [text for text, _ in together],
             [seed for _, seed in together],
             progress.step,
@@ -305,7 +312,7 @@ def _style_payloads(
             mates = tuple((mate.text, mate.seed) for mate in group_of[job.id])
             payloads[job.id] = GeneratePayload(
                 job.id, job.steps, job.text, job.seed, work.lora_file, job.start,
-                to_png_text(provenance, source), mates,
+                to_png_text(provenance, source), mates, invert if job.way != "plain" else None,
             )
     for item in work.pending:
         if item.transfer and invert:

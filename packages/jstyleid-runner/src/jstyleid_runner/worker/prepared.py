@@ -74,6 +74,14 @@ class PreparedEngine:
         """Generate an image from each text and seed, as `prepare_generation` said last."""
         return self.engine.generate(texts, seeds, on_step)
 
+    def generate_in_style(
+        self, texts: Sequence[str], seeds: Sequence[int], on_step: OnStep
+    ) -> "list[Image]":
+        """The same in the look of the style that was prepared last."""
+        if self._style is None:
+            raise ValueError("no style is prepared")
+        return self.engine.generate_in_style(texts, seeds, self._style[1], on_step)
+
     def prepare_style(
         self, name: str, references: Sequence[Path], kept: Sequence[Path],
         counting: Callable[[], OnStep],

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 from jstyleid_core.contact_sheet import Cell, contact_sheet
 from jstyleid_core.image_files import open_image, save_png
@@ -17,7 +16,7 @@ from jstyleid_runner.storage.split import StyleFolder, read_split
 from jstyleid_runner.workflows.run import run
 
 SPLIT = "demo"
-METHODS: tuple[Method, ...] = get_args(Method)
+METHODS: tuple[Method, ...] = ("dreambooth", "styleid", "styleid-dreambooth")
 _BATCH = 5
 """All prompts of a style together: with a model this small a step costs little more for it."""
 _SHOWN = 2
