@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import checker_references as theirs
+import colour_cases as shared
 from jdiff_checker.inputs.images import decode
 from jdiff_checker.metrics.histogram import (
     HSV_BINS,
@@ -254,3 +255,14 @@ def test_the_size_of_an_image_does_not_weigh_but_that_of_a_reference_does():
         assert score(vector(enlarged), [vector(small)], scoring) == pytest.approx(to_image)
         even = score(vector(small), [vector(small), vector(large)], scoring)
         assert score(vector(small), [vector(small), vector(enlarged)], scoring) < even - 0.01
+
+
+@pytest.mark.parametrize(("seed", "references"), shared.SCORES)
+def test_scores_that_jstyleid_computes_too(seed: int, references: tuple[int, ...]) -> None:
+    """The table is held by the tests of `jstyleid sweep`, which has an arithmetic of its own."""
+    count = Histograms().prepare
+    counted = [count(shared.picture(reference)).numpy() for reference in references]
+    found = score(count(shared.picture(seed)).numpy(), counted, OFFICIAL)
+    assert found == pytest.approx(shared.SCORES[seed, references], abs=1e-9)
+    whole = score(count(shared.every_colour()).numpy(), [count(shared.skewed()).numpy()], OFFICIAL)
+    assert whole == pytest.approx(shared.EVERY_COLOUR, abs=1e-9)

@@ -16,6 +16,7 @@ from jstyleid_runner.commands.lora import info, merge
 from jstyleid_runner.commands.plan import plan
 from jstyleid_runner.commands.run import run
 from jstyleid_runner.commands.status import retry, status
+from jstyleid_runner.commands.sweep import sweep
 from jstyleid_runner.commands.train import train
 from jstyleid_runner.commands.transfer import transfer
 from jstyleid_runner.errors import full_output_named, guarded
@@ -52,8 +53,9 @@ def options(
 
 
 app.command()(guarded(transfer))
-# `plan` plans a run, and so it is told what a run is told, wherever that stands.
-for command, table in ((generate, "generate"), (train, "train"), (run, "run"), (plan, "run")):
+# `plan` and `sweep` are told what a run is told, wherever that stands.
+for command, table in ((generate, "generate"), (train, "train"), (run, "run"), (plan, "run"),
+                       (sweep, "run")):
     variables = {"auto_envvar_prefix": f"JSTYLEID_{table.upper()}"}
     app.command(context_settings=variables)(guarded(with_config(command, table)))
 app.command()(guarded(status))

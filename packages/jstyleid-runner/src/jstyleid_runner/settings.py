@@ -64,7 +64,7 @@ class RunSettings(BaseModel):
         """Without newer settings at their default, so that what was made before is known."""
         values: dict[str, Any] = serialize(self)
         if not self.content_trajectory:
-            values.pop("content_trajectory")
+            values.pop("content_trajectory", None)
         return values
 
     @property

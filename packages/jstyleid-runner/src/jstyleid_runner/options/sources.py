@@ -6,7 +6,8 @@ The environment is `JSTYLEID_RUN_GAMMA` and the like; the file is that of `--con
 import functools
 import inspect
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
@@ -192,16 +193,37 @@ def effective_options(
     Raises:
         InputError: the words are no such command line.
     """
+    keys = {parameter: key for key, parameter in keys_of(command_named(context, name)).items()}
+    with _told(context, name, words) as told:
+        found = origins(told)
+        return {key: EffectiveOption(_plain(told.params[parameter]), found[parameter].source,
+                                     found[parameter].place)
+                for parameter, key in keys.items()}
+
+
+def parse_words(context: typer.Context, name: str, words: Sequence[str]) -> dict[str, Any]:
+    """The values of a command's parameters by their names, for a part of a command line.
+
+    Args:
+        context: context of the program.
+        name: name of the command.
+        words: command line without the command's name; required options may be missing.
+
+    Raises:
+        InputError: the words are no such command line.
+    """
+    with _told(context, name, words) as told:
+        return dict(told.params)
+
+
+@contextmanager
+def _told(context: typer.Context, name: str, words: Sequence[str]) -> Iterator[typer.Context]:
+    """The context of a command with these words; what is missing is not refused."""
     command = copy(command_named(context, name))
-    # What is missing is shown, not refused.
     command.params = [_optional(parameter) for parameter in command.params]
-    keys = {parameter: key for key, parameter in keys_of(command).items()}
     try:
         with command.make_context(name, list(words), parent=context.find_root()) as told:
-            found = origins(told)  # type: ignore[arg-type]
-            return {key: EffectiveOption(_plain(told.params[parameter]), found[parameter].source,
-                                 found[parameter].place)
-                    for parameter, key in keys.items()}
+            yield told  # type: ignore[misc]
     except _UsageError as error:
         raise InputError(f"jstyleid {name}: {error.format_message()}") from error
 

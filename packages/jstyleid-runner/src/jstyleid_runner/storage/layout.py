@@ -143,7 +143,13 @@ class WorkFolder:
 
 @dataclass(frozen=True)
 class OutFolder(WorkFolder):
-    """The paths inside the `--out` folder of a run."""
+    """The paths inside the `--out` folder of a run.
+
+    Attributes:
+        styles: folder of inverted styles that other runs use, too; None for one of its own.
+    """
+
+    styles: Path | None = None
 
     @property
     def record(self) -> Path:
@@ -170,7 +176,7 @@ class OutFolder(WorkFolder):
     def inverted(self, style: str, number: int = 0) -> Path:
         """The inverted reference of this number, while the style's pictures are being made."""
         name = f"{style}/{number}" if number else style
-        return self.hidden / "styles" / f"{name}.safetensors"
+        return (self.styles or self.hidden / "styles") / f"{name}.safetensors"
 
     @property
     def ledger(self) -> Path:

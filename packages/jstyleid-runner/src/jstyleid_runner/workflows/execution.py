@@ -119,6 +119,8 @@ class RunMonitor:
         self._display.finished(self._results[task.id])
         if not self._left[task.style]:
             write_style_sheet(self._folder, self._plans[task.style])
+            if self._folder.styles:
+                return
             for number, _ in enumerate(self._plans[task.style].references):
                 self._folder.inverted(task.style, number).unlink(missing_ok=True)
 
@@ -174,7 +176,8 @@ def execute(
         OutputError: a picture or the ledger cannot be written.
     """
     plan, folder = request.plan, request.folder
-    payloads = payloads_of(pending, folder, model.source, keep_styles=len(model.workers) > 1)
+    shared = len(model.workers) > 1 or folder.styles is not None
+    payloads = payloads_of(pending, folder, model.source, keep_styles=shared)
     tasks = plan.tasks
     pictures = {(transfer or generate).id
                 for style in plan.styles for generate, transfer in style.pairs}

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
@@ -236,8 +237,15 @@ def _conflicts_message(folder: OutFolder, state: PendingWork) -> str:
     )
 
 
-def run(options: RunOptions, monitoring: Monitoring = USUAL) -> None:
+def run(
+    options: RunOptions, monitoring: Monitoring = USUAL, styles: Path | None = None
+) -> None:
     """Make every picture that is not there yet, and print the figures of the run.
+
+    Args:
+        options: options of the run.
+        monitoring: what is seen of its trainings.
+        styles: folder of inverted styles that other runs use, too.
 
     Raises:
         JStyleIDError: an option cannot be used, or jobs failed.
@@ -247,14 +255,14 @@ def run(options: RunOptions, monitoring: Monitoring = USUAL) -> None:
         if settings.dtype == "auto":
             # Pictures of both precisions in one folder would not be the same run.
             settings = settings.model_copy(update={"dtype": dtype_of(device, options.engine)})
-        _run(options, plan, settings, monitoring, device, workers)
+        folder = OutFolder(options.out, styles)
+        _run(options, folder, plan, settings, monitoring, device, workers)
 
 
 def _run(
-    options: RunOptions, plan: Plan, settings: RunSettings, monitoring: Monitoring,
-    device: Device, workers: Workers,
+    options: RunOptions, folder: OutFolder, plan: Plan, settings: RunSettings,
+    monitoring: Monitoring, device: Device, workers: Workers,
 ) -> None:
-    folder = OutFolder(options.out)
     folder.prepare()
     counts, start = RunCounts(plan.pictures), time.monotonic()
     try:
