@@ -16,10 +16,10 @@ from typer.testing import CliRunner, Result
 from colour_cases import EVERY_COLOUR, SCORES, every_colour, picture, skewed
 from jstyleid_core import runtime
 from jstyleid_runner.cli import app
+from jstyleid_runner.options.swept import combine, folder_name
 from jstyleid_runner.reports.colour_score import colour_score
 from jstyleid_runner.reports.pages.sweep import SweepRow, pareto
 from jstyleid_runner.workflows import run as workflow
-from jstyleid_runner.workflows.sweep import combine, folder_name
 from jstyleid_runner.workflows.workers import NO_WORKERS
 
 RUN = ["--split", "S", "--method", "styleid", "--size", "64", "--steps", "2", "--content-steps",
@@ -131,15 +131,15 @@ score = 0.9 if words["--upload"].endswith("0.5") else 0.1
 
 
 @pytest.mark.parametrize(("words", "message"), [
-    (["--set", "gamma"], "--set gamma: no values. Write it as gamma=0.3,0.5."),
-    (["--set", "gama=1,2"], "--set gama=1,2: no option that can be swept. Did you mean gamma?"),
-    (["--set", "out=a,b"], "--set out=a,b: no option that can be swept."),
-    (["--set", "gamma=0.1,"], "--set gamma=0.1,: a value is empty, or there twice."),
+    (["--set", "gamma"], "gamma: no values. Write it as gamma=0.3,0.5."),
+    (["--set", "gama=1,2"], "gama=1,2: no option that can be swept. Did you mean gamma?"),
+    (["--set", "out=a,b"], "out=a,b: no option that can be swept."),
+    (["--set", "gamma=0.1,"], "gamma=0.1,: a value is empty, or there twice."),
     (["--set", "gamma=0.1", "--set", "gamma=0.2"], "gamma is there twice. Give all of its values"),
-    (["--set", "layers=[7"], "--set layers=[7: not a list in JSON"),
+    (["--set", "layers=[7"], "layers=[7: not a list in JSON"),
     (["--set", "gamma=0.1,2"], "gamma = 2.0"),
     (["--set", "rule=joint,other"], "'other' is not one of 'styleid', 'joint', 'gated'"),
-    (["--set", "injection=true,maybe"], "--set injection=maybe: write true or false."),
+    (["--set", "injection=true,maybe"], "injection=maybe: write true or false."),
     (["--set", "seed=" + ",".join(map(str, range(1001)))], "1001 combinations; at most 1000"),
     (["--set", "seed=1,2", "--checker", "/no/such"], "--checker /no/such: cannot be started"),
 ])

@@ -52,7 +52,8 @@ class FakeStyleID:
     inverted = 0
 
     def __init__(self, model: FakeStableDiffusion, settings: object) -> None:
-        self.steps = settings.steps  # type: ignore[attr-defined]
+        self.model, self.steps = model, settings.steps  # type: ignore[attr-defined]
+        self.recipe = self.steps
 
     def invert_style(self, image: Image.Image, on_step: OnStep) -> "FakeStyle":
         FakeStyleID.inverted += 1
@@ -217,6 +218,39 @@ def test_settings_that_are_refused(words: str, message: str) -> None:
     result = call(f"transfer content.png red.png -o o.png --size 64 {words}")
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_a_sweep_of_one_transfer() -> None:
+    result = call("transfer content.png red.png -o out --size 64 --sweep gamma=0.3,0.5 "
+                  "--sweep rule=styleid,joint")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.split() == [
+        *(f"out/content-red-gamma-{gamma}_rule-{rule}.png"
+          for gamma in ("0.3", "0.5") for rule in ("styleid", "joint")), "out/contact-sheet.png"]
+    assert FakeStyleID.inverted == 1
+    assert "4 pictures; 180 UNet evaluations to do" in result.stderr
+    made = facts("out/content-red-gamma-0.5_rule-joint.png")["styleid"]
+    assert (made["gamma"], made["rule"]) == (0.5, "joint")  # type: ignore[index]
+
+
+@pytest.mark.parametrize("words", ["-o o.png", "-o out --save-style s.safetensors"])
+def test_a_sweep_needs_a_folder(words: str) -> None:
+    result = call(f"transfer content.png red.png {words} --size 64 --sweep gamma=0.3,0.5")
+    assert result.exit_code == 2
+    assert "--out must be a folder, and no style is saved" in result.stderr
+
+
+@pytest.mark.parametrize(("words", "layers", "steps", "gamma"), [
+    ("--preset paper", list(range(6, 12)), 50, 0.75),
+    ("--preset paper --steps 3", list(range(6, 12)), 3, 0.75),
+    ("--preset strong", list(range(7, 12)), 20, 0.3),
+    ("--preset strong --gamma 0.5", list(range(7, 12)), 20, 0.5),
+    ("--preset reference", list(range(7, 12)), 20, 0.75),
+])
+def test_presets(words: str, layers: list[int], steps: int, gamma: float) -> None:
+    assert call(f"transfer content.png red.png -o o.png --size 64 {words}").exit_code == 0
+    made: Any = facts("o.png")["styleid"]
+    assert (made["layers"], made["steps"], made["gamma"]) == (layers, steps, gamma)
 
 
 @pytest.mark.parametrize(("words", "seed"), [

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jstyleid_runner.options.common import JsonOption
+from jstyleid_runner.options.presets import with_preset
 from jstyleid_runner.options.run import RunOptions
 from jstyleid_runner.options.sources import with_options
 
@@ -65,6 +66,7 @@ def plan(
             f"--gpus {gpus}, --workers {workers}: give one; workers are for the CPU.",
             fields=["gpus", "workers"],
         )
+    options = with_preset(context, options, options.preset)
     refuse_unused(context, options)
     work, settings = plan_run(options)
     note_cut_texts(source_of(options), work.texts(settings, OutFolder(out)))

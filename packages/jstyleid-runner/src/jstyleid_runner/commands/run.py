@@ -2,6 +2,7 @@
 
 import typer
 
+from jstyleid_runner.options.presets import with_preset
 from jstyleid_runner.options.run import RunOptions
 from jstyleid_runner.options.sources import with_options
 
@@ -18,5 +19,6 @@ def run(context: typer.Context, options: RunOptions) -> None:
     from jstyleid_runner.options.to_settings import monitoring_of, refuse_unused
     from jstyleid_runner.workflows import run as workflow
 
+    options = with_preset(context, options, options.preset)
     refuse_unused(context, options)
     workflow.run(options, monitoring_of(context, options))

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from jstyleid_runner.options.presets import with_preset
 from jstyleid_runner.options.run import RunOptions
 from jstyleid_runner.options.sources import with_options
 
@@ -47,15 +48,16 @@ def sweep(
     (that of the challenge) and their pictures, OUT/sweep.csv has the figures, and OUT/best.toml the
     best options for `jstyleid run --config`. Run it again after a stop.
     """
-    from jstyleid_runner.options.swept import parse_grid, with_values
+    from jstyleid_runner.options.swept import combine, folder_name, parse_grid, with_values
     from jstyleid_runner.options.to_settings import monitoring_of, refuse_unused
-    from jstyleid_runner.workflows.sweep import Combination, Sweep, combine, folder_name, run_sweep
+    from jstyleid_runner.workflows.sweep import Combination, Sweep, run_sweep
 
-    grid = parse_grid(context, values)
+    grid = parse_grid(context, "run", values)
+    options = with_preset(context, options, options.preset)
     refuse_unused(context, options)
     combinations = []
     for chosen in combine(grid, random, options.seed):
-        changed = with_values(context, options, chosen)
+        changed = with_values(context, "run", options, chosen)
         combinations.append(Combination(
             chosen, replace(changed, out=options.out / folder_name(chosen))))
     run_sweep(Sweep(options.out, tuple(combinations), checker), monitoring_of(context, options))

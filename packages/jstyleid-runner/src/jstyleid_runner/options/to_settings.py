@@ -19,6 +19,7 @@ from jstyleid_dreambooth.training.presets import PRESETS, Preset
 from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.choices import WITHOUT_LORA, Start
 from jstyleid_runner.errors import about
+from jstyleid_runner.options.presets import training_preset
 from jstyleid_runner.options.run import LoRAOptions, RunOptions
 from jstyleid_runner.options.sources import refuse_given, values_of
 from jstyleid_runner.options.styleid import StyleIDOptions
@@ -203,7 +204,7 @@ def run_training(options: RunOptions) -> TrainingSettings | None:
         "seed": options.seed,
     }
     try:
-        return training_settings(options.preset, given, backend=options.backend)
+        return training_settings(training_preset(options.preset), given, backend=options.backend)
     except InputError as error:
         names = {"steps": "train_steps", "learning_rate": "lr"}
         text = str(error).replace(f"{setting('steps')} ", f"{setting('train_steps')} ")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
-import random
-import re
 import shlex
 import shutil
 import subprocess
@@ -17,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from jstyleid_core.errors import InputError, JStyleIDError
+from jstyleid_core.errors import JStyleIDError
 from jstyleid_core.files import write_whole
 from jstyleid_core.image_files import open_image
 from jstyleid_core.images import fit
@@ -33,9 +30,6 @@ from jstyleid_runner.storage.records import RunRecord
 from jstyleid_runner.workflows.run import plan_run, run
 
 _ROWS = "sweep.json"
-_MOST = 1000
-"""Combinations; more are a mistake rather than a wish."""
-
 
 @dataclass(frozen=True)
 class Combination:
@@ -63,48 +57,6 @@ class Sweep:
     out: Path
     combinations: tuple[Combination, ...]
     checker: str | None
-
-
-def combine(
-    grid: Mapping[str, Sequence[str]], most: int | None, seed: int
-) -> list[dict[str, str]]:
-    """The combinations of values: all of them, or some at random.
-
-    Args:
-        grid: values by option.
-        most: number of combinations drawn at random without repetition; None for all.
-        seed: seed of the choice.
-
-    Raises:
-        InputError: there are too many.
-    """
-    count = 1
-    for values in grid.values():
-        count *= len(values)
-    if (most or count) > _MOST:
-        raise InputError(f"--set: {count} combinations; at most {_MOST} are made. Give fewer "
-                         "values, or --random N.", fields=["set"])
-    if most is None or most >= count:
-        return [dict(zip(grid, values, strict=True))
-                for values in itertools.product(*grid.values())]
-    chosen = []
-    for number in sorted(random.Random(seed).sample(range(count), most)):
-        combination = {}
-        for name, values in reversed(list(grid.items())):
-            number, index = divmod(number, len(values))
-            combination[name] = values[index]
-        chosen.append({name: combination[name] for name in grid})
-    return chosen
-
-
-def folder_name(values: Mapping[str, str]) -> str:
-    """The folder of a combination, in letters that every file system takes."""
-    name = "_".join(f"{option.replace('_', '-')}-{value}" for option, value in values.items())
-    plain = re.sub(r"[^A-Za-z0-9.+_-]+", "-", name).strip("-.")
-    # What was replaced, or is too long for a name, is told apart by a digest.
-    if plain == name and len(plain) <= 100:
-        return plain
-    return f"{plain[:100]}-{sha256(name.encode()).hexdigest()[:8]}"
 
 
 def run_sweep(sweep: Sweep, monitoring: Monitoring) -> None:

@@ -26,6 +26,7 @@ from jstyleid_runner.storage.layout import (
 
 if TYPE_CHECKING:
     from jstyleid_core import StableDiffusion, Style, StyleID
+    from jstyleid_core.styleid.style import Recipe
 
 
 _STYLE_SUFFIX = ".safetensors"
@@ -71,6 +72,7 @@ class TransferJob:
         size: tuple[int, int],
         together: bool,
         mask: Path | None,
+        suffix: str = "",
         settings: StyleIDSettings,
         save_style: Path | None,
         load_style: Path | None,
@@ -78,6 +80,9 @@ class TransferJob:
         recorded: Mapping[str, Any],
     ) -> Self:
         """Read the pictures and settle what is written where.
+
+        Args:
+            suffix: end of the names of pictures in a folder.
 
         Raises:
             InputError: a picture or a path cannot be used.
@@ -97,9 +102,9 @@ class TransferJob:
             )
         more = f"+{len(styles) - 1}" if together and styles[1:] else ""
         targets = (
-            picture_targets(out, [style.stem for style in styles])
+            picture_targets(out, [style.stem + suffix for style in styles])
             if several
-            else [picture_target(out, f"{content.stem}-{styles[0].stem}{more}")]
+            else [picture_target(out, f"{content.stem}-{styles[0].stem}{more}{suffix}")]
         )
         whole = open_image(content)
         limits = _open_mask(mask, content, whole.size, size) if mask else None
@@ -135,21 +140,45 @@ def _open_mask(
     return fit(mask, size)
 
 
-def run_transfer(job: TransferJob, model: "StableDiffusion", display: Display) -> list[Path]:
-    """Make the pictures, save each the moment it is there, and return all files written."""
+def run_transfers(
+    jobs: Sequence[TransferJob], model: "StableDiffusion", display: Display
+) -> list[Path]:
+    """Make the pictures, save each the moment it is there, and return all files written.
+
+    A style is inverted once for all jobs whose settings allow it.
+    """
     from jstyleid_core import StyleID
+
+    methods = [StyleID(model, job.settings) for job in jobs]
+    inversions = {(method.recipe, path): job.settings.inversion_evaluations
+                  for job, method in zip(jobs, methods, strict=True) if not job.load_style
+                  for given in job.styles for path in given.images}
+    transfers = sum(job.settings.transfer_evaluations * len(job.styles) for job in jobs)
+    display.begin(sum(len(job.styles) for job in jobs), 0, transfers + sum(inversions.values()))
+    held: dict[tuple[Recipe, Path], Style] = {}
+    written: list[Path] = []
+    for job, method in zip(jobs, methods, strict=True):
+        if any(recipe != method.recipe for recipe, _ in held):
+            held.clear()  # before the next ones take as much memory
+        written += _run_transfer(job, method, held, display)
+    return written
+
+
+def _run_transfer(
+    job: TransferJob, styleid: "StyleID", held: "dict[tuple[Recipe, Path], Style]",
+    display: Display,
+) -> list[Path]:
     from jstyleid_core.styleid.mask import Mask
 
-    styleid, settings = StyleID(model, job.settings), job.settings
+    settings = job.settings
     mask = Mask.of(job.mask) if job.mask else None
-    inversions = 0 if job.load_style else sum(len(given.images) for given in job.styles)
-    display.begin(len(job.styles), 0, settings.inversion_evaluations * inversions
-                  + settings.transfer_evaluations * len(job.styles))
     written: list[Path] = []
     columns: list[list[Cell]] = []
     for given in job.styles:
-        styles = [_take_style(job, path, image, styleid, model, display)
-                  for path, image in given.images.items()]
+        for path, image in given.images.items():
+            if (styleid.recipe, path) not in held:
+                held[styleid.recipe, path] = _take_style(job, path, image, styleid, display)
+        styles = [held[styleid.recipe, path] for path in given.images]
         display.stage(f"{job.content_path.name} as {given.name}", 2 * settings.steps,
                       settings.transfer_evaluations)
         [picture] = styleid.transfer([job.content], styles, on_step=display.step, mask=mask)
@@ -173,6 +202,27 @@ def run_transfer(job: TransferJob, model: "StableDiffusion", display: Display) -
     return written
 
 
+def write_values_sheet(
+    jobs: Sequence[TransferJob], values: Sequence[str], out: Path
+) -> Path:
+    """One sheet of pictures that differ in the values of options: content and styles at the left.
+
+    Args:
+        jobs: transfers that are done, each of one content to the same styles.
+        values: what each is labelled with.
+        out: folder of the sheet.
+    """
+    first = jobs[0]
+    sheet = picture_target(out, CONTACT_SHEET)
+    heads = [Cell(first.content_path.name, first.content)]
+    heads += [Cell(path.name, image) for given in first.styles
+              for path, image in given.images.items()]
+    columns = [[Cell(value, open_image(given.target)) for given in job.styles]
+               for job, value in zip(jobs, values, strict=True)]
+    save_png(contact_sheet(heads, columns), sheet)
+    return sheet
+
+
 def _named(styles: Sequence[str], mask: Path | None) -> dict[str, Any]:
     """The names of a picture's styles, and of its mask if it has one."""
     named: dict[str, Any] = {"styles": list(styles)} if styles[1:] else {"style": styles[0]}
@@ -180,14 +230,13 @@ def _named(styles: Sequence[str], mask: Path | None) -> dict[str, Any]:
 
 
 def _take_style(
-    job: TransferJob, path: Path, image: Image.Image, styleid: "StyleID",
-    model: "StableDiffusion", display: Display,
+    job: TransferJob, path: Path, image: Image.Image, styleid: "StyleID", display: Display,
 ) -> "Style":
     """The inverted style: loaded, or computed and perhaps kept."""
     from jstyleid_core import Style
 
     if job.load_style:
-        return Style.load(job.load_style, model=model, settings=job.settings, image=image)
+        return Style.load(job.load_style, model=styleid.model, settings=job.settings, image=image)
     display.stage(f"inverting {path.name}", job.settings.steps, job.settings.inversion_evaluations)
     style = styleid.invert_style(image, on_step=display.step)
     if job.save_style:
