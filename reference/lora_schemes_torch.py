@@ -36,7 +36,10 @@ def updates(checkpoint: Path) -> Values:
     for scheme, make in lora_schemes.SCHEMES.items():
         if scheme not in ("onetrainer", "comfyui"):
             with tempfile.TemporaryDirectory() as folder:
-                found = updates_of(scheme, make(Path(folder)), checkpoint)
+                path = make(Path(folder))
+                if scheme == "peft-text":
+                    path /= "style_00"
+                found = updates_of(scheme, path, checkpoint)
             values |= {f"{scheme}:{layer}": update for layer, update in found.items()}
     return values
 
@@ -50,7 +53,7 @@ def updates_of(scheme: str, path: Path, checkpoint: Path) -> Values:
     if scheme == "peft":
         unet = PeftModel.from_pretrained(unet, path).base_model.model
     elif scheme == "peft-text":
-        text = PeftModel.from_pretrained(text, path / "style_00").base_model.model
+        text = PeftModel.from_pretrained(text, path).base_model.model
     elif scheme == "adapter":
         # Without the last argument diffusers leaves the header, and with it alpha, unread.
         unet.load_lora_adapter(path, prefix=None, use_safetensors=True)

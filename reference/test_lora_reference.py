@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 
 import lora_references
 import lora_schemes_torch
+from converted_names import CONVERTED
 from lora_schemes import RENAMED
 from reference_sets import GOLDEN_LORA, LORA_CHECKPOINT, distance
 from reference_values import load
@@ -56,6 +57,26 @@ def test_diffusers_loads_its_own_file_as_it_was(checkpoint: Path, values: dict[s
     pipeline.load_lora_weights(GOLDEN_LORA / lora_references.DIFFUSERS)
     assert distance(lora_references.unet_answer(pipeline.unet, values),
                     values["attention.unet"]) <= ONE_EVALUATION
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_converted_loras_make_the_updates_of_what_they_were(name: str, checkpoint: Path) -> None:
+    scheme, form, part = CONVERTED[name]
+    committed = load_file(GOLDEN_LORA / lora_schemes_torch.FILE)
+    prefix = f"{RENAMED.get(scheme, scheme)}:"
+    expected = {key.removeprefix(prefix): update for key, update in committed.items()
+                if key.startswith(f"{prefix}{part or ''}")}
+    reader = {"diffusers": "header", "peft": "peft", "kohya": "kohya"}[form]
+    if part == "text_encoder":
+        reader = "peft-text"
+    made = lora_schemes_torch.updates_of(
+        reader, GOLDEN_LORA / "converted" / name, checkpoint)
+    assert made.keys() == expected.keys()
+    # Where alpha differs among attention layers, diffusers takes the most common of a kohya file.
+    compared = [key for key in made
+                if form != "kohya" or scheme == "comfyui" or ".attn" not in key]
+    assert "unet.conv_in" in compared or form != "kohya"
+    assert max(distance(made[key], expected[key]) for key in compared) <= ONE_EVALUATION
 
 
 @pytest.mark.parametrize("name", ["jittor.safetensors", "jittor.bin"])

@@ -100,3 +100,41 @@ def test_merge(tmp_path: Path) -> None:
     assert [part["weight"] for part in json.loads(metadata["merged"])] == [0.7, 1]
     refused = CliRunner().invoke(app, ["lora", "merge", str(one), "-o", "both.bin"])
     assert (refused.exit_code, "both.bin" in refused.stderr) == (2, True)
+
+
+def convert(*arguments: object) -> Any:
+    return CliRunner().invoke(app, ["lora", "convert", *map(str, arguments)])
+
+
+def test_convert(tmp_path: Path) -> None:
+    one = GOLDEN_LORA / "jittor.safetensors"
+    kohya_file, adapter, back = (tmp_path / name
+                                 for name in ("k.safetensors", "p", "b.safetensors"))
+    done = convert(one, "-o", kohya_file, "--to", "kohya")
+    assert (done.exit_code, done.stdout) == (0, f"{kohya_file}\n"), done.stderr
+    assert done.stderr.endswith("15 layers of rank 2\n")
+    assert json.loads(call(kohya_file, "--json").stdout)["spelling"] == "kohya"
+    refused = convert(kohya_file, "-o", adapter, "--to", "peft")
+    assert (refused.exit_code, "Give --only unet or --only text_encoder" in refused.stderr) == (
+        2, True)
+    assert convert(kohya_file, "-o", adapter, "--to", "peft", "--only", "unet").exit_code == 0
+    assert json.loads(call(adapter, "--json").stdout)["layers"] == {"unet": 13}
+    # Back again it is what was written first.
+    assert convert(kohya_file, "-o", back, "--to", "diffusers").exit_code == 0
+    assert back.read_bytes() == one.read_bytes()
+
+
+def test_what_convert_refuses(tmp_path: Path) -> None:
+    one, out = GOLDEN_LORA / "jittor.bin", tmp_path / "full"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    for arguments, message in (
+        ((one, "-o", "x.bin", "--to", "kohya"), "--out x.bin: must be a .safetensors file."),
+        ((one, "-o", out, "--to", "peft"), "full: there already, and not an empty folder."),
+        ((one, "-o", tmp_path / "x.safetensors", "--to", "kohya", "--only", "text_encoder"),
+         "--only text_encoder: "),
+        ((tmp_path / "no", "-o", tmp_path / "x.safetensors", "--to", "kohya"), "does not exist"),
+    ):
+        done = convert(*arguments)
+        assert (done.exit_code, message in done.stderr) == (2, True), done.stderr
+    assert [path.name for path in tmp_path.rglob("*")] == ["full", "notes.txt"]

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -51,6 +52,39 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise _output_error(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary folder that becomes `path` when the block ends without an error.
+
+    Missing parent folders are made.
+
+    Raises:
+        OutputError: `path` is there and not an empty folder, or it cannot be written.
+    """
+    path = Path(path)
+    if os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir())):
+        raise OutputError(f"{path}: there already, and not an empty folder. Name a new folder.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.new-", dir=path.parent))
+    except OSError as error:
+        raise _output_error(path, error) from error
+    try:
+        yield temporary
+        for place, _, names in os.walk(temporary):
+            for name in names:
+                with open(Path(place, name), "rb") as written:
+                    os.fsync(written.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise _output_error(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def read_regular(path: Path) -> bytes:

@@ -12,7 +12,7 @@ from jstyleid_runner.commands.config import show
 from jstyleid_runner.commands.demo import demo
 from jstyleid_runner.commands.doctor import doctor
 from jstyleid_runner.commands.generate import generate
-from jstyleid_runner.commands.lora import info, merge
+from jstyleid_runner.commands.lora import convert, info, merge
 from jstyleid_runner.commands.plan import plan
 from jstyleid_runner.commands.run import run
 from jstyleid_runner.commands.status import retry, status
@@ -70,6 +70,7 @@ config.command(context_settings={"allow_extra_args": True, "ignore_unknown_optio
 app.add_typer(config, name="config")
 lora.command()(guarded(info))
 lora.command()(guarded(merge))
+lora.command()(guarded(convert))
 app.add_typer(lora, name="lora")
 
 

@@ -1,10 +1,10 @@
-"""`jstyleid lora`: what a LoRA file is, and several in one."""
+"""`jstyleid lora`: what a LoRA file is, several in one, and one as other programs write it."""
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -60,8 +60,7 @@ def merge(
     from jstyleid_runner.storage.layout import require_writable
     from jstyleid_runner.workflows.generate import read_loras
 
-    if out.suffix != ".safetensors":
-        raise InputError(f"--out {out}: must be a .safetensors file.", fields=["out"])
+    _require_safetensors(out)
     require_writable(out.parent)
     named = read_loras(loras)
     merged, error = merge_loras([(each.weights, each.weight) for each in named], rank)
@@ -70,6 +69,47 @@ def merge(
     ranks = ", ".join(map(str, merged.ranks()))
     loss = f"; relative error {error:.3g}" if rank else ""
     print(f"{len(merged)} layers of rank {ranks}{loss}", file=sys.stderr)
+
+
+def convert(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A LoRA file, or its folder.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", parser=options.given_path, metavar="<path>",
+                     help="The .safetensors file to write; for peft a new folder."),
+    ],
+    to: Annotated[
+        Literal["diffusers", "peft", "kohya"],
+        typer.Option("--to", help="The program that is to read it."),
+    ],
+    only: Annotated[
+        Literal["unet", "text_encoder"] | None,
+        typer.Option("--only", help="The layers of one network; a folder of peft has no more."),
+    ] = None,
+) -> None:
+    """Write a LoRA as diffusers, PEFT or kohya's scripts do.
+
+    A, B and the alpha of each layer stay the same numbers. No model is loaded.
+    """
+    from jstyleid_dreambooth import read_lora
+    from jstyleid_dreambooth.lora.files.formats import write_as
+    from jstyleid_runner.storage.layout import require_writable
+
+    if to != "peft":
+        _require_safetensors(out)
+    require_writable(out.parent)
+    lora = read_lora(file)
+    if only:
+        if not lora.layers.get(only):
+            raise InputError(f"--only {only}: {lora.source} has no layer of it.", fields=["only"])
+        lora = replace(lora, layers={only: lora.layers[only]})
+    print(write_as(out, lora, to))
+    print(f"{len(lora)} layers of rank {', '.join(map(str, lora.ranks()))}", file=sys.stderr)
+
+
+def _require_safetensors(out: Path) -> None:
+    if out.suffix != ".safetensors":
+        raise InputError(f"--out {out}: must be a .safetensors file.", fields=["out"])
 
 
 def _lines(found: "LoRADescription") -> list[tuple[str, str]]:

@@ -111,20 +111,48 @@ def config_beside(file: Path) -> dict[Part, AdapterConfig]:
     return dict.fromkeys(_NETWORKS, config)
 
 
-def header_config(part: Part, layers: Mapping[str, LowRank]) -> dict[str, Any]:
-    """The entries under `HEADER_KEY` from which diffusers builds the layers of one network."""
+def header_config(part: Part, layers: Mapping[str, LowRank], source: str) -> dict[str, Any]:
+    """The entries under `HEADER_KEY` from which diffusers builds the layers of one network.
+
+    Raises:
+        CheckpointError: see `peft_config`.
+    """
+    return {f"{part}.{key}": value for key, value in peft_config(layers, source).items()}
+
+
+def peft_config(layers: Mapping[str, LowRank], source: str) -> dict[str, Any]:
+    """The settings from which PEFT builds the layers of one network.
+
+    Args:
+        layers: the layers by path.
+        source: the LoRA, for messages.
+
+    Raises:
+        CheckpointError: the path of one layer is the end of another one's, or no name, so that
+            patterns cannot tell their ranks and alphas.
+    """
     # PEFT compares the ends of paths, and in transformers 5 they no longer begin with text_model.
     ends = {path.removeprefix("text_model."): layer for path, layer in layers.items()}
     ranks = {path: layer.rank for path, layer in ends.items()}
     alphas = {path: _whole(layer.alpha) for path, layer in ends.items()}
     rank, alpha = _most_common(ranks), _most_common(alphas)
-    return {
-        f"{part}.r": rank,
-        f"{part}.lora_alpha": alpha,
-        f"{part}.rank_pattern": {path: r for path, r in ranks.items() if r != rank},
-        f"{part}.alpha_pattern": {path: a for path, a in alphas.items() if a != alpha},
-        f"{part}.target_modules": sorted(ends),
+    settings = {
+        "r": rank,
+        "lora_alpha": alpha,
+        "rank_pattern": {path: r for path, r in ranks.items() if r != rank},
+        "alpha_pattern": {path: a for path, a in alphas.items() if a != alpha},
     }
+    read = AdapterConfig.model_validate(settings)
+    for path, layer in ends.items():
+        try:
+            found = read.alpha(path, layer.rank)
+        except (PatternError, ValueError):
+            found = None
+        if found != layer.alpha:
+            raise CheckpointError(
+                f"{source}: PEFT's patterns cannot tell the rank and the alpha of {path} from "
+                "those of other layers. Convert it to kohya, which has an alpha for each layer.")
+    return {**settings, "target_modules": sorted(ends)}
 
 
 def _whole(alpha: float) -> float:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 class _Tensor:
     name: str
     adapter: str | None
-    values: NDArray[np.float32]
+    values: NDArray[Any]
 
 
 _Layers = dict[Part, dict[str, dict[Role, _Tensor]]]
@@ -81,7 +82,7 @@ def weights_in(file: TensorFile) -> LoRAWeights:
     return LoRAWeights(layers, about, str(file.path))
 
 
-def _without_embeddings(file: TensorFile) -> Mapping[str, NDArray[np.float32]]:
+def _without_embeddings(file: TensorFile) -> Mapping[str, NDArray[Any]]:
     """The tensors but for embeddings that OneTrainer bundles with a LoRA, which are said."""
     words = sorted({name.removeprefix(_BUNDLED).split(".")[0] for name in file.tensors
                     if name.startswith(_BUNDLED)})
@@ -95,7 +96,7 @@ def _without_embeddings(file: TensorFile) -> Mapping[str, NDArray[np.float32]]:
     return file.tensors
 
 
-def _by_layer(file: Path, tensors: Mapping[str, NDArray[np.float32]]) -> _Layers:
+def _by_layer(file: Path, tensors: Mapping[str, NDArray[Any]]) -> _Layers:
     """The tensors by network, layer and role.
 
     Raises:
@@ -130,7 +131,7 @@ def _by_layer(file: Path, tensors: Mapping[str, NDArray[np.float32]]) -> _Layers
 
 
 def _configs(
-    file: TensorFile, tensors: Mapping[str, NDArray[np.float32]]
+    file: TensorFile, tensors: Mapping[str, NDArray[Any]]
 ) -> dict[Part, AdapterConfig]:
     """PEFT's settings for each network, from the header or from the file beside the tensors."""
     if HEADER_KEY in file.header:
@@ -199,7 +200,7 @@ def _with_core(
 
 
 def _alpha(
-    file: Path, name: str, path: str, stored: NDArray[np.float32] | None, rank: int,
+    file: Path, name: str, path: str, stored: NDArray[Any] | None, rank: int,
     config: AdapterConfig | None,
 ) -> float:
     if stored is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +22,10 @@ _ZIP, _PICKLE = b"PK", b"\x80"
 
 @dataclass(frozen=True)
 class TensorFile:
-    """A file's tensors as float32, and the texts in its header."""
+    """A file's tensors as float32, alphas perhaps as float64, and the texts in its header."""
 
     path: Path
-    tensors: Mapping[str, NDArray[np.float32]]
+    tensors: Mapping[str, NDArray[Any]]
     header: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -49,10 +50,15 @@ def read_tensors(path: Path) -> TensorFile:
             ending = path.suffix or "nothing"
             raise CheckpointError(
                 f"{path}: a LoRA file ends in .safetensors or .bin, not in {ending}.")
-        tensors = {}
+        tensors: dict[str, NDArray[Any]] = {}
         for name, stored in stored_tensors([path]).items():
             values = stored.map()
-            tensors[name] = widen_bfloat16(values) if stored.dtype == "BF16" else as_float32(values)
+            if stored.dtype == "F64" and name.endswith(".alpha"):
+                tensors[name] = np.array(values)  # alpha is computed with as it is
+            elif stored.dtype == "BF16":
+                tensors[name] = widen_bfloat16(values)
+            else:
+                tensors[name] = as_float32(values)
         with safe_open(path, framework="numpy") as opened:
             header = opened.metadata() or {}
     return TensorFile(path, tensors, header)

@@ -65,9 +65,40 @@ def write_lora(
         stored = _of_scale_one(layer, max(weights.ranks())) if as_pickle else layer
         tensors[f"{name}.down.weight"] = stored.down
         tensors[f"{name}.up.weight"] = stored.up
-    data = torch_file(tensors) if as_pickle else _safetensors(tensors, _header(weights, notes))
+    data = torch_file(tensors) if as_pickle else safetensors(tensors, _header(weights, notes))
     write_whole(path, data)
     return path
+
+
+_OF_THE_FILE = ("sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256")
+"""Digests of a file's tensors, which are not those of another file."""
+
+
+def described(notes: Mapping[str, Any]) -> dict[str, str]:
+    """The entries of a header: texts as they are, everything else as JSON."""
+    return {key: value if isinstance(value, str) else json.dumps(value)
+            for key, value in sorted(notes.items()) if key not in (*_RESERVED, *_OF_THE_FILE)}
+
+
+def safetensors(
+    tensors: Mapping[str, NDArray[np.floating[Any]]], header: Mapping[str, str]
+) -> bytes:
+    """The bytes of a safetensors file, of numbers in float32 and float64.
+
+    The library orders the header anew in every process; this does not.
+    """
+    entries: dict[str, Any] = {"__metadata__": {"format": "pt", **header}}  # transformers needs it
+    # The larger numbers first, so that each begins at a multiple of its size.
+    ordered = sorted(tensors.items(), key=lambda each: -each[1].itemsize)
+    end = 0
+    for name, values in ordered:
+        start, end = end, end + values.nbytes
+        entries[name] = {"dtype": f"F{8 * values.itemsize}", "shape": list(values.shape),
+                         "data_offsets": [start, end]}
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the numbers begin at a multiple of eight
+    numbers = b"".join(values.astype(f"<f{values.itemsize}").tobytes() for _, values in ordered)
+    return len(text).to_bytes(8, "little") + text + numbers
 
 
 def _of_scale_one(layer: LowRank, rank: int) -> LowRank:
@@ -83,27 +114,11 @@ def _header(weights: LoRAWeights, notes: Mapping[str, Any]) -> dict[str, str]:
     config: dict[str, Any] = {}
     for part, layers in weights.layers.items():
         if layers:
-            config |= header_config(part, layers)
+            config |= header_config(part, layers, weights.source)
     alphas = sorted({layer.alpha for _, _, layer in weights.items()})
-    described = {key: value if isinstance(value, str) else json.dumps(value)
-                 for key, value in sorted(notes.items()) if key not in _RESERVED}
     return {
-        "format": "pt",  # readers in transformers insist on it
-        **described,
+        **described(notes),
         "rank": ", ".join(map(str, weights.ranks())),
         "alpha": ", ".join(f"{alpha:g}" for alpha in alphas),
         HEADER_KEY: json.dumps(config, indent=2, sort_keys=True),
     }
-
-
-def _safetensors(tensors: Mapping[str, NDArray[np.float32]], metadata: dict[str, str]) -> bytes:
-    """The file's bytes. The library orders the metadata anew in every process; this does not."""
-    entries: dict[str, Any] = {"__metadata__": metadata}
-    end = 0
-    for name, values in tensors.items():
-        start, end = end, end + values.nbytes
-        entries[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [start, end]}
-    header = json.dumps(entries, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)  # the numbers begin at a multiple of eight
-    numbers = b"".join(values.astype("<f4").tobytes() for values in tensors.values())
-    return len(header).to_bytes(8, "little") + header + numbers
