@@ -117,6 +117,10 @@ def test_what_a_training_writes(
         "prompt": "style_{style}", "styles": "00", "steps": "6", "seed": "0", "rank": "2",
         "alpha": "2"}
     assert about["base_model"] == model.name
+    assert {key: about[f"modelspec.{key}"] for key in ("title", "architecture", "resolution")} == {
+        "title": "00", "architecture": "stable-diffusion/lora", "resolution": "128x128"}
+    assert (about["ss_max_train_steps"], about["ss_network_dim"]) == ("6", "2")
+    assert "(validation.png)" in (job.folder / "README.md").read_text()
     assert watch.stages == [("drawing 3 class images", 6, 12), ("training 00", 6, 6 * 2 * 3)]
     assert len(watch.details) == 6
     assert watch.details[0].startswith("loss ")

@@ -16,7 +16,8 @@ Invoke = Callable[..., tuple[int, str]]
 STAY = {
     "00/Ring.png", "00/.hidden.part", "00/.mine.partial", "00/notes.part.txt", "gallery.html",
     ".jstyleid/ledger.sqlite", ".jstyleid/run.json", ".jstyleid/sheets/00.png",
-    ".jstyleid/loras/00/pytorch_lora_weights.safetensors", ".jstyleid/run.lock",
+    ".jstyleid/loras/00/pytorch_lora_weights.safetensors", ".jstyleid/loras/00/README.md",
+    ".jstyleid/run.lock",
     "00/deep/.Ring.abcd_123.part.png",
 }
 ALWAYS = {

@@ -140,6 +140,9 @@ def test_a_run_that_trains_is_killed_and_goes_on(
     assert pictures(out) == pictures(tmp_path / "whole")
     assert len(pictures(out)) == 4
     assert lora.stat().st_mtime_ns == trained
+    # The card is beside the LoRA, and no part of what is scored.
+    assert (lora.parent / "README.md").is_file()
+    assert {path.suffix for path in (*out.glob("00/*"), *out.glob("04/*"))} == {".png"}
     again = call(*options, "--out", out)
     assert "4 there already; 0 UNet evaluations to do" in again.stderr
     assert "loading" not in again.stderr

@@ -25,6 +25,7 @@ from jstyleid_core.progress import Progress
 from jstyleid_dreambooth.lora.files import write_lora
 from jstyleid_dreambooth.lora.loras import LoRAs
 from jstyleid_dreambooth.training.batches import BatchSampler
+from jstyleid_dreambooth.training.card import write_card
 from jstyleid_dreambooth.training.checkpoints import (
     TrainingState,
     checkpoints,
@@ -34,6 +35,7 @@ from jstyleid_dreambooth.training.checkpoints import (
 )
 from jstyleid_dreambooth.training.dataset import Samples, bucket_size, crops, encode
 from jstyleid_dreambooth.training.events import Events
+from jstyleid_dreambooth.training.header import TrainedOn, lora_header
 from jstyleid_dreambooth.training.job import (
     TrainingJob,
     TrainingRecipe,
@@ -155,9 +157,15 @@ class _Training:
                     f"LoRA {self.job.name}, rank {self.job.settings.rank}")
 
     def finish(self) -> Path:
-        """Write the LoRA with its recipe."""
-        settings = self.job.settings
-        return write_lora(lora_file(self.job), self.loras.weights(_NAME), {
+        """Write the LoRA with its recipe, and its card."""
+        settings, weights = self.job.settings, self.loras.weights(_NAME)
+        base = TrainedOn(
+            self.model.name, self.model.checkpoint.architecture.unet.cross_attention_dim,
+            self.model.prediction_type)
+        # First: where the LoRA is, the training is done.
+        write_card(self.job, base)
+        return write_lora(lora_file(self.job), weights, {
+            **lora_header(self.job, base, weights),
             "base_model": self.model.name,
             "prompt": settings.prompt,
             "styles": ", ".join(style.style for style in self.job.styles),

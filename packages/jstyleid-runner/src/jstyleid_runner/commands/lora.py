@@ -56,6 +56,7 @@ def merge(
     the nearest of that rank, and the relative error is printed. No model is loaded.
     """
     from jstyleid_dreambooth import write_lora
+    from jstyleid_dreambooth.lora.files.modelspec import merged_entries, network_entries
     from jstyleid_dreambooth.lora.merging import merge_loras
     from jstyleid_runner.storage.layout import require_writable
     from jstyleid_runner.workflows.generate import read_loras
@@ -65,7 +66,9 @@ def merge(
     named = read_loras(loras)
     merged, error = merge_loras([(each.weights, each.weight) for each in named], rank)
     parts = json.dumps([each.provenance() for each in named], sort_keys=True)
-    print(write_lora(out, merged, {"merged": parts}))
+    entries = merged_entries([(Path(each.weights.source).stem, each.weights.about)
+                              for each in named], out.stem)
+    print(write_lora(out, merged, {**entries, **network_entries(merged), "merged": parts}))
     ranks = ", ".join(map(str, merged.ranks()))
     loss = f"; relative error {error:.3g}" if rank else ""
     print(f"{len(merged)} layers of rank {ranks}{loss}", file=sys.stderr)
@@ -129,4 +132,16 @@ def _lines(found: "LoRADescription") -> list[tuple[str, str]]:
         ("version", found.version or "unknown: the width of cross attention does not tell it"),
         ("base", found.base or "not said"),
         ("trigger", found.trigger or "not said"),
+        *((key, _short(value)) for key, value in sorted(found.metadata.items())
+          if key.startswith(("modelspec.", "ss_"))),
     ]
+
+
+_LONGEST = 100
+
+
+def _short(value: str) -> str:
+    """The value of a line; a thumbnail takes thousands of characters."""
+    if len(value) <= _LONGEST:
+        return value
+    return f"{value[:_LONGEST]}... ({len(value)} characters; --json shows all)"

@@ -27,6 +27,7 @@ from jstyleid_core.errors import CheckpointError
 from jstyleid_core.files import whole_folder, write_whole
 from jstyleid_core.notes import note_once
 from jstyleid_dreambooth.lora.files.adapter_config import CONFIG_NAME, peft_config
+from jstyleid_dreambooth.lora.files.modelspec import carried
 from jstyleid_dreambooth.lora.files.names import TensorName, parse_name
 from jstyleid_dreambooth.lora.files.writing import described, safetensors, write_lora
 from jstyleid_dreambooth.lora.weights import LoRAWeights, LowRank, Part, version_of
@@ -47,7 +48,7 @@ def write_as(path: str | os.PathLike[str], weights: LoRAWeights, form: Format) -
 
     Args:
         path: the `.safetensors` file; for `peft` a folder that is not there, or empty.
-        weights: the LoRA; its `about` is written into the header.
+        weights: the LoRA; what is still true of its `about` is written into the header.
         form: the program.
 
     Returns:
@@ -60,6 +61,7 @@ def write_as(path: str | os.PathLike[str], weights: LoRAWeights, form: Format) -
     """
     path = Path(path).expanduser()
     shaped = _in_shape(weights)
+    shaped = replace(shaped, about=carried(shaped.about, shaped, form))
     if form == "diffusers":
         return write_lora(path, shaped)
     if form == "kohya":

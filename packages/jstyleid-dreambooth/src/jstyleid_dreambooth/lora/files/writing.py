@@ -70,14 +70,10 @@ def write_lora(
     return path
 
 
-_OF_THE_FILE = ("sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256")
-"""Digests of a file's tensors, which are not those of another file."""
-
-
 def described(notes: Mapping[str, Any]) -> dict[str, str]:
     """The entries of a header: texts as they are, everything else as JSON."""
     return {key: value if isinstance(value, str) else json.dumps(value)
-            for key, value in sorted(notes.items()) if key not in (*_RESERVED, *_OF_THE_FILE)}
+            for key, value in sorted(notes.items()) if key not in _RESERVED}
 
 
 def safetensors(
