@@ -186,7 +186,7 @@ def test_a_plan_is_told_what_a_run_is_told(monkeypatch: pytest.MonkeyPatch) -> N
         4, 300, 24, 328]
     taken = set(parameters_of(plan)) - {"context", "jobs", "as_json", "seconds_per_evaluation"}
     assert taken == {field.name for field in fields(RunOptions)} - {
-        "force", "dtype", "device", "engine", "address"}
+        "force", "open", "dtype", "device", "engine", "address"}
 
 
 def test_a_forecast_of_what_can_be_done() -> None:

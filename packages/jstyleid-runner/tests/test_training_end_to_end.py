@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 SECONDS = 600
 
 
@@ -126,7 +128,8 @@ def test_a_training_with_everything(tmp_path: Path, call: Callable[..., Any]) ->
 
 
 def test_a_run_that_trains_is_killed_and_goes_on(
-    tmp_path: Path, checkpoint: Path, split_data: Path, call: Callable[..., Any]
+    tmp_path: Path, checkpoint: Path, split_data: Path, call: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     options = ["run", "--train-steps", 2, "--rank", 2, "--content-steps", 1, "--steps", 2]
     whole = call(*options, "--out", tmp_path / "whole")
@@ -143,8 +146,11 @@ def test_a_run_that_trains_is_killed_and_goes_on(
     # The card is beside the LoRA, and no part of what is scored.
     assert (lora.parent / "README.md").is_file()
     assert {path.suffix for path in (*out.glob("00/*"), *out.glob("04/*"))} == {".png"}
-    again = call(*options, "--out", out)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    again = call(*options, "--out", out, "--open")
     assert "4 there already; 0 UNet evaluations to do" in again.stderr
+    assert again.stdout.endswith(f"open it yourself: {out / 'gallery.html'}\n")
     assert "loading" not in again.stderr
     # Drawing a style leaves nothing behind in the model that the next one is trained on.
     alone = call(

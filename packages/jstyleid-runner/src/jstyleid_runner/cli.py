@@ -12,6 +12,7 @@ from jstyleid_runner.commands.config import show
 from jstyleid_runner.commands.demo import demo
 from jstyleid_runner.commands.doctor import doctor
 from jstyleid_runner.commands.generate import generate
+from jstyleid_runner.commands.init import init
 from jstyleid_runner.commands.lora import convert, info, merge
 from jstyleid_runner.commands.plan import plan
 from jstyleid_runner.commands.run import run
@@ -52,6 +53,7 @@ def options(
     """The options before a command's name; `--version` is dealt with by its callback."""
 
 
+app.command()(guarded(init))
 app.command()(guarded(transfer))
 # `plan` and `sweep` are told what a run is told, wherever that stands.
 for command, table in ((generate, "generate"), (train, "train"), (run, "run"), (plan, "run"),

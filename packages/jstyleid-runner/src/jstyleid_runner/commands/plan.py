@@ -16,7 +16,7 @@ from jstyleid_runner.options.sources import with_options
 if TYPE_CHECKING:
     from jstyleid_runner.reports.plan_figures import PlanFigures
 
-_NOT_TAKEN = ("force", "dtype", "device", "engine", "address")
+_NOT_TAKEN = ("force", "open", "dtype", "device", "engine", "address")
 """Options of `jstyleid run` that decide nothing of what there is to do."""
 _SHOWN = 8
 """Jobs that a line lists of those that come before."""

@@ -90,6 +90,15 @@ class _PictureOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _PageOptions:
+    """What is shown at the end."""
+
+    open: Annotated[
+        bool, typer.Option("--open", help="Open the gallery in the browser at the end.")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoRAOptions(MonitoringOptions):
     """The LoRAs of a run: a folder of them, or the settings of their training."""
 
@@ -131,6 +140,7 @@ class LoRAOptions(MonitoringOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(
-    WorkerOptions, StyleIDOptions, LoRAOptions, ExecutionOptions, GenerationOptions, _PictureOptions
+    WorkerOptions, StyleIDOptions, LoRAOptions, _PageOptions, ExecutionOptions, GenerationOptions,
+    _PictureOptions,
 ):
     """All options of a run."""

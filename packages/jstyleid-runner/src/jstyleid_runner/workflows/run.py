@@ -21,6 +21,7 @@ from jstyleid_runner.planning.pending import PendingWork, StylePending, find_pen
 from jstyleid_runner.planning.plan import Plan, StylePlan, build_plan
 from jstyleid_runner.reports.contact_sheet import write_style_sheet
 from jstyleid_runner.reports.pages.gallery import gallery_of, write_gallery
+from jstyleid_runner.reports.pages.opening import open_page
 from jstyleid_runner.reports.pages.timeline import write_timeline
 from jstyleid_runner.reports.progress import Display
 from jstyleid_runner.reports.summary import run_summary, summary_table
@@ -278,11 +279,18 @@ def _run(
             write_pages(plan, settings, folder, display, counts)
     except IncompleteError:
         _print_summary(folder, counts, time.monotonic() - start)
+        _open_gallery(options, folder)
         raise
     _print_summary(folder, counts, time.monotonic() - start)
     print(
         f"{counts.done} of {counts.total} pictures are in {options.out}; look at {folder.gallery}")
     print(f"score them: jdiff-check --upload {options.out} --gt {options.data / options.split}")
+    _open_gallery(options, folder)
+
+
+def _open_gallery(options: RunOptions, folder: OutFolder) -> None:
+    if options.open and not open_page(folder.gallery):
+        print(f"--open: no browser here can show it; open it yourself: {folder.gallery.resolve()}")
 
 
 def _print_summary(folder: OutFolder, counts: RunCounts, seconds: float) -> None:
