@@ -1,0 +1,129 @@
+"""Folders with one or several things changed: their files, their names, their kinds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+from fuzz.containers import of_pictures
+from fuzz.mutations import of_bytes, of_json
+
+_NAMES = (
+    "x",
+    "é",
+    "e\u0301",
+    "00",
+    "4",
+    "04.png",
+    ".hidden",
+    "a b",
+    "CON",
+    "[red]",
+    "\udcff",
+    "\x1b[2J",
+    "x" * 200,
+    "images",
+    "prompt.json",
+    ".Ring.abcdefgh.part.png",
+    "-o",
+    "Ring.png",
+    "pack-00-04",
+    "ledger.sqlite-wal",
+    "ledger.sqlite-journal",
+)
+
+
+def change(random: Random, folder: Path) -> None:
+    """Change a few things in a folder."""
+    for _ in range(random.choice((1, 1, 2, 3, 5))):
+        paths = [
+            Path(place) / name
+            for place, folders, files in os.walk(folder)
+            for name in (*folders, *files)
+        ]
+        path = random.choice(sorted(paths)) if paths else folder / "x"
+        kind = random.randrange(12)
+        if kind <= 5 and path.is_file() and not path.is_symlink():
+            _change_file(random, path)
+        elif kind == 6:
+            _remove(path)
+        elif kind == 7:
+            target = path.with_name(random.choice(_NAMES))
+            if not target.exists() and path.exists():
+                path.rename(target)
+        elif kind == 8:
+            _remove(path)
+            path.mkdir()
+        elif kind == 9:
+            _remove(path)
+            path.symlink_to(
+                random.choice(
+                    (
+                        folder.parent / "watched" / "secret.txt",
+                        folder.parent / "watched",
+                        Path("nowhere"),
+                        path,
+                    )
+                )
+            )
+        elif kind == 10:
+            _remove(path)
+            os.mkfifo(path)
+        else:
+            (path.parent / random.choice(_NAMES)).write_bytes(random.randbytes(20)) if not (
+                path.parent / "x"
+            ).is_dir() else None
+
+
+def _change_file(random: Random, path: Path) -> None:
+    data = path.read_bytes()
+    if path.suffix == ".json" and random.random() < 0.8:
+        try:
+            path.write_bytes(of_json(random, data, [data]))
+        except ValueError:  # changed before
+            path.write_bytes(of_bytes(random, data, [data]))
+    elif path.suffix == ".png":
+        path.write_bytes(_changed_picture(random, data))
+    else:
+        path.write_bytes(of_bytes(random, data, [data]))
+
+
+def _changed_picture(random: Random, data: bytes) -> bytes:
+    try:
+        return of_pictures(random, data, [data])
+    except Exception:  # changed before, so that its chunks are not to be found
+        return of_bytes(random, data, [data])
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif path.is_symlink() or path.exists():
+        path.unlink()
+
+
+def listing(folder: Path, without: Sequence[str] = ()) -> dict[str, tuple[str, str]]:
+    """The kind and the content of everything in a folder, by its path in it.
+
+    Args:
+        folder: the folder.
+        without: ends of paths that are left out.
+    """
+    found = {}
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = os.path.join(place, name)
+            if path.endswith(tuple(without)):
+                continue
+            if os.path.islink(path):
+                found[path] = ("link", os.readlink(path))
+            elif os.path.isfile(path):
+                with open(path, "rb") as file:
+                    found[path] = ("file", hashlib.sha256(file.read()).hexdigest())
+            else:
+                found[path] = ("other", "")
+    return found
