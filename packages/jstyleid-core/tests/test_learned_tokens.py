@@ -103,5 +103,5 @@ def test_an_id_that_is_taken(folder: Path, content: dict[str, int]) -> None:
 @pytest.mark.parametrize("decoder", [[1], {"x": {"content": "a"}}, {"1514": {}}, {"1514": "<a>"}])
 def test_broken_files(folder: Path, decoder: Any) -> None:
     write(folder / "tokenizer_config.json", added_tokens_decoder=decoder)
-    with pytest.raises(CheckpointError, match="added_tokens_decoder in tokenizer_config.json is"):
+    with pytest.raises(CheckpointError, match=r"_config.json: added_tokens_decoder.* cannot be"):
         CLIPTokenizer(folder)

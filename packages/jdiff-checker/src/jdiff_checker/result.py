@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from jdiff_checker.errors import InputError
 from jdiff_checker.files import atomic_path, read_regular
@@ -205,10 +206,11 @@ def read_result(path: Path) -> CheckResult:
         InputError: the file is missing, or is not a result.
     """
     try:
-        content = json.loads(read_regular(path).decode("utf-8-sig"))
+        # Python's own parser takes half a surrogate pair, which cannot be shown, and any depth.
+        content = from_json(read_regular(path).decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file. Give the result.json of a check.") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: not readable as JSON ({error}).") from error
     try:
         return CheckResult.model_validate(content)

@@ -266,12 +266,12 @@ class Architecture:
 class ScheduleConfig(CheckpointConfig):
     """`scheduler/scheduler_config.json`: any scheduler's file, read for DDIM."""
 
-    num_train_timesteps: Positive = 1000
-    beta_start: float = 0.00085
-    beta_end: float = 0.012
+    num_train_timesteps: int = Field(1000, gt=0, le=100_000)
+    beta_start: float = Field(0.00085, gt=0, lt=1)
+    beta_end: float = Field(0.012, gt=0, lt=1)
     beta_schedule: Literal["scaled_linear", "linear"] = "scaled_linear"
     prediction_type: PredictionType = "epsilon"
-    steps_offset: int = 0
+    steps_offset: int = Field(0, ge=0)
     set_alpha_to_one: bool = True
     timestep_spacing: Literal["leading", "trailing"] = "leading"
     rescale_betas_zero_snr: bool = False

@@ -11,7 +11,8 @@ import os
 import re
 import struct
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -95,14 +96,12 @@ def open_image(path: str | os.PathLike[str]) -> Image.Image:
     path = Path(path)
     data = _read(path)
     try:
-        # Pillow warns at half the limit.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(_without_text(data)), formats=_formats()) as source:
-                _check_size(source.size)
-                source.load()
-                _note_frames(path, source)
-                return _to_rgb(path, source)
+        stream = io.BytesIO(_without_text(data))
+        with _quiet(), Image.open(stream, formats=_formats()) as source:
+            _check_size(source.size)
+            source.load()
+            _note_frames(path, source)
+            return _to_rgb(path, source)
     except MemoryError:
         raise
     except UnidentifiedImageError as error:
@@ -131,6 +130,14 @@ def _read(path: Path) -> bytes:
     if not data:
         raise InputError(f"{path}: the file is empty. Replace the file.")
     return data
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Pillow's warnings: at half the limit of pixels, and over what it can do without."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @cache
@@ -277,7 +284,7 @@ def read_png_text(path: Path, key: str) -> str | None:
     data = read_regular(path)
     try:
         stream = io.BytesIO(_without_text(data, keep=key))
-        with Image.open(stream, formats=_formats()) as image:
+        with _quiet(), Image.open(stream, formats=_formats()) as image:
             text = image.info.get(key) if image.format == "PNG" else None
             image.verify()
     except MemoryError:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import from_json
 
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.files import read_regular
@@ -19,10 +20,23 @@ def read_json(path: Path) -> Any:
     """
     data = read_bytes(path)
     try:
-        return json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError, too
+        return parse_json(data.decode("utf-8-sig"))
+    except ValueError as error:  # UnicodeDecodeError, too
         raise CheckpointError(
             f"{path} is not valid JSON ({error}). Replace the file.") from error
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text that may come from anywhere.
+
+    Python's own parser takes half a surrogate pair, which cannot be written again, and a depth that
+    what works on the value then fails at.
+
+    Raises:
+        ValueError: it is no JSON, is nested more than 200 deep, or holds half a surrogate pair or a
+            number of thousands of digits.
+    """
+    return from_json(text)
 
 
 def read_bytes(path: Path) -> bytes:

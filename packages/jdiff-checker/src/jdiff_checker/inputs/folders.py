@@ -72,7 +72,7 @@ def style_meant(name: str, styles: Iterable[str]) -> str | None:
 def same_style(one: str, other: str) -> bool:
     """True if both names are the same text or the same number, as 4 and 04."""
     if _NUMBER.fullmatch(one) and _NUMBER.fullmatch(other):
-        return int(one) == int(other)
+        return one.lstrip("0") == other.lstrip("0")  # `int` refuses thousands of digits
     return same_text(one, other)
 
 

@@ -175,9 +175,9 @@ def _opened(path: Path, data: bytes) -> Iterator[ImageFile]:
     try:
         if not data:
             raise ValueError("the file is empty")
-        # Pillow warns at half the limit.
+        # Pillow warns at half the limit, and over what it can do without.
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(_without_text(data)), formats=_formats()) as image:
                 _check_size(image.width * image.height)
                 yield image

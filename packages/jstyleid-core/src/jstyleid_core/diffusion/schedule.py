@@ -45,12 +45,18 @@ class Schedule:
         Raises:
             InputError: `steps` is not between 1 and the number of training timesteps.
         """
-        offset = 0 if self.trailing else max(self.steps_offset, 0)
-        longest = len(self.alphas_cumprod) - offset
+        count, offset = len(self.alphas_cumprod), 0 if self.trailing else self.steps_offset
+        longest = count - offset
         if not 1 <= steps <= longest:
             raise InputError(f"steps = {steps}: must be between 1 and {longest}",
                              fields=["steps"])
-        return len(self.alphas_cumprod) // steps
+        stride = count // steps
+        if (last := (steps - 1) * stride + offset) >= count:
+            raise InputError(
+                f"steps = {steps}: the noisiest timestep would be {last}, of {count}, by the "
+                f"checkpoint's steps_offset = {offset}. Give another number of steps.",
+                fields=["steps"])
+        return stride
 
     def timesteps(self, steps: int) -> list[int]:
         """The timesteps of `steps` steps, from clean to noisy: i * stride + offset.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field, StrictStr, TypeAdapter, ValidationError
 from tokenizers import (
     AddedToken,
     Encoding,
@@ -23,6 +24,9 @@ from tokenizers.models import BPE
 from jstyleid_core.errors import CheckpointError
 from jstyleid_core.json_files import read_bytes, read_json
 from jstyleid_core.notes import note_once
+from jstyleid_core.validation import problems_of
+
+V = TypeVar("V")
 
 _WORDS = (r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d"
           r"|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
@@ -32,7 +36,36 @@ _SHOWN, _KEPT = 5, 60
 """Prompts that a note lists, and the characters it shows of what is not cut off."""
 _NOTED: set[str] = set()
 """Prompts whose cut words have been noted."""
-_FLAGS = ("single_word", "lstrip", "rstrip", "normalized")
+_Id = Annotated[int, Field(ge=0, lt=2**31)]
+_Word = Annotated[str, Field(strict=True, min_length=1)]
+
+
+class _Token(BaseModel):
+    """A token as the files describe it; None stands for what the library does by itself."""
+
+    content: _Word
+    single_word: bool | None = None
+    lstrip: bool | None = None
+    rstrip: bool | None = None
+    normalized: bool | None = None
+
+    @property
+    def added(self) -> AddedToken:
+        """The token for the library."""
+        return AddedToken(**self.model_dump(exclude_none=True))
+
+
+class _TokenizerConfig(BaseModel):
+    """`tokenizer_config.json` and `special_tokens_map.json`, as far as they are read."""
+
+    bos_token: _Token | _Word | None = None
+    eos_token: _Token | _Word | None = None
+    pad_token: _Token | _Word | None = None
+    added_tokens_decoder: dict[_Id, _Token] | None = None
+
+
+_IDS: TypeAdapter[dict[str, int]] = TypeAdapter(
+    dict[StrictStr, Annotated[int, Field(strict=True, ge=0, lt=2**31)]])
 
 
 class CLIPTokenizer:
@@ -62,14 +95,22 @@ class CLIPTokenizer:
             tokenizer = _from_vocabulary(folder, special)
         else:
             tokenizer = _from_one_file(folder / "tokenizer.json")
-        token, last = max(tokenizer.get_vocab().items(), key=lambda item: item[1])
+        ids = tokenizer.get_vocab()
+        # What surrounds every prompt may have ids of its own in `tokenizer.json`.
+        around = tokenizer.encode("")
+        ids |= dict(zip(around.tokens, around.ids, strict=True))
+        token, last = max(ids.items(), key=lambda item: item[1], default=("", -1))
         if rows is not None and last >= rows:
             raise CheckpointError(
                 f"{folder}: the token {token!r} has the id {last}, but the text encoder has "
                 f"embeddings of {rows} tokens only. Give the tokenizer that belongs to it.")
         pad = special["pad_token"].content
+        pad_id = tokenizer.token_to_id(pad)
+        if pad_id is None:
+            raise CheckpointError(f"{folder}: the tokenizer lacks the token {pad!r}, with which "
+                                  "prompts are padded. Replace the tokenizer's files.")
         tokenizer.enable_truncation(length)
-        tokenizer.enable_padding(length=length, pad_id=tokenizer.token_to_id(pad), pad_token=pad)
+        tokenizer.enable_padding(length=length, pad_id=pad_id, pad_token=pad)
         self._tokenizer, self._length = tokenizer, length
 
     def __call__(self, prompts: Sequence[str]) -> NDArray[Any]:
@@ -108,16 +149,22 @@ def _from_one_file(path: Path) -> Tokenizer:
     model = described.get("model")
     if isinstance(model, dict) and isinstance(model.get("merges"), list):
         # Pairs since tokenizers 0.20; every version reads the older spelling, "a b".
-        model["merges"] = [" ".join(merge) if isinstance(merge, list) else merge
-                           for merge in model["merges"]]
+        model["merges"] = [
+            " ".join(merge) if isinstance(merge, list) and all(
+                isinstance(part, str) for part in merge) else merge
+            for merge in model["merges"]]
     try:
-        return Tokenizer.from_str(json.dumps(described))
+        tokenizer = Tokenizer.from_str(json.dumps(described))
+        unknown = tokenizer.model.unk_token
+        if unknown is not None and tokenizer.token_to_id(unknown) is None:
+            raise ValueError(f"it lacks its token for unknown letters, {unknown!r}")
     except Exception as error:  # the library raises no narrower one
         raise CheckpointError(f"{path} is not a tokenizer ({error}). Replace the file.") from error
+    return tokenizer
 
 
 def _from_vocabulary(folder: Path, special: dict[str, AddedToken]) -> Tokenizer:
-    vocabulary = _read_object(folder / "vocab.json")
+    vocabulary = _validated(_IDS, folder / "vocab.json")
     learned = _learned_tokens(folder, vocabulary)
     # In the vocabulary they have the id of their embedding; no merge leads to them.
     vocabulary |= {token.content: number for number, token in learned.items()}
@@ -126,10 +173,14 @@ def _from_vocabulary(folder: Path, special: dict[str, AddedToken]) -> Tokenizer:
             raise CheckpointError(
                 f"{folder / 'vocab.json'} lacks the special token {token.content!r}")
     start, end = special["bos_token"].content, special["eos_token"].content
-    tokenizer = Tokenizer(BPE(
-        vocab=vocabulary, merges=_read_merges(folder / "merges.txt"), unk_token=end,
-        end_of_word_suffix="</w>", continuing_subword_prefix="", fuse_unk=False,
-    ))
+    merges = _read_merges(folder / "merges.txt")
+    try:
+        model = BPE(vocab=vocabulary, merges=merges, unk_token=end, end_of_word_suffix="</w>",
+                    continuing_subword_prefix="", fuse_unk=False)
+    except Exception as error:  # the library raises no narrower one
+        raise CheckpointError(f"{folder}: merges.txt does not belong to vocab.json ({error}). "
+                              "Replace the tokenizer's files.") from error
+    tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Sequence([
         normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
@@ -147,12 +198,14 @@ def _from_vocabulary(folder: Path, special: dict[str, AddedToken]) -> Tokenizer:
     return tokenizer
 
 
-def _described(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _described(folder: Path) -> _TokenizerConfig:
+    found = _TokenizerConfig()
     # The older file wins; newer versions of transformers write only the other.
     for file in ("tokenizer_config.json", "special_tokens_map.json"):
         if (folder / file).is_file():
-            found |= _read_object(folder / file)
+            more: _TokenizerConfig = _validated(TypeAdapter(_TokenizerConfig), folder / file)
+            found = found.model_copy(update={name: getattr(more, name)
+                                             for name in more.model_fields_set})
     return found
 
 
@@ -161,44 +214,52 @@ def _learned_tokens(folder: Path, vocabulary: Mapping[str, int]) -> dict[int, Ad
 
     transformers has written them to `added_tokens.json`, later to `tokenizer_config.json`, too.
     """
-    found: dict[int, dict[str, Any]] = {}
-    described = _described(folder).get("added_tokens_decoder") or {}
-    try:
-        if (folder / "added_tokens.json").is_file():
-            found = {int(number): {"content": content}
-                     for content, number in _read_object(folder / "added_tokens.json").items()}
-        found |= {int(number): {"content": token["content"]} | dict(token)
-                  for number, token in described.items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder}: added_tokens.json or added_tokens_decoder in "
-                              f"tokenizer_config.json is broken ({error}). Replace the "
-                              "tokenizer's files.") from error
+    found: dict[int, _Token] = {}
+    if (folder / "added_tokens.json").is_file():
+        added = _validated(_IDS, folder / "added_tokens.json")
+        found = {number: _Token(content=content) for content, number in added.items() if content}
+    found |= _described(folder).added_tokens_decoder or {}
     taken = {number: content for content, number in vocabulary.items()}
     learned: dict[int, AddedToken] = {}
     for number, token in found.items():
-        content = token["content"]
+        content = token.content
         if taken.get(number, content) != content or vocabulary.get(content, number) != number:
             raise CheckpointError(
                 f"{folder}: the added token {content!r} has the id {number}, which is not its id "
                 "in vocab.json or is another token's. Replace the tokenizer's files.")
         if number not in taken:
-            flags = {name: bool(token[name]) for name in _FLAGS if name in token}
-            learned[number] = AddedToken(content, **flags)
+            learned[number] = token.added
     return learned
 
 
 def _special_tokens(folder: Path, pad_token: str | None) -> dict[str, AddedToken]:
     """The tokens of `_SPECIAL`, in its order, as the checkpoint's files describe them."""
-    found = _described(folder) | ({"pad_token": pad_token} if pad_token else {})
+    found = _described(folder)
+    if pad_token:
+        found = found.model_copy(update={"pad_token": pad_token})
     tokens: dict[str, AddedToken] = {}
     for name, usual in _SPECIAL.items():
-        described = found.get(name) or usual
-        if isinstance(described, dict):
-            content, normalized = described["content"], described.get("normalized", True)
+        described = getattr(found, name) or usual
+        if isinstance(described, _Token):
+            normalized = described.normalized is not False
+            tokens[name] = AddedToken(described.content, normalized=normalized)
         else:
-            content, normalized = described, False
-        tokens[name] = AddedToken(content, normalized=normalized)
+            tokens[name] = AddedToken(described, normalized=False)
     return tokens
+
+
+def _validated(kind: TypeAdapter[V], path: Path) -> V:
+    """The content of a file.
+
+    Raises:
+        CheckpointError: it is of another form.
+    """
+    try:
+        return kind.validate_python(_read_object(path))
+    except ValidationError as error:
+        first = problems_of(error)[0]
+        raise CheckpointError(f"{path}: {first.field} = {first.value!r} cannot be used "
+                              f"({first.reason}). Replace the file.") from error
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from jstyleid_core.errors import InputError, StaleStyleError
+from jstyleid_core.errors import CheckpointError, InputError, StaleStyleError
 from jstyleid_core.files import atomic_path
 from jstyleid_core.runtime.jittor import Var, jt
 from jstyleid_core.styleid.injection import Features, Part
 from jstyleid_core.styleid.rules import Projections
 from jstyleid_core.styleid.settings import StyleIDSettings
+from jstyleid_core.weights.tensors import load_tensors
 
 if TYPE_CHECKING:
     from jstyleid_core.pipeline import StableDiffusion
@@ -119,14 +120,14 @@ class Style:
         """
         path = Path(path)
         recipe = Recipe.of(settings, model)
+        if not os.path.exists(path):
+            raise InputError(f"{path}: no such style file. Check the path.")
         try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT:
-                    raise InputError(f"{path} is not a style file written by this version")
-                image_hash = hash_image(image) if image else metadata["image"]
-                _check(path, metadata, _identity(recipe, image_hash, model))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors, metadata = load_tensors(path)
+            if metadata.get("format") != FORMAT:
+                raise InputError(f"{path} is not a style file written by this version")
+            image_hash = hash_image(image) if image else metadata["image"]
+            _check(path, metadata, _identity(recipe, image_hash, model))
             # Files of older versions have no digest.
             if metadata.get("sha256", digest := _digest(tensors)) != digest:
                 raise ValueError("its numbers are not those that were written")
@@ -138,9 +139,7 @@ class Style:
                         str(part): jt.array(tensors[f"{timestep}.{layer}.{part}"])
                         for part in recipe.parts})
             latents = jt.array(tensors["latents"])
-        except FileNotFoundError as error:
-            raise InputError(f"{path}: no such style file. Check the path.") from error
-        except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        except (CheckpointError, KeyError, ValueError, TypeError) as error:
             raise InputError(
                 f"{path} is not a whole style file ({error}). Save the style again.") from error
         return cls(latents, features, recipe, image_hash, model)

@@ -46,8 +46,7 @@ class CheckpointSource:
     @property
     def name(self) -> str:
         """The checkpoint's name for files: a hub id, or the name of the folder or file."""
-        path = Path(self.model)
-        return path.resolve().name if path.exists() else self.model
+        return Path(self.model).resolve().name if os.path.exists(self.model) else self.model
 
     @property
     def others(self) -> dict[str, str]:
@@ -63,8 +62,8 @@ class CheckpointSource:
     @property
     def local(self) -> Path | None:
         """The folder or file; None for what may be on the hub."""
-        path = Path(self.model).expanduser()
-        if path.exists():
+        path = _expanded(self.model)
+        if os.path.exists(path):
             return path
         return _EMBEDDED if self.model == EMBEDDED_MODEL else None
 
@@ -75,8 +74,8 @@ class CheckpointSource:
         Raises:
             CheckpointError: there is none at one of the paths.
         """
-        model = Path(self.model).expanduser()
-        found = [model] if model.exists() else []
+        model = _expanded(self.model)
+        found = [model] if os.path.exists(model) else []
         for name, given in (("vae", self.vae), ("tokenizer", self.tokenizer)):
             if given is not None:
                 found.append(_existing(name, given))
@@ -86,11 +85,11 @@ class CheckpointSource:
     def absolute(self) -> CheckpointSource:
         """The same one with the paths that hold in every working folder."""
         def whole(path: str) -> str:
-            return str(Path(path).expanduser().resolve())
+            return str(_expanded(path).resolve())
 
         return replace(
             self,
-            model=whole(self.model) if Path(self.model).expanduser().exists() else self.model,
+            model=whole(self.model) if os.path.exists(_expanded(self.model)) else self.model,
             vae=self.vae and whole(self.vae), tokenizer=self.tokenizer and whole(self.tokenizer))
 
 
@@ -258,6 +257,11 @@ def _vae(given: str) -> VAEFolder | VAEFile:
     return VAEFolder(_inner(path, "vae")) if path.is_dir() else VAEFile(path)
 
 
+def _expanded(path: str) -> Path:
+    """With the home folder for `~`, where there is one."""
+    return Path(os.path.expanduser(path))
+
+
 _FIXES = {
     "vae": "Give the folder of an autoencoder in diffusers layout, or its .safetensors file.",
     "tokenizer": "Give the folder of CLIP's vocabulary, with vocab.json and merges.txt.",
@@ -265,8 +269,8 @@ _FIXES = {
 
 
 def _existing(name: str, given: str) -> Path:
-    path = Path(given).expanduser()
-    if given and (path.is_dir() or (path.exists() and name == "vae")):
+    path = _expanded(given)
+    if given and (os.path.isdir(path) or (os.path.exists(path) and name == "vae")):
         return path
     missing = "no such folder" if name == "tokenizer" else "no such file or folder"
     raise CheckpointError(f"{setting(name)} {given}: {missing}. {_FIXES[name]}", fields=[name])

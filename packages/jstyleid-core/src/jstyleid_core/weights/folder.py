@@ -185,7 +185,8 @@ def _weight_map(path: Path) -> Collection[str]:
     content = read_json(path)
     shards = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(shards, dict) or not shards or not all(
-        isinstance(name, str) and Path(name).name == name for name in shards.values()
+        isinstance(name, str) and name not in ("", "..") and Path(name).name == name
+        for name in shards.values()
     ):
         raise CheckpointError(f"{path} is not a valid index: weight_map must name a file "
                               "beside it for each tensor. Replace the file.")

@@ -26,11 +26,11 @@ _RESNET = {
     "in_layers.0": "norm1", "in_layers.2": "conv1", "emb_layers.1": "time_emb_proj",
     "out_layers.0": "norm2", "out_layers.3": "conv2", "skip_connection": "conv_shortcut",
 }
-_UNET_BLOCK = re.compile(r"(input_blocks|output_blocks)\.(\d+)\.(\d)\.(.+)")
+_UNET_BLOCK = re.compile(r"(input_blocks|output_blocks)\.(\d{1,4})\.(\d)\.(.+)")
 _UNET_MIDDLE = re.compile(r"middle_block\.(\d)\.(.+)")
 
-_VAE_LEVEL = re.compile(r"(encoder|decoder)\.(?:down|up)\.(\d+)\.(.+)")
-_VAE_BLOCK = re.compile(r"block\.(\d+)\.(.+)")
+_VAE_LEVEL = re.compile(r"(encoder|decoder)\.(?:down|up)\.(\d{1,4})\.(.+)")
+_VAE_BLOCK = re.compile(r"block\.(\d{1,4})\.(.+)")
 _VAE_MIDDLE = re.compile(r"(encoder|decoder)\.mid\.(?:block_(\d)|attn_1)\.(.+)")
 _VAE_SAMPLER = {"downsample.conv": "downsamplers.0.conv", "upsample.conv": "upsamplers.0.conv"}
 _VAE_ATTENTION = {"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v",
@@ -41,8 +41,8 @@ _TEXT_TOP = {
     "token_embedding.weight": "embeddings.token_embedding.weight",
     "ln_final.weight": "final_layer_norm.weight", "ln_final.bias": "final_layer_norm.bias",
 }
-_TEXT_LAYER = re.compile(r"transformer\.resblocks\.(\d+)\.(.+)\.(weight|bias)")
-_TEXT_FUSED = re.compile(r"transformer\.resblocks\.(\d+)\.attn\.in_proj_(weight|bias)")
+_TEXT_LAYER = re.compile(r"transformer\.resblocks\.(\d{1,4})\.(.+)\.(weight|bias)")
+_TEXT_FUSED = re.compile(r"transformer\.resblocks\.(\d{1,4})\.attn\.in_proj_(weight|bias)")
 _TEXT_INNER = {"ln_1": "layer_norm1", "ln_2": "layer_norm2", "mlp.c_fc": "mlp.fc1",
                "mlp.c_proj": "mlp.fc2", "attn.out_proj": "self_attn.out_proj"}
 

@@ -150,8 +150,8 @@ class SingleFile:
     @cached_property
     def _unet(self) -> dict[str, StoredTensor]:
         tensors = self._part(_UNET)
-        inputs = _numbers(tensors, r"input_blocks\.(\d+)\.")
-        downsamplers = _numbers(tensors, r"input_blocks\.(\d+)\.0\.op\.")
+        inputs = _numbers(tensors, r"input_blocks\.(\d{1,4})\.")
+        downsamplers = _numbers(tensors, r"input_blocks\.(\d{1,4})\.0\.op\.")
         depth = len(inputs) // (len(downsamplers) + 1) - 1
         if depth < 1:
             raise CheckpointError(f"{self.path}: the UNet is incomplete. Download the file again.")
@@ -183,8 +183,8 @@ class SingleFile:
         stored = self._stored  # first: it may be no checkpoint at all
         with safe_open(self.path, framework="numpy") as opened:
             header: Mapping[str, str] = opened.metadata() or {}
-            steps = (opened.get_tensor("global_step").flatten().tolist()
-                     if "global_step" in stored else [])
+        steps = (stored["global_step"].map().flatten().tolist()
+                 if "global_step" in stored else [])
         said = header.get("modelspec.prediction_type")
         if said:
             if said not in _PREDICTIONS:
@@ -276,7 +276,7 @@ def _other(names: Iterable[str]) -> str | None:
 
 
 def _vae_tensors(tensors: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
-    levels = len(_numbers(tensors, r"decoder\.up\.(\d+)\."))
+    levels = len(_numbers(tensors, r"decoder\.up\.(\d{1,4})\."))
     return by_parameter("vae", _renamed(tensors, lambda path: vae_module(path, levels)))
 
 

@@ -20,6 +20,8 @@ from jstyleid_core.errors import CheckpointError
 from jstyleid_core.json_files import failed_download
 
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
+_MOST_DIMENSIONS, _MOST_NUMBERS = 32, 2**48
+"""Of numpy 1; and more than a file can hold."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,21 @@ class StoredTensor:
 
 def widen_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
     """The float32 values of bfloat16 stored as uint16, which is the upper half of a float32."""
-    return (bits.astype(np.uint32) << 16).view(np.float32)
+    return np.asarray(np.left_shift(bits, 16, dtype=np.uint32)).view(np.float32)
+
+
+def load_tensors(file: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """All tensors of a file as numpy has them, bfloat16 as float32, and the texts in its header.
+
+    Raises:
+        CheckpointError: see `stored_tensors`.
+    """
+    tensors = {}
+    for name, stored in stored_tensors([file]).items():
+        values = stored.map()
+        tensors[name] = widen_bfloat16(values) if stored.dtype == "BF16" else np.array(values)
+    with safe_open(file, framework="numpy") as opened:
+        return tensors, opened.metadata() or {}
 
 
 def stored_tensors(files: list[Path]) -> dict[str, StoredTensor]:
@@ -88,5 +104,11 @@ def _header(file: Path) -> Iterator[StoredTensor]:
                 f"{file}: {name} is stored as {entry['dtype']}, which is not supported. "
                 "Use float32, float16 or bfloat16 weights."
             )
+        shape = entry["shape"]
+        # A tensor without numbers may have any sides in a sound file, but not in numpy.
+        if len(shape) > _MOST_DIMENSIONS or prod(side or 1 for side in shape) > _MOST_NUMBERS:
+            raise CheckpointError(
+                f"{file}: {name} is of shape {str(shape)[:100]}, which no weight has. Replace the "
+                "file.")
         yield StoredTensor(name, file, entry["dtype"], tuple(entry["shape"]),
                            8 + size + entry["data_offsets"][0])

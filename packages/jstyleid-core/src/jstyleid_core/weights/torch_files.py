@@ -8,6 +8,7 @@ numpy arrays, and any other name is an error before anything is called.
 from __future__ import annotations
 
 import pickle
+import pickletools
 import struct
 import zipfile
 import zlib
@@ -30,8 +31,11 @@ _STORAGES = {
 }
 _LOCAL_HEADER = 30
 _BROKEN = (pickle.UnpicklingError, zipfile.BadZipFile, struct.error, NotImplementedError,
-           AttributeError, EOFError, ImportError, IndexError, KeyError, MemoryError,
-           OverflowError, RecursionError, TypeError, ValueError)
+           AttributeError, EOFError, ImportError, IndexError, KeyError, OverflowError,
+           RecursionError, TypeError, ValueError)
+_REFUSED = {"BYTEARRAY8", "NEXT_BUFFER", "READONLY_BUFFER", "EXT1", "EXT2", "EXT4", "INST", "OBJ",
+            "NEWOBJ", "NEWOBJ_EX"}
+"""Opcodes that no dictionary of tensors has."""
 
 _ROOT = "pytorch_lora_weights"
 # Fixed, so that the same tensors give the same bytes; zip knows no earlier date.
@@ -60,7 +64,9 @@ def read_torch_file(path: Path) -> dict[str, NDArray[np.float32]]:
                 "Download it again, or save it as .safetensors."
             )
         archive = _Archive(data)
-        content = _Tensors(path, archive).load()
+        program = archive.read("data.pkl")
+        _check_program(program)
+        content = _Tensors(path, archive, program).load()
     except _BROKEN as error:
         raise CheckpointError(
             f"{path} is damaged or truncated ({error}). Download it again.") from error
@@ -98,11 +104,26 @@ class _Archive:
         return record
 
 
+def _check_program(program: bytes) -> None:
+    """Refuse opcodes that tensors have no need of, and places in a memory that is not there.
+
+    For a place of 4,000,000,000 Python would take 64 gigabytes.
+
+    Raises:
+        ValueError: the pickle has such an opcode, or is cut short.
+    """
+    for opcode, argument, _ in pickletools.genops(program):
+        if opcode.name in _REFUSED:
+            raise ValueError(f"a pickle with {opcode.name}")
+        if opcode.name.endswith("PUT") and not 0 <= (argument or 0) <= len(program):
+            raise ValueError(f"a pickle with {argument} values")
+
+
 class _Tensors(pickle.Unpickler):
     """An unpickler for the names in `find_class` only, whose stand-ins cannot be tampered with."""
 
-    def __init__(self, path: Path, archive: _Archive) -> None:
-        super().__init__(BytesIO(archive.read("data.pkl")))
+    def __init__(self, path: Path, archive: _Archive, program: bytes) -> None:
+        super().__init__(BytesIO(program))
         self.path, self.archive = path, archive
         if f"{archive.root}byteorder" in archive.records:
             order = archive.read("byteorder")

@@ -82,8 +82,9 @@ class LoRAWeights:
 
 
 def as_float32(values: NDArray[Any]) -> NDArray[np.float32]:
-    """A contiguous float32 copy, independent of any mapped file."""
-    return np.array(values, dtype=np.float32, order="C")
+    """A contiguous float32 copy, independent of any mapped file; numbers beyond are infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.array(values, dtype=np.float32, order="C")
 
 
 def fit_layers(weights: LoRAWeights, layouts: Mapping[Part, Layout]) -> LoRAWeights:

@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from pydantic import BaseModel, Field, FiniteFloat, field_validator
 from safetensors.numpy import save
 
 from jstyleid_core.errors import CheckpointError, InputError
 from jstyleid_core.files import write_whole
+from jstyleid_core.weights.tensors import load_tensors
 from jstyleid_dreambooth.lora.files import read_lora
 from jstyleid_dreambooth.lora.files.writing import FILE_NAME
+from jstyleid_dreambooth.lora.weights import as_float32
 from jstyleid_dreambooth.training.job import (
     TrainingJob,
     TrainingRecipe,
@@ -68,6 +70,21 @@ class TrainingState:
         return path
 
 
+class _Described(BaseModel):
+    """The JSON in a checkpoint's header."""
+
+    recipe: dict[str, Any]
+    step: int = Field(strict=True, ge=0)
+    scale: tuple[FiniteFloat, int] | None
+
+    @field_validator("recipe")
+    @classmethod
+    def _has_settings(cls, recipe: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(recipe.get("settings"), dict):
+            raise ValueError("it has no settings")
+        return recipe
+
+
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in `folder`, oldest first."""
     return sorted(folder.glob("step-*.safetensors"))
@@ -80,14 +97,15 @@ def load_state(path: Path) -> TrainingState:
         InputError: the file is damaged or no checkpoint.
     """
     try:
-        with safe_open(path, framework="numpy") as opened:
-            described: dict[str, Any] = json.loads(opened.metadata()[_KEY])
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        tensors, header = load_tensors(path)
+        described = _Described.model_validate_json(header[_KEY])
         history = tensors.pop(_HISTORY)
-        scale = described["scale"]
-        return TrainingState(described["recipe"], described["step"], tensors,
-                             (scale[0], scale[1]) if scale else None, history)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        if history.shape != (described.step, 3):
+            raise ValueError(f"{described.step} steps, and figures of shape {history.shape}")
+        return TrainingState(described.recipe, described.step,
+                             {name: as_float32(values) for name, values in tensors.items()},
+                             described.scale, history.astype(np.float64))
+    except (CheckpointError, KeyError, ValueError) as error:
         raise InputError(
             f"{path}: not a checkpoint of a training, or damaged ({error}). Remove the file: the "
             "training then goes on from the one before."

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jstyleid_core import StableDiffusion
+from jstyleid_core.errors import InputError
 from jstyleid_core.interfaces import run_directly
 from jstyleid_core.runtime.jittor import Var, jt
 from jstyleid_dreambooth.lora.loras import LoRAs
@@ -100,8 +101,18 @@ class Learner:
         self, step: int, tensors: Mapping[str, NDArray[np.float32]],
         scale: tuple[float, int] | None,
     ) -> None:
-        """Restore the state of a learner after `step` steps."""
-        for name, var in self._variables().items():
+        """Restore the state of a learner after `step` steps.
+
+        Raises:
+            InputError: a tensor is missing or of another shape.
+        """
+        variables = self._variables()
+        for name, var in variables.items():
+            if name not in tensors or tensors[name].shape != tuple(var.shape):
+                raise InputError(
+                    f"the checkpoint of step {step} holds no {name} of shape {list(var.shape)}: "
+                    "it is damaged. Remove it: the training then goes on from the one before.")
+        for name, var in variables.items():
             var.assign(jt.array(tensors[name]))
         for var in self.trainables.all:
             var.start_grad()

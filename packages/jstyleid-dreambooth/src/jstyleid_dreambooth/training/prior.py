@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
-from jstyleid_core.errors import InputError, setting
+from jstyleid_core.errors import CheckpointError, InputError, setting
 from jstyleid_core.files import write_whole
 from jstyleid_core.image_files import open_image, save_png
 from jstyleid_core.progress import OnStep, Progress
 from jstyleid_core.runtime import Backend
+from jstyleid_core.weights.tensors import load_tensors
+from jstyleid_dreambooth.lora.weights import as_float32
 from jstyleid_dreambooth.prompts import fill
 from jstyleid_dreambooth.training.dataset import Posterior, Samples, encode
 from jstyleid_dreambooth.training.job import TrainingJob
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from jstyleid_core import StableDiffusion
 
 _KEY = "jstyleid"
+_LARGEST = 1e6
+"""Beyond any latent of a picture."""
 
 
 @dataclass(frozen=True)
@@ -200,12 +203,16 @@ def read_latents(path: Path, count: int) -> tuple[Posterior, ...]:
         InputError: the file is not there, damaged, or holds another number of latents.
     """
     try:
-        tensors = load_file(path)
+        tensors, _ = load_tensors(path)
         means, deviations = tensors["mean"], tensors["deviation"]
-    except (SafetensorError, OSError, KeyError) as error:
+    except (CheckpointError, KeyError) as error:
         raise _unreadable(path, str(error)) from error
-    if not len(means) == len(deviations) == count:
-        raise _unreadable(path, f"{len(means)} class images where there should be {count}")
+    if means.ndim != 4 or means.shape != deviations.shape or len(means) != count:
+        raise _unreadable(path, f"numbers of shape {list(means.shape)} and "
+                                f"{list(deviations.shape)}, not of {count} class images")
+    means, deviations = as_float32(means), as_float32(deviations)
+    if not max(np.abs(means).max(), np.abs(deviations).max()) < _LARGEST:
+        raise _unreadable(path, "numbers that are no latents")
     return tuple(Posterior(means[i : i + 1], deviations[i : i + 1]) for i in range(count))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from jstyleid_core.errors import InputError
 from jstyleid_core.image_files import read_png_text
+from jstyleid_core.json_files import parse_json
 from jstyleid_core.weights.checkpoint import CheckpointSource
 from jstyleid_runner.planning import parameters
 from jstyleid_runner.planning.jobs import GenerateImage, TransferStyle
@@ -132,8 +133,8 @@ def read_provenance(path: Path) -> Provenance:
     except (OSError, InputError) as error:
         raise DamagedError(str(error)) from error
     try:
-        provenance = json.loads(text) if text is not None else None
-    except (ValueError, RecursionError):
+        provenance = parse_json(text) if text is not None else None
+    except ValueError:
         provenance = None
     if not isinstance(provenance, dict):
         raise NotOursError(str(path))

@@ -150,6 +150,8 @@ class Ledger:
             raise _unreadable(path, error) from error
         except sqlite3.DatabaseError as error:
             raise (_unreadable if read_only else _problem)(path, error) from error
+        except UnicodeDecodeError as error:  # of SQLite's own message about a damaged file
+            raise _damaged(path, error) from error
 
     def __enter__(self) -> Self:
         return self

@@ -102,7 +102,9 @@ def style_named(text: str, available: Collection[str]) -> str | None:
 
 def _meaning(name: str) -> str:
     composed = unicodedata.normalize("NFC", name)
-    return str(int(composed)) if composed.isascii() and composed.isdigit() else composed
+    if not (composed.isascii() and composed.isdigit()):
+        return composed
+    return composed.lstrip("0") or "0"  # `int` refuses thousands of digits
 
 
 @dataclass(frozen=True)

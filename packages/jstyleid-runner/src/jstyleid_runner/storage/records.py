@@ -15,7 +15,7 @@ import jstyleid_core
 import jstyleid_dreambooth
 import jstyleid_runner
 from jstyleid_core.errors import InputError
-from jstyleid_core.files import atomic_path, hash_file
+from jstyleid_core.files import atomic_path, hash_file, read_regular
 from jstyleid_dreambooth.lora.files.adapter_config import CONFIG_NAME
 
 
@@ -105,10 +105,10 @@ class Record(BaseModel):
             InputError: the file is there but unreadable.
         """
         try:
-            return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
+            return cls.model_validate_json(read_regular(path))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             raise InputError(
                 f"{path}: not a record this version can read ({reason}). Choose another --out, or "

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from jstyleid_core.errors import CheckpointError
-from jstyleid_core.json_files import read_bytes
+from jstyleid_core.json_files import parse_json, read_bytes
 from jstyleid_core.validation import problems_of
 from jstyleid_dreambooth.lora.files.patterns import ModulePatterns, PatternError
 from jstyleid_dreambooth.lora.weights import LowRank, Part
@@ -92,7 +92,7 @@ def config_in_header(text: str, file: Path) -> dict[Part, AdapterConfig]:
         CheckpointError: the settings are damaged, or ask for more than a plain LoRA.
     """
     place = f"{file}: {HEADER_KEY} in its header"
-    everything = _parsed(text.encode("utf-8", "surrogatepass"), place)
+    everything = _parsed(text.encode(), place)
     for_all = {key: value for key, value in everything.items() if "." not in key}
     parts = {part: for_all | _under(f"{part}.", everything) for part in _NETWORKS}
     return {part: _config(found, place) for part, found in parts.items() if found}
@@ -170,11 +170,12 @@ def _under(prefix: str, everything: dict[str, Any]) -> dict[str, Any]:
 
 def _parsed(data: bytes, place: str) -> dict[str, Any]:
     try:
-        found = json.loads(data)  # in UTF-8, -16 or -32, with a byte order mark or without
+        # In UTF-8, -16 or -32, with a byte order mark or without.
+        found = parse_json(data.decode(json.detect_encoding(data)))
     except UnicodeDecodeError as error:
         raise CheckpointError(
             f"{place} is no text in UTF-8 ({error}). Save it in UTF-8.") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise CheckpointError(f"{place} is not valid JSON ({error}). Replace the file.") from error
     if not isinstance(found, dict):
         raise CheckpointError(f"{place} is not a JSON object. Replace the file.")

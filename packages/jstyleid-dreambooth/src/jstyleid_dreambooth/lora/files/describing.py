@@ -61,7 +61,7 @@ def describe_lora(path: str | os.PathLike[str]) -> LoRADescription:
     Raises:
         CheckpointError: it cannot be read, see `read_lora`; the message says why.
     """
-    file = read_tensors(find_file(Path(path).expanduser()))
+    file = read_tensors(find_file(Path(os.path.expanduser(path))))
     weights = weights_in(file)
     layers = [layer for _, _, layer in weights.items()]
     [(spelling, _)] = Counter(map(spelling_of, file.tensors)).most_common(1)

@@ -14,6 +14,7 @@ at once, with a limit on the work:
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
@@ -135,7 +136,10 @@ class ModulePatterns(Generic[Value]):
             return lambda text, places: places & {len(text)}
         if token[0] in "*+?{":
             raise PatternError("nothing to repeat")
-        sign = re.compile(token)
+        with warnings.catch_warnings():
+            # Of what `[[` and the like may mean in a later Python.
+            warnings.simplefilter("ignore", FutureWarning)
+            sign = re.compile(token)
 
         def follow(text: str, places: Places) -> Places:
             self._spend(len(places) + _CALL // 4)

@@ -58,7 +58,7 @@ def read_lora(path: str | os.PathLike[str]) -> LoRAWeights:
             in an unknown way, is of another method or for another model; or a layer is incomplete,
             is there twice, or has no finite update of low rank.
     """
-    return weights_in(read_tensors(find_file(Path(path).expanduser())))
+    return weights_in(read_tensors(find_file(Path(os.path.expanduser(path)))))
 
 
 def weights_in(file: TensorFile) -> LoRAWeights:

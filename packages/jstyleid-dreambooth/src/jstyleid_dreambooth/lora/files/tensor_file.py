@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
 
 from jstyleid_core.errors import CheckpointError
-from jstyleid_core.weights.tensors import stored_tensors, widen_bfloat16
+from jstyleid_core.weights.tensors import load_tensors
 from jstyleid_core.weights.torch_files import read_torch_file
 from jstyleid_dreambooth.lora.files.finding import SUFFIXES
 from jstyleid_dreambooth.lora.weights import as_float32
@@ -50,15 +49,12 @@ def read_tensors(path: Path) -> TensorFile:
             ending = path.suffix or "nothing"
             raise CheckpointError(
                 f"{path}: a LoRA file ends in .safetensors or .bin, not in {ending}.")
-        tensors: dict[str, NDArray[Any]] = {}
-        for name, stored in stored_tensors([path]).items():
-            values = stored.map()
-            if stored.dtype == "F64" and name.endswith(".alpha"):
-                tensors[name] = np.array(values)  # alpha is computed with as it is
-            elif stored.dtype == "BF16":
-                tensors[name] = widen_bfloat16(values)
-            else:
-                tensors[name] = as_float32(values)
-        with safe_open(path, framework="numpy") as opened:
-            header = opened.metadata() or {}
-    return TensorFile(path, tensors, header)
+        tensors, header = load_tensors(path)
+        return TensorFile(path, {name: _of_lora(name, values) for name, values in tensors.items()},
+                          header)
+
+
+def _of_lora(name: str, values: NDArray[Any]) -> NDArray[Any]:
+    # Alpha is computed with as it is.
+    exact = values.dtype == np.float64 and name.endswith(".alpha")
+    return values if exact else as_float32(values)

@@ -48,7 +48,7 @@ def write_lora(
         OutputError: it cannot be written.
         ValueError: there is no layer, or `about` uses a name the header needs itself.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if path.suffix not in (".safetensors", ".bin"):
         if path.is_file():
             raise OutputError(f"{path} is a file: give a folder, or a name ending in .safetensors")
