@@ -175,8 +175,8 @@ _STATEMENTS = (
     "ALTER TABLE task DROP COLUMN error",
     "ALTER TABLE task ADD COLUMN more",
     "ALTER TABLE task RENAME COLUMN id TO ids",
-    "INSERT INTO task SELECT id || 'x', place, style, stage, cost, state, attempts, worker, started, "
-    "seconds, error, output FROM task",
+    "INSERT INTO task SELECT id || 'x', place, style, stage, cost, state, attempts, worker, "
+    "started, seconds, error, output FROM task",
     "CREATE INDEX i ON task (style)",
     "PRAGMA page_size = 512; VACUUM",
     "PRAGMA encoding = 'UTF-16'",
