@@ -28,6 +28,8 @@ LAYER = LowRank(np.ones((1, 2), np.float32), np.ones((2, 1), np.float32), 1)
 class FakeStableDiffusion:
     """Paints grey."""
 
+    fingerprint = "f1"
+
     def drop_text_encoder(self) -> None:
         pass
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from jstyleid_runner import __version__
+from jstyleid_runner.commands.again import again
 from jstyleid_runner.commands.clean import clean
 from jstyleid_runner.commands.config import show
 from jstyleid_runner.commands.demo import demo
@@ -55,6 +56,7 @@ def options(
 
 app.command()(guarded(init))
 app.command()(guarded(transfer))
+app.command()(guarded(again))
 # `plan` and `sweep` are told what a run is told, wherever that stands.
 for command, table in ((generate, "generate"), (train, "train"), (run, "run"), (plan, "run"),
                        (sweep, "run")):

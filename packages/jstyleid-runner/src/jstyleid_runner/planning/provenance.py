@@ -14,7 +14,7 @@ from jstyleid_core.errors import InputError
 from jstyleid_core.image_files import read_png_text
 from jstyleid_core.json_files import parse_json
 from jstyleid_core.weights.checkpoint import CheckpointSource
-from jstyleid_runner.planning import parameters
+from jstyleid_runner.planning import inputs, parameters
 from jstyleid_runner.planning.jobs import GenerateImage, TransferStyle
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.records import HashedFile
@@ -117,9 +117,25 @@ def matches(path: Path, wanted: Provenance) -> bool:
 
 
 def read_provenance(path: Path) -> Provenance:
-    """The facts inside the picture at `path`, which is checked from its first to its last byte.
+    """The facts inside the picture at `path` that are compared, see `read_facts`.
 
     A picture from before there was a choice of backends, which names none, is the native one's.
+
+    Raises:
+        FileNotFoundError: there is no picture.
+        DamagedError: the file is not a whole picture.
+        NotOursError: it is one, but without facts.
+    """
+    # Where its inputs were is no part of what a picture is.
+    provenance = {key: value for key, value in read_facts(path).items() if key != inputs.KEY}
+    drawn = provenance.get("content")
+    if isinstance(drawn, dict):
+        return {**provenance, "content": {**_OLDER, **drawn}}
+    return {**_OLDER, **provenance}
+
+
+def read_facts(path: Path) -> Provenance:
+    """All facts inside the picture at `path`, which is checked from its first to its last byte.
 
     Raises:
         FileNotFoundError: there is no picture.
@@ -138,7 +154,4 @@ def read_provenance(path: Path) -> Provenance:
         provenance = None
     if not isinstance(provenance, dict):
         raise NotOursError(str(path))
-    drawn = provenance.get("content")
-    if isinstance(drawn, dict):
-        return {**provenance, "content": {**_OLDER, **drawn}}
-    return {**_OLDER, **provenance}
+    return provenance

@@ -17,6 +17,7 @@ from jstyleid_core.weights.checkpoint import CheckpointSource
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_dreambooth.training.prior import ClassImage, draw_class_image, encode_class_images
 from jstyleid_runner.planning.class_images import ClassImagesPending
+from jstyleid_runner.planning.inputs import inputs_of_run, with_styles
 from jstyleid_runner.planning.jobs import SharedPending
 from jstyleid_runner.planning.pending import PendingWork, StylePending
 from jstyleid_runner.planning.provenance import to_png_text
@@ -310,18 +311,26 @@ def _style_payloads(
         if item.to_generate:
             provenance = item.content_provenance if item.transfer else item.picture_provenance
             mates = tuple((mate.text, mate.seed) for mate in group_of[job.id])
+            inputs = inputs_of_run(job, item.content_provenance, source, folder)
+            if job.way != "plain":
+                inputs = with_styles(inputs, provenance, plan.references)
             payloads[job.id] = GeneratePayload(
                 job.id, job.steps, job.text, job.seed, work.lora_file, job.start,
-                to_png_text(provenance, source), mates, invert if job.way != "plain" else None,
+                to_png_text({**provenance, **inputs.facts()}, source), mates,
+                invert if job.way != "plain" else None,
             )
     for item in work.pending:
         if item.transfer and invert:
             job, transfer = item.generate, item.transfer
             contents = tuple(folder.content(mate.style, mate.prompt)
                              for mate in group_of[job.id])
+            inputs = with_styles(
+                inputs_of_run(job, item.content_provenance, source, folder),
+                item.picture_provenance, plan.references)
             payloads[transfer.id] = TransferPayload(
                 transfer.id, transfer.steps, folder.content(job.style, job.prompt),
-                invert, to_png_text(item.picture_provenance, source), contents,
+                invert, to_png_text({**item.picture_provenance, **inputs.facts()}, source),
+                contents,
             )
     return payloads
 

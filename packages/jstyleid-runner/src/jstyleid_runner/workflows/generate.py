@@ -1,16 +1,19 @@
 """`jstyleid generate PROMPT`: one picture from a text, with LoRAs named as `FILE` or `FILE:0.8`."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jstyleid_core.errors import InputError
 from jstyleid_core.image_files import save_png
+from jstyleid_core.weights.checkpoint import CheckpointSource
 from jstyleid_runner.options.common import ModelOptions
+from jstyleid_runner.planning.inputs import Inputs, RecordedFile, RecordedModel
 from jstyleid_runner.planning.plan import guidance_evaluations
 from jstyleid_runner.planning.provenance import to_png_text
+from jstyleid_runner.reports.progress import Display
 from jstyleid_runner.storage.layout import picture_target, require_writable
 from jstyleid_runner.storage.records import lora_record
 from jstyleid_runner.worker.engine import load_model
@@ -49,20 +52,24 @@ def read_loras(names: Sequence[str]) -> list[WeightedLoRA]:
 
     loras = []
     for name in names:
-        path, weight = _weighted(name)
-        loras.append(WeightedLoRA(read_lora(path), weight))
+        path, weight = lora_and_weight(name)
+        loras.append(WeightedLoRA(read_lora(path), 1.0 if weight is None else weight))
     return loras
 
 
-def _weighted(name: str) -> tuple[str, float]:
-    """Path and weight of `FILE[:WEIGHT]`; a file of the whole name is that file."""
+def lora_and_weight(name: str) -> tuple[str, float | None]:
+    """Path and weight of `FILE[:WEIGHT]`; a file of the whole name is that file.
+
+    Raises:
+        InputError: the weight is beyond sense.
+    """
     path, colon, text = name.rpartition(":")
     try:
         weight = float(text)
     except ValueError:
-        return name, 1.0
+        return name, None
     if not (colon and path) or os.path.exists(name):
-        return name, 1.0
+        return name, None
     if not abs(weight) <= _MOST:
         raise InputError(f"--lora {name}: a weight is between -{_MOST} and {_MOST}, "
                          f"not {text[:20]}. 1 is the LoRA as it was trained.", fields=["lora"])
@@ -120,34 +127,60 @@ def draw_picture(
     with command_session() as display:
         loaded = load_model(source, drawing.size, options.dtype, options.device, display.preparing,
                             options.backend)
-        attach(loaded, named)
-        evaluations = drawing.steps * guidance_evaluations(drawing.guidance)
-        display.begin(1, 0, evaluations)
-        display.stage(drawing.prompt, drawing.steps, evaluations)
-        [picture] = loaded.generate(
-            [drawing.prompt],
-            [drawing.seed],
-            steps=drawing.steps,
-            guidance_scale=drawing.guidance,
-            negative_prompt=drawing.negative,
-            size=drawing.size,
-            on_step=display.step,
-        )
-        provenance: dict[str, Any] = {
-            "kind": "generated",
-            "model": source.name,
-            **source.others,
-            "prompt": drawing.prompt,
-            "negative": drawing.negative,
-            "seed": drawing.seed,
-            "steps": drawing.steps,
-            "guidance": drawing.guidance,
-            "size": list(drawing.size),
-            "dtype": options.dtype,
-            "backend": options.backend,
-        }
-        if named:
-            provenance["loras"] = [each.provenance() for each in named]
-        save_png(picture, target, text=to_png_text(provenance, source))
-        display.finished(target)
+        recorded = {"dtype": options.dtype, "backend": options.backend}
+        draw(drawing, target, named, loaded, source, recorded, display)
     return target
+
+
+def draw(
+    drawing: Drawing, target: Path, loras: Sequence[WeightedLoRA], model: "StableDiffusion",
+    source: CheckpointSource, recorded: Mapping[str, Any], display: Display,
+) -> None:
+    """Draw a picture with a loaded model and write it with its settings.
+
+    Args:
+        drawing: settings of the picture.
+        target: file to write.
+        loras: LoRAs that were read.
+        model: the model, without LoRAs.
+        source: its checkpoint.
+        recorded: further facts, see `provenance`.
+        display: display of the progress.
+
+    Raises:
+        CheckpointError: a LoRA is for another architecture.
+        OutputError: the file cannot be written.
+    """
+    attach(model, loras)
+    evaluations = drawing.steps * guidance_evaluations(drawing.guidance)
+    display.begin(1, 0, evaluations)
+    display.stage(drawing.prompt, drawing.steps, evaluations)
+    [picture] = model.generate(
+        [drawing.prompt],
+        [drawing.seed],
+        steps=drawing.steps,
+        guidance_scale=drawing.guidance,
+        negative_prompt=drawing.negative,
+        size=drawing.size,
+        on_step=display.step,
+    )
+    provenance: dict[str, Any] = {
+        "kind": "generated",
+        "model": source.name,
+        **source.others,
+        "prompt": drawing.prompt,
+        "negative": drawing.negative,
+        "seed": drawing.seed,
+        "steps": drawing.steps,
+        "guidance": drawing.guidance,
+        "size": list(drawing.size),
+        **recorded,
+    }
+    if loras:
+        provenance["loras"] = [each.provenance() for each in loras]
+    inputs = Inputs(
+        model=RecordedModel.of(source, model.fingerprint),
+        loras=tuple(RecordedFile.of_lora(Path(each.weights.source), each.weight)
+                    for each in loras))
+    save_png(picture, target, text=to_png_text({**provenance, **inputs.facts()}, source))
+    display.finished(target)

@@ -14,6 +14,7 @@ from jstyleid_core.errors import InputError
 from jstyleid_core.image_files import open_image, save_png
 from jstyleid_core.images import fit
 from jstyleid_core.weights.checkpoint import CheckpointSource
+from jstyleid_runner.planning.inputs import Inputs, RecordedFile, RecordedModel
 from jstyleid_runner.planning.provenance import to_png_text
 from jstyleid_runner.reports.progress import Display
 from jstyleid_runner.storage.layout import (
@@ -183,6 +184,11 @@ def _run_transfer(
                       settings.transfer_evaluations)
         [picture] = styleid.transfer([job.content], styles, on_step=display.step, mask=mask)
         names = [path.name for path in given.images]
+        inputs = Inputs(
+            model=RecordedModel.of(job.source, styleid.model.fingerprint),
+            content=RecordedFile.of(job.content_path),
+            styles=tuple(RecordedFile.of(path) for path in given.images),
+            mask=RecordedFile.of(job.mask_path) if job.mask_path else None)
         provenance = {
             "kind": "transfer",
             "content": job.content_path.name,
@@ -190,6 +196,7 @@ def _run_transfer(
             "size": list(job.size),
             "styleid": settings.model_dump(mode="json"),
             **job.recorded,
+            **inputs.facts(),
         }
         save_png(picture, given.target, text=to_png_text(provenance, job.source))
         display.finished(given.target)
