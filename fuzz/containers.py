@@ -185,6 +185,25 @@ _STATEMENTS = (
     "ALTER TABLE features DROP COLUMN data",
 )
 
+LEDGER = {
+    "task": (
+        "id",
+        "place",
+        "style",
+        "stage",
+        "cost",
+        "state",
+        "attempts",
+        "worker",
+        "started",
+        "seconds",
+        "error",
+        "output",
+    ),
+    "run": ("key", "value"),
+}
+"""The columns of a run's ledger."""
+
 
 def of_sqlite(columns: dict[str, tuple[str, ...]]) -> Mutate:
     """Changes of SQLite files: other cells, tables and bytes.

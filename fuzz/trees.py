@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 
-from fuzz.containers import of_pictures
-from fuzz.mutations import of_bytes, of_json
+from fuzz.containers import LEDGER, of_pictures, of_sqlite
+from fuzz.mutations import of_bytes, of_json, of_safetensors, of_toml
+from fuzz.reader import Mutate
 
 _NAMES = (
     "x",
@@ -74,29 +75,28 @@ def change(random: Random, folder: Path) -> None:
             _remove(path)
             os.mkfifo(path)
         else:
-            (path.parent / random.choice(_NAMES)).write_bytes(random.randbytes(20)) if not (
-                path.parent / "x"
-            ).is_dir() else None
+            target = path.with_name(random.choice(_NAMES))
+            if path.parent.is_dir() and (target.is_file() or not os.path.lexists(target)):
+                target.write_bytes(random.randbytes(20))
 
 
 def _change_file(random: Random, path: Path) -> None:
     data = path.read_bytes()
-    if path.suffix == ".json" and random.random() < 0.8:
-        try:
-            path.write_bytes(of_json(random, data, [data]))
-        except ValueError:  # changed before
-            path.write_bytes(of_bytes(random, data, [data]))
-    elif path.suffix == ".png":
-        path.write_bytes(_changed_picture(random, data))
-    else:
-        path.write_bytes(of_bytes(random, data, [data]))
-
-
-def _changed_picture(random: Random, data: bytes) -> bytes:
+    mutate = _BY_SUFFIX.get(path.suffix, of_bytes)
     try:
-        return of_pictures(random, data, [data])
-    except Exception:  # changed before, so that its chunks are not to be found
-        return of_bytes(random, data, [data])
+        changed = mutate(random, data, [data])
+    except Exception:  # it was changed before, so that its parts are not to be found
+        changed = of_bytes(random, data, [data])
+    path.write_bytes(changed)
+
+
+_BY_SUFFIX: Mapping[str, Mutate] = {
+    ".json": of_json,
+    ".toml": of_toml,
+    ".png": of_pictures,
+    ".safetensors": of_safetensors,
+    ".sqlite": of_sqlite(LEDGER),
+}
 
 
 def _remove(path: Path) -> None:

@@ -11,12 +11,12 @@ def installed() -> list[Reader]:
     """The readers of the packages that are here: jstyleid's, the checker's, or both."""
     found: list[Reader] = []
     if find_spec("jstyleid_runner"):
-        from fuzz.readers import checkpoints, loras, pictures, runs, selectors
+        from fuzz.readers import checkpoints, commands, loras, pictures, runs, selectors
 
-        for module in (pictures, selectors, checkpoints, loras, runs):
+        for module in (pictures, selectors, checkpoints, loras, runs, commands):
             found += module.READERS
     if find_spec("jdiff_checker"):
-        from fuzz.readers import checker
+        from fuzz.readers import checker, checker_commands
 
-        found += checker.READERS
+        found += checker.READERS + checker_commands.READERS
     return found

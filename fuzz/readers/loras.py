@@ -88,7 +88,7 @@ _PEFT = {
 }
 
 
-def _loras() -> Sequence[bytes]:
+def lora_files() -> Sequence[bytes]:
     header = json.dumps({f"unet.{key}": value for key, value in _CONFIG.items()})
     alpha = {f"lora_unet_{_CONTEXT.replace('.', '_')}.alpha": np.full((), 3, np.float32)}
     return [
@@ -370,7 +370,12 @@ def _read_latents(path: Path) -> None:
 
 READERS: list[Reader] = [
     FileReader(
-        "lora-file", "lora.safetensors", _loras, _read_and_fit, (CheckpointError,), of_safetensors
+        "lora-file",
+        "lora.safetensors",
+        lora_files,
+        _read_and_fit,
+        (CheckpointError,),
+        of_safetensors,
     ),
     FileReader(
         "lora-torch-file",

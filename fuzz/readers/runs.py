@@ -13,7 +13,7 @@ from typing import Any
 import typer.main
 from rich.console import Console
 
-from fuzz.containers import of_sqlite
+from fuzz.containers import LEDGER, of_sqlite
 from fuzz.mutations import of_json, of_toml
 from fuzz.reader import FileReader, Reader
 from jstyleid_core.differences import differences
@@ -35,23 +35,6 @@ _TASKS = [
     Task("draw/00/Ring", "00", Stage.DRAW, (), 6),
     Task("stylise/00/Ring", "00", Stage.STYLISE, ("invert/00", "draw/00/Ring"), 8),
 ]
-_COLUMNS = {
-    "task": (
-        "id",
-        "place",
-        "style",
-        "stage",
-        "cost",
-        "state",
-        "attempts",
-        "worker",
-        "started",
-        "seconds",
-        "error",
-        "output",
-    ),
-    "run": ("key", "value"),
-}
 
 
 def ledger(tasks: Sequence[Task] = _TASKS) -> bytes:
@@ -178,7 +161,7 @@ READERS: list[Reader] = [
         lambda: [ledger()],
         _read_ledger,
         (InputError,),
-        of_sqlite(_COLUMNS),
+        of_sqlite(LEDGER),
     ),
     FileReader(
         "ledger-written",
@@ -186,7 +169,7 @@ READERS: list[Reader] = [
         lambda: [ledger()],
         _retry_ledger,
         (InputError,),
-        of_sqlite(_COLUMNS),
+        of_sqlite(LEDGER),
     ),
     FileReader(
         "run-record",

@@ -3,6 +3,24 @@
 The command line ends with the `exit_code` of the class.
 """
 
+import re
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""All but tabs and ends of lines: they move a terminal's cursor, or turn the order of letters."""
+_LONGEST_LINE, _KEPT = 2500, (1500, 800)
+
+
+def shown(message: str) -> str:
+    """A message as a terminal may show it: it may quote names and values of foreign files.
+
+    Control characters are escaped, and of a line of thousands of characters the middle is left out.
+    """
+    plain = _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], message)
+    first, last = _KEPT
+    return "\n".join(
+        line if len(line) <= _LONGEST_LINE else f"{line[:first]} [...] {line[-last:]}"
+        for line in plain.split("\n"))
+
 
 class CheckerError(Exception):
     """Base class of the errors of this package."""

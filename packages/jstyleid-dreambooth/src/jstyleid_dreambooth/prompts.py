@@ -40,6 +40,10 @@ def check_template(
     if not template.strip():
         raise InputError(f"{where}: the template is empty. Write one; it may name {allowed}.",
                          fields=settings)
+    if any("\ud800" <= letter <= "\udfff" for letter in template):
+        raise InputError(
+            f"{where}: the template contains half of a surrogate pair. Write the whole letter.",
+            fields=settings)
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:

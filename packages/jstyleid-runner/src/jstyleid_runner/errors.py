@@ -14,6 +14,7 @@ from typing import ParamSpec
 import typer
 
 from jstyleid_core.errors import InputError, JStyleIDError, OutputError
+from jstyleid_core.notes import shown
 from jstyleid_runner.interrupts import EXIT_STOPPED, interruptible
 
 EXIT_FAILED = 1
@@ -61,8 +62,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
         except Exception as error:
             if isinstance(error, OSError) and _is_of_output(error):
                 raise  # see `full_output_named`
-            if full := _full_disk(error):
-                _end(f"error: {full}", EXIT_INPUT)
+            if known := _full_disk(error) or _unusable_path(error):
+                _end(f"error: {known}", EXIT_INPUT)
             _end(f"error: {_crash(error, _place_of_report())}", EXIT_FAILED)
 
     return run
@@ -96,7 +97,7 @@ def _drop_output() -> None:
 
 def _end(message: str, code: int) -> None:
     # Not by Rich, which would wrap paths and take brackets in them for markup.
-    print(message, file=sys.stderr)
+    print(shown(message), file=sys.stderr)
     raise typer.Exit(code)
 
 
@@ -139,8 +140,8 @@ def crashes_reported_in(report: Path) -> Iterator[None]:
     except (JStyleIDError, typer.Exit):
         raise
     except Exception as error:
-        if full := _full_disk(error):
-            raise full from error
+        if known := _full_disk(error) or _unusable_path(error):
+            raise known from error
         raise _crash(error, report) from error
 
 
@@ -164,6 +165,15 @@ def _full_disk(error: Exception) -> OutputError | None:
         return None
     return OutputError(f"cannot write {error.filename or 'a file'}: {error.strerror}. Free some "
                        "space; the same command goes on.")
+
+
+def _unusable_path(error: Exception) -> InputError | None:
+    """The error for a path that no file of this user can have."""
+    if not isinstance(error, OSError) or error.filename is None or error.errno not in (
+            errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM):
+        return None
+    return InputError(f"{error.filename}: {error.strerror}. Give another path, or change its "
+                      "permissions.")
 
 
 def _crash(error: Exception, report: Path | None) -> CrashError:

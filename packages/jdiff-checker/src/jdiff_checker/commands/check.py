@@ -101,7 +101,7 @@ def _logged_to(path: Path) -> Iterator[None]:
     """Append the log messages of the block to `path`, also the error that ends the block."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise OutputError(
             f"cannot write {path}: {error.strerror}. Choose another --result folder."

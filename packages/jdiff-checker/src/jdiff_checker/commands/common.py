@@ -15,12 +15,15 @@ from typing import ParamSpec
 
 import typer
 
-from jdiff_checker.errors import CheckerError, InputError
+from jdiff_checker.errors import CheckerError, InputError, shown
 from jdiff_checker.scoring import ALL_METRICS, Metric
 
 EXIT_FAILED = 1
 EXIT_STOPPED = 130
 """Exit code that shells report for a program that Ctrl-C ended."""
+
+_OF_A_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM)
+"""Errors over a path that no file of this user can have."""
 
 P = ParamSpec("P")
 
@@ -41,6 +44,10 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
         except Exception as error:
             if isinstance(error, OSError) and _is_of_output(error):
                 raise  # see `start`
+            if isinstance(error, OSError) and error.filename is not None and (
+                    error.errno in _OF_A_PATH):
+                _end(f"error: {error.filename}: {error.strerror}. Give another path, or change "
+                     "its permissions.", InputError.exit_code)
             _end(f"error: {_crash(error)}", EXIT_FAILED)
 
     return run
@@ -75,7 +82,7 @@ def _is_of_output(error: OSError) -> bool:
 
 def _end(message: str, code: int) -> None:
     # Not by Rich, which would wrap paths and take brackets in them for markup.
-    print(message, file=sys.stderr)
+    print(shown(message), file=sys.stderr)
     raise typer.Exit(code)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jdiff_checker.errors import InputError
+from jdiff_checker.files import read_regular
 from jdiff_checker.inputs.folders import PROMPT_FILE, prompt_key, style_folders
 
 _EXAMPLE = '{"0": "Ring", "1": "Hotel"}'
@@ -166,7 +167,7 @@ def _lowered(texts: Iterable[str]) -> tuple[str, ...]:
 
 def _read_text(path: Path) -> str:
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
         # Shells on Windows write UTF-16, and editors there a byte order mark.
         return data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8-sig")
     except UnicodeDecodeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 
 from jdiff_checker.errors import OutputError, WeightsError
-from jdiff_checker.files import atomic_path, user_cache
+from jdiff_checker.files import atomic_path, read_regular, user_cache
 from jdiff_checker.result import WeightsRecord
 from jdiff_checker.scoring import ALL_METRICS, Metric
 from jdiff_checker.weights.published import PUBLISHED, WeightsFile, needed, size_text
@@ -180,6 +181,8 @@ def _from_environment() -> Path:
 def sha256_of(path: Path) -> str:
     """The hash of a file's content, read in full."""
     digest = hashlib.sha256()
+    if not path.is_file():  # a pipe might never end
+        raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
     with open(path, "rb") as content:
         while part := content.read(1 << 20):
             digest.update(part)
@@ -236,7 +239,7 @@ class HashMemo:
     def _stored(self) -> dict[str, _Entry]:
         # The memo only saves time: if it is unreadable, the files are read again.
         try:
-            stored = json.loads((self._root / MEMO).read_text(encoding="utf-8"))
+            stored = json.loads(read_regular(self._root / MEMO))
         except (OSError, ValueError, RecursionError):
             return {}
         if not isinstance(stored, dict):

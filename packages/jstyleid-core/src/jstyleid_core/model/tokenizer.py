@@ -147,6 +147,9 @@ class CLIPTokenizer:
 def _from_one_file(path: Path) -> Tokenizer:
     described = _read_object(path)
     model = described.get("model")
+    if isinstance(model, dict) and model.get("continuing_subword_prefix"):
+        raise CheckpointError(f"{path}: its continuing_subword_prefix is set, which CLIP's is not. "
+                              "Replace the file.")
     if isinstance(model, dict) and isinstance(model.get("merges"), list):
         # Pairs since tokenizers 0.20; every version reads the older spelling, "a b".
         model["merges"] = [
@@ -156,9 +159,11 @@ def _from_one_file(path: Path) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_str(json.dumps(described))
         unknown = tokenizer.model.unk_token
-        if unknown is not None and tokenizer.token_to_id(unknown) is None:
+        if unknown is not None and unknown not in tokenizer.get_vocab(with_added_tokens=False):
             raise ValueError(f"it lacks its token for unknown letters, {unknown!r}")
-    except Exception as error:  # the library raises no narrower one
+    except BaseException as error:  # the library raises no narrower one
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise  # a panic of its Rust code is no Exception
         raise CheckpointError(f"{path} is not a tokenizer ({error}). Replace the file.") from error
     return tokenizer
 

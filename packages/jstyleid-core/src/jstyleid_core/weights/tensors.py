@@ -80,6 +80,8 @@ def stored_tensors(files: list[Path]) -> dict[str, StoredTensor]:
 
 
 def _header(file: Path) -> Iterator[StoredTensor]:
+    if file.exists() and not file.is_file():  # a pipe might never end
+        raise CheckpointError(f"{file} is no ordinary file. Replace it.")
     try:
         with safe_open(file, framework="numpy"):
             pass  # checks that the header is sound and covers the file exactly

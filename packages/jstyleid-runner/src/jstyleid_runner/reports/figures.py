@@ -129,7 +129,7 @@ def worker_figures(entries: Iterable[Entry]) -> tuple[WorkerFigures, ...]:
 
 def worker_order(name: str) -> tuple[list[tuple[str, int]], str]:
     """A key that sorts workers by their names, with numbers as such."""
-    parts = re.findall(r"([^0-9]*)([0-9]*)", name)
+    parts = re.findall(r"([^0-9]*)([0-9]{0,18})", name)
     return [(text, int(number or 0)) for text, number in parts], name
 
 

@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+from typing_extensions import TypedDict
 
 from jstyleid_core.errors import JStyleIDError
-from jstyleid_core.files import write_whole
+from jstyleid_core.files import read_regular, write_whole
 from jstyleid_core.image_files import open_image
 from jstyleid_core.images import fit
 from jstyleid_runner.options.run import RunOptions
@@ -135,7 +137,7 @@ def _row(
     sweep: Sweep, combination: Combination, plan: Plan, out: OutFolder, seconds: float
 ) -> SweepRow:
     """What a run has given; its seconds are those of an earlier time where nothing was left."""
-    known = {row["folder"]: row for row in _known(sweep.out)}.get(out.root.name, {})
+    known = {row["folder"]: row["seconds"] for row in _known(sweep.out)}
     scores = {"colour": _mean_colour(plan, out)}
     if sweep.checker:
         scores |= _checked(sweep.checker, combination.options, out)
@@ -146,16 +148,25 @@ def _row(
     return SweepRow(
         folder=out.root.name, values=combination.values, scores=scores,
         evaluations=plan.evaluations / max(plan.pictures, 1),
-        seconds=max(seconds, float(known.get("seconds", 0))),
+        seconds=max(seconds, known.get(out.root.name, 0)),
         pictures=tuple(pictures), size=size, settings=record.settings if record else {})
 
 
-def _known(out: Path) -> list[Any]:
+class _Seconds(TypedDict):
+    """What is taken of a run from an earlier time."""
+
+    folder: str
+    seconds: float
+
+
+_SECONDS: TypeAdapter[list[_Seconds]] = TypeAdapter(list[_Seconds])
+
+
+def _known(out: Path) -> list[_Seconds]:
     try:
-        rows = json.loads((out / _ROWS).read_text(encoding="utf-8"))
+        return _SECONDS.validate_json(read_regular(out / _ROWS))
     except (OSError, ValueError):
         return []  # it is made anew from the runs
-    return rows if isinstance(rows, list) else []
 
 
 def _mean_colour(plan: Plan, out: OutFolder) -> float:
@@ -188,11 +199,25 @@ def _checked(command: str, options: RunOptions, out: OutFolder) -> dict[str, flo
         last = "\n".join(ended.stderr.strip().splitlines()[-5:])
         raise JStyleIDError(f"{shlex.join(words)}: exit code {ended.returncode}\n{last}",
                             fields=["checker"])
-    official = json.loads((result / "result.json").read_text(encoding="utf-8"))["official"]
-    scores = {name: value for name, value in official["components"].items() if value is not None}
-    if official["final_score"] is not None:
-        scores["final"] = official["final_score"]
-    return scores
+    file = result / "result.json"
+    try:
+        official = _Scores.model_validate_json(read_regular(file)).official
+    except (OSError, ValueError) as error:
+        raise JStyleIDError(f"--checker {command}: it wrote no scores ({file}: {error}). Give the "
+                            "command of jdiff-check.", fields=["checker"]) from error
+    scores = {name: value for name, value in official.components.items() if value is not None}
+    return scores if official.final_score is None else scores | {"final": official.final_score}
+
+
+class _Scored(BaseModel):
+    components: dict[str, float | None]
+    final_score: float | None
+
+
+class _Scores(BaseModel):
+    """What is taken of a `result.json`."""
+
+    official: _Scored
 
 
 def _write(sweep: Sweep, rows: Sequence[SweepRow]) -> None:
