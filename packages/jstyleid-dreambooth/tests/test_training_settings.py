@@ -224,3 +224,8 @@ def test_a_recipe_is_the_pictures_and_the_settings(tmp_path: Path) -> None:
     gradient_picture(65, 64).save(tmp_path / "ball.png")
     [difference] = recipe_changes(first, changed.recipe("model"))
     assert difference.startswith("samples.00.ball.png: ")
+
+
+def test_crops_of_a_picture_of_one_column_cost_nothing() -> None:
+    with pytest.raises(InputError, match="1 x 4000000 pixels is too narrow for crops of 64 x 64"):
+        crops(Image.new("RGB", (1, 4_000_000)), (64, 64), enlarge=1.0, count=1, seed=(0,))

@@ -201,7 +201,7 @@ def test_weights(put: Callable[[str], Path], text: str, weight: float) -> None:
 def test_weights_beyond_sense(put: Callable[[str], Path], text: str) -> None:
     name = f"{put('a.safetensors')}:{text}"
     with pytest.raises(InputError) as caught:
-        read_loras([name])
+        read_loras([name], "--lora")
     assert str(caught.value).startswith(f"--lora {name}: a weight is between -100 and 100, not ")
 
 
@@ -211,7 +211,7 @@ def test_a_file_with_a_colon_in_its_name(tmp_path: Path, put: Callable[[str], Pa
     assert found.weight == 1
     for name in (f"{tmp_path}/x:y", ":1", "1"):
         with pytest.raises(InputError, match="does not exist"):
-            read_loras([name])
+            read_loras([name], "--lora")
 
 
 def test_a_damaged_one_is_named(tmp_path: Path, put: Callable[[str], Path]) -> None:

@@ -156,6 +156,9 @@ def _from_one_file(path: Path) -> Tokenizer:
             " ".join(merge) if isinstance(merge, list) and all(
                 isinstance(part, str) for part in merge) else merge
             for merge in model["merges"]]
+        if isinstance(model.get("vocab"), dict):
+            _check_merges(path, model["vocab"],
+                          [merge.split(" ") for merge in model["merges"] if isinstance(merge, str)])
     try:
         tokenizer = Tokenizer.from_str(json.dumps(described))
         unknown = tokenizer.model.unk_token
@@ -179,6 +182,7 @@ def _from_vocabulary(folder: Path, special: dict[str, AddedToken]) -> Tokenizer:
                 f"{folder / 'vocab.json'} lacks the special token {token.content!r}")
     start, end = special["bos_token"].content, special["eos_token"].content
     merges = _read_merges(folder / "merges.txt")
+    _check_merges(folder / "merges.txt", vocabulary, merges)
     try:
         model = BPE(vocab=vocabulary, merges=merges, unk_token=end, end_of_word_suffix="</w>",
                     continuing_subword_prefix="", fuse_unk=False)
@@ -265,6 +269,20 @@ def _validated(kind: TypeAdapter[V], path: Path) -> V:
         first = problems_of(error)[0]
         raise CheckpointError(f"{path}: {first.field} = {first.value!r} cannot be used "
                               f"({first.reason}). Replace the file.") from error
+
+
+def _check_merges(
+    path: Path, vocabulary: Mapping[str, Any], merges: Sequence[Sequence[str]]
+) -> None:
+    """Refuse merges that lead to no word of the vocabulary, over some of which the library panics.
+
+    Raises:
+        CheckpointError: there is one.
+    """
+    for merge in merges:
+        if "".join(merge) not in vocabulary:
+            raise CheckpointError(f"{path}: the merge {' '.join(merge)!r} leads to no word of the "
+                                  "vocabulary. Replace the tokenizer's files.")
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from jstyleid_core.errors import InputError
+from jstyleid_core.image_files import MAX_PIXELS
 from jstyleid_core.images import Size
 
 if TYPE_CHECKING:
@@ -98,10 +100,18 @@ def crops(
         enlarge: 1 scales until `size` just fits; 1.04 leaves 4 % to crop on both axes.
         count: largest number of crops; where there are fewer places, each is taken once.
         seed: seed of the places.
+
+    Raises:
+        InputError: the picture is so narrow that it would be scaled to more pixels than are read.
     """
     width, height = size
     factor = enlarge * max(width / image.width, height / image.height)
     scaled = (max(width, round(image.width * factor)), max(height, round(image.height * factor)))
+    if scaled[0] * scaled[1] > MAX_PIXELS:
+        raise InputError(
+            f"a picture of {image.width} x {image.height} pixels is too narrow for crops of "
+            f"{width} x {height}: it would be scaled to {scaled[0] * scaled[1]:,} pixels, of at "
+            f"most {MAX_PIXELS:,}. Cut it, or take it out.")
     large = image if scaled == image.size else image.resize(scaled, Image.Resampling.LANCZOS)
     across, down = scaled[0] - width + 1, scaled[1] - height + 1
     places = across * down

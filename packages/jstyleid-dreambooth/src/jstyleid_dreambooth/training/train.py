@@ -217,8 +217,11 @@ def _samples(job: TrainingJob, model: StableDiffusion, progress: Progress) -> Sa
         size = (bucket_size(image.size, settings.size, model.size_multiple) if settings.buckets
                 else settings.size)
         sizes[size] += 1
-        cut_outs = crops(image, size, enlarge=settings.enlarge, count=settings.crops,
-                         seed=(settings.seed, _CROPS, number))
+        try:
+            cut_outs = crops(image, size, enlarge=settings.enlarge, count=settings.crops,
+                             seed=(settings.seed, _CROPS, number))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
         posteriors.append(encode(model, cut_outs))
         prompts.append(prompt)
     if settings.buckets:

@@ -1,6 +1,6 @@
 """`jstyleid generate`: text to image, of one text or of every prompt of a split."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +18,7 @@ from jstyleid_runner.options.common import (
     given_path,
 )
 from jstyleid_runner.options.run import RunOptions
-from jstyleid_runner.options.sources import with_options
+from jstyleid_runner.options.sources import values_of, with_options
 
 _OF_SPLITS = (
     "data",
@@ -89,6 +89,8 @@ def generate(context: typer.Context, options: GenerateOptions) -> None:
     A picture's settings are recorded in it. With --split pictures go to OUT/NN/PROMPT.png; those
     that are there already are kept, and the same command goes on after a stop.
     """
+    # The names of files may hold spaces, at which Typer would part those of a variable.
+    options = replace(options, lora=list(values_of(context, "lora", options.lora or [])))
     if options.prompt is not None and options.split is not None:
         raise InputError(
             f"PROMPT {options.prompt!r} and --split {options.split} exclude each other. Give the "

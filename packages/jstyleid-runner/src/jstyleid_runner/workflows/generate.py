@@ -41,8 +41,12 @@ class WeightedLoRA:
         return {**lora_record(Path(self.weights.source)), "weight": self.weight}
 
 
-def read_loras(names: Sequence[str]) -> list[WeightedLoRA]:
+def read_loras(names: Sequence[str], option: str = "") -> list[WeightedLoRA]:
     """Read the files; before the model is loaded, since a wrong one should show at once.
+
+    Args:
+        names: each as `FILE` or `FILE:WEIGHT`.
+        option: the option that named them, for messages; none for arguments.
 
     Raises:
         CheckpointError: a file is missing, damaged or no LoRA.
@@ -52,13 +56,17 @@ def read_loras(names: Sequence[str]) -> list[WeightedLoRA]:
 
     loras = []
     for name in names:
-        path, weight = lora_and_weight(name)
+        path, weight = lora_and_weight(name, option)
         loras.append(WeightedLoRA(read_lora(path), 1.0 if weight is None else weight))
     return loras
 
 
-def lora_and_weight(name: str) -> tuple[str, float | None]:
+def lora_and_weight(name: str, option: str = "") -> tuple[str, float | None]:
     """Path and weight of `FILE[:WEIGHT]`; a file of the whole name is that file.
+
+    Args:
+        name: file and weight.
+        option: option that named it, for messages.
 
     Raises:
         InputError: the weight is beyond sense.
@@ -71,7 +79,7 @@ def lora_and_weight(name: str) -> tuple[str, float | None]:
     if not (colon and path) or os.path.exists(name):
         return name, None
     if not abs(weight) <= _MOST:
-        raise InputError(f"--lora {name}: a weight is between -{_MOST} and {_MOST}, "
+        raise InputError(f"{f'{option} {name}'.strip()}: a weight is between -{_MOST} and {_MOST}, "
                          f"not {text[:20]}. 1 is the LoRA as it was trained.", fields=["lora"])
     return path, weight
 
@@ -122,7 +130,7 @@ def draw_picture(
     """
     target = picture_target(out, drawing.prompt)
     require_writable(target.parent)
-    named = read_loras(loras)
+    named = read_loras(loras, "--lora")
     source = source_of(options)
     with command_session() as display:
         loaded = load_model(source, drawing.size, options.dtype, options.device, display.preparing,
