@@ -167,7 +167,7 @@ class FakeEngine:
 
     def _posterior(self, images: Sequence[Image.Image]) -> tuple[Any, Any]:
         self.before_call("posterior")
-        values = np.array([[np.asarray(image).mean()] for image in images], np.float32)
+        values = np.array([[[[np.asarray(image).mean()]]] for image in images], np.float32)
         var = SimpleNamespace(numpy=lambda: values)
         return var, var
 

@@ -217,3 +217,12 @@ def test_weights_and_biases_that_is_not_installed(
         assert (code, stderr) == (2, "error: --wandb styles: the package wandb is not installed. "
                                      "Install it: pip install 'jstyleid-runner[wandb]'")
         (tmp_path / "wandb").mkdir(exist_ok=True)  # what a run of it leaves is no package
+
+
+def test_a_variable_with_a_path_that_holds_spaces(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JSTYLEID_GENERATE_LORA", "no such file.safetensors:0.5\n")
+    code, said = invoke("generate", "a boat", "--out", "boat.png")
+    assert code == 2
+    assert "no such file.safetensors does not exist" in said
