@@ -21,6 +21,8 @@ from jdiff_checker.errors import OutputError
 
 Vector = npt.NDArray[np.float32]
 
+_DAMAGED = (sqlite3.Error, UnicodeDecodeError)
+"""Errors over a damaged file; the second one is of SQLite's own message about it."""
 _AT_ONCE = 500
 """Names in one query; SQLite limits the number of parameters."""
 
@@ -46,7 +48,7 @@ class FeatureCache:
                 "CREATE TABLE IF NOT EXISTS features (network TEXT, content TEXT, digest BLOB,"
                 " data BLOB, PRIMARY KEY (network, content)) WITHOUT ROWID"
             )
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, *_DAMAGED) as error:
             raise self._error(error) from error
 
     def __enter__(self) -> FeatureCache:
@@ -72,7 +74,7 @@ class FeatureCache:
                 found.update((content, np.frombuffer(data, "<f4")) for content, digest, data in rows
                              if isinstance(data, bytes)
                              and digest == _digest(network, content, data))
-        except sqlite3.Error as error:
+        except _DAMAGED as error:
             raise self._error(error) from error
         return found
 
@@ -85,7 +87,7 @@ class FeatureCache:
             with self._database:
                 self._database.executemany(
                     "INSERT OR REPLACE INTO features VALUES (?, ?, ?, ?)", rows)
-        except sqlite3.Error as error:
+        except _DAMAGED as error:
             raise self._error(error) from error
 
     def _error(self, error: Exception) -> OutputError:
