@@ -110,6 +110,7 @@ FOUND = (
     Found("scheduler-config", _json("scheduler-config", steps_offset=64), "steps_offset"),
     Found("scheduler-config", _json("scheduler-config", num_train_timesteps=10**12), "num_train"),
     Found("scheduler-config", _json("scheduler-config", beta_end=1e308), "beta_end"),
+    Found("vae-config", lambda: b'{"block_out_channels": {}}', "block_out_channels"),
     Found("weight-index", lambda: b'{"weight_map": {"a": ".."}}', "weight_map"),
     Found("weight-index", lambda: b'{"weight_map": {"a": ""}}', "weight_map"),
     Found("unet-config", lambda: b'{"in_channels": ' + b"[" * 400 + b"]" * 400 + b"}", "JSON"),

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import from_json
 
 from jdiff_checker.errors import InputError
@@ -160,6 +160,12 @@ class CheckResult(_Record):
     """ISO 8601, UTC."""
     seconds: float
 
+    @model_validator(mode="after")
+    def _has_what_is_chosen(self) -> CheckResult:
+        if self.scoring is Scoring.OFFICIAL and self.official is None:
+            raise ValueError("its scoring is official, and there is no official result")
+        return self
+
     @property
     def chosen(self) -> ScoringResult:
         """The result of the selected scoring."""
@@ -196,7 +202,7 @@ def write_result(result: CheckResult, path: Path) -> None:
     content = {**official_keys(result), **result.model_dump(mode="json")}
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n",
-                             encoding="utf-8")
+                             encoding="utf-8", errors="replace")  # names that are no UTF-8
 
 
 def read_result(path: Path) -> CheckResult:

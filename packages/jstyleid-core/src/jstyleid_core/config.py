@@ -124,7 +124,7 @@ class UNetConfig(CheckpointConfig):
     down_block_types: tuple[Literal["CrossAttnDownBlock2D", "DownBlock2D"], ...]
     up_block_types: tuple[Literal["CrossAttnUpBlock2D", "UpBlock2D"], ...]
     mid_block_type: Literal["UNetMidBlock2DCrossAttn"] = "UNetMidBlock2DCrossAttn"
-    block_out_channels: tuple[Positive, ...]
+    block_out_channels: tuple[Positive, ...] = Field(min_length=1)
     layers_per_block: Positive = 2
     cross_attention_dim: Positive
     attention_head_dim: Positive | tuple[Positive, ...] = 8
@@ -194,7 +194,7 @@ class VAEConfig(CheckpointConfig):
     in_channels: Positive = 3
     out_channels: Positive = 3
     latent_channels: Positive = 4
-    block_out_channels: tuple[Positive, ...]
+    block_out_channels: tuple[Positive, ...] = Field(min_length=1)
     layers_per_block: Positive = 2
     norm_num_groups: Positive = 32
     scaling_factor: float = 0.18215
@@ -300,6 +300,8 @@ class ScheduleConfig(CheckpointConfig):
 
     @model_validator(mode="after")
     def _noise_can_be_predicted(self) -> ScheduleConfig:
+        if self.rescale_betas_zero_snr and self.num_train_timesteps < 2:
+            raise ValueError("rescale_betas_zero_snr needs num_train_timesteps of 2 at least")
         if self.rescale_betas_zero_snr and self.prediction_type == "epsilon":
             raise ValueError("rescale_betas_zero_snr needs prediction_type v_prediction: at the "
                              "last timestep nothing of the picture is left to take noise from")
