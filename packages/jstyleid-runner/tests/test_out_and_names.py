@@ -11,7 +11,7 @@ from jstyleid_dreambooth import LoRAWeights, LowRank, write_lora
 from jstyleid_runner.cli import app
 from jstyleid_runner.options.common import given_path
 from jstyleid_runner.options.to_settings import named_styles
-from jstyleid_runner.planning.plan import reference_index
+from jstyleid_runner.planning.plan import chosen_references
 from jstyleid_runner.storage.layout import picture_target, picture_targets
 from jstyleid_runner.storage.prompts import read_templates
 from jstyleid_runner.storage.split import find_loras, read_split
@@ -89,7 +89,7 @@ def test_letters_are_one_whether_composed_or_not(data: Path, asked: str, there: 
     assert split.name == there
     assert [style.id for style in split.styles] == [there]
     for choice in (asked, f"{asked}.png"):
-        assert split.styles[0].references[reference_index(split.styles[0], choice, 0)].stem == there
+        assert [path.stem for path in chosen_references(split.styles[0], choice, 0)] == [there]
     templates = data / "templates.json"
     templates.write_text(f'{{"{asked}": "{{prompt}}!", "4": "{{prompt}}?"}}')
     assert read_templates(None, templates, "{prompt}", [there, "04"]).own == {

@@ -62,7 +62,8 @@ def payloads() -> list[Payload]:
         ClassLatentsPayload("class/latents", (class_folder(OUT) / "0000.png",)),
         TrainPayload(training),
         invert,
-        GeneratePayload("content/00/Ring", 2, "Ring", 1, lora, (DATA / "ball.png",), facts, ()),
+        GeneratePayload("content/00/Ring", 2, "Ring", 1, lora, (DATA / "ball.png",), facts, (),
+                        None),
         TransferPayload("picture/00/Ring", 2, contents[0], invert, facts, contents),
     ]
 
