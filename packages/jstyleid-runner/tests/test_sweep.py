@@ -6,8 +6,9 @@ import stat
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import tomllib
@@ -16,7 +17,10 @@ from typer.testing import CliRunner, Result
 from colour_cases import EVERY_COLOUR, SCORES, every_colour, picture, skewed
 from jstyleid_core import runtime
 from jstyleid_runner.cli import app
+from jstyleid_runner.options.presets import PRESETS, RunPreset
+from jstyleid_runner.options.run import RunOptions
 from jstyleid_runner.options.swept import combine, folder_name
+from jstyleid_runner.options.to_settings import run_training
 from jstyleid_runner.reports.colour_score import colour_score
 from jstyleid_runner.reports.pages.sweep import SweepRow, pareto
 from jstyleid_runner.workflows import run as workflow
@@ -186,3 +190,30 @@ def test_the_colour_score_is_the_checkers(seed: int, references: tuple[int, ...]
 
 def test_the_colour_score_of_every_colour() -> None:
     assert colour_score(every_colour(), [skewed()]) == pytest.approx(EVERY_COLOUR, abs=1e-6)
+
+
+@pytest.mark.parametrize(("words", "values"), [
+    ("--preset score", {"start": "mean", "strength": 0.9, "reference": "all"}),
+    ("--preset score --reference first --start noise", {"start": "noise", "reference": "first"}),
+    ("--preset fast", {"method": "direct-dreambooth"}),
+    ("--preset tuned", {"method": "styleid-dreambooth", "start": "noise"}),
+    ("--preset paper --method styleid", {"layers": "6-11", "steps": 50, "method": "styleid"}),
+])
+def test_presets_of_a_run(
+    calls: Counter[str], monkeypatch: pytest.MonkeyPatch, words: str, values: dict[str, Any]
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(workflow, "run", lambda options, *_: told.append(options))
+    result = CliRunner().invoke(app, ["run", "--split", "S", *words.split()])
+    assert result.exit_code == 0, result.output
+    [options] = told
+    assert {name: getattr(options, name) for name in values} == values
+    training = run_training(options)
+    assert (training is not None and training.rank == 32) == (
+        "score" in words or "tuned" in words)
+
+
+def test_every_preset_names_options_of_a_run() -> None:
+    assert set(PRESETS) == set(get_args(RunPreset))
+    names = {field.name for field in fields(RunOptions)}
+    assert all(set(values) <= names for values in PRESETS.values())

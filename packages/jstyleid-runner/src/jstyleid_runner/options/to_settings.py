@@ -87,10 +87,13 @@ _STYLEID = ("reference", "content_trajectory", "negative_query",
 
 def refuse_unused(context: typer.Context, options: RunOptions) -> None:
     """Raise an InputError if `jstyleid run` was given an option that its method does not use."""
+    # Presets of more than trainings are used in any case.
+    training = [name for name in _TRAINING
+                if name != "preset" or options.preset in ("baseline", "tuned")]
     if options.method in WITHOUT_LORA:
         refuse_given(
             context,
-            ("lora", *_TRAINING),
+            ("lora", *training),
             f"--method {options.method} uses no LoRA. Leave this out, or give another --method.",
         )
     if options.method == "dreambooth":
@@ -102,7 +105,7 @@ def refuse_unused(context: typer.Context, options: RunOptions) -> None:
     _refuse_for_contents(context, options)
     if options.lora:
         refuse_given(
-            context, _TRAINING, "nothing is trained with --lora. Leave this or --lora out."
+            context, training, "nothing is trained with --lora. Leave this or --lora out."
         )
     refuse_strength(context, options.start)
 
