@@ -9,7 +9,12 @@ tests.
 """
 
 from jstyleid_core.kernels.activation import gelu_gate
-from jstyleid_core.kernels.attention import attention, attention_with_lse, merge_attentions
+from jstyleid_core.kernels.attention import (
+    attention,
+    attention_by_factors,
+    attention_with_lse,
+    merge_attentions,
+)
 from jstyleid_core.kernels.convolution import conv2d
 from jstyleid_core.kernels.half import widen
 from jstyleid_core.kernels.layout import join_channels, swap, to_map, to_tokens
@@ -18,6 +23,7 @@ from jstyleid_core.kernels.normalization import group_norm, layer_norm
 
 __all__ = [
     "attention",
+    "attention_by_factors",
     "attention_with_lse",
     "conv2d",
     "gelu_gate",

@@ -277,6 +277,14 @@ def attention_with_lse(
     return out, lse
 
 
+def attention_by_factors(
+    query: Var, segments: Sequence[Segment], heads: int, factors: Sequence[float]
+) -> tuple[Var, Var]:
+    """`attention_with_lse` with scales of factor / sqrt(C / heads), one factor a segment."""
+    scale = (query.shape[2] // heads) ** -0.5
+    return attention_with_lse(query, segments, heads, [factor * scale for factor in factors])
+
+
 def merge_attentions(parts: Sequence[tuple[Var, Var]], heads: int) -> Var:
     """Attention to all keys of several attentions, from their results: exact to rounding.
 

@@ -36,9 +36,7 @@ class Attention(nn.Module):
         self, query: Var, segments: Sequence[tuple[Var, Var]], factors: Sequence[float]
     ) -> tuple[Var, Var]:
         """Attention to segments of keys in one softmax, and its log-sum-exp."""
-        scale = (query.shape[2] // self.heads) ** -0.5
-        return kernels.attention_with_lse(
-            query, segments, self.heads, [factor * scale for factor in factors])
+        return kernels.attention_by_factors(query, segments, self.heads, factors)
 
     def project_out(self, attended: Var) -> Var:
         """The output projection, `to_out`."""

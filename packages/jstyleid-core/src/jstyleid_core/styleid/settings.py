@@ -49,7 +49,7 @@ class StyleIDSettings(BaseModel):
 
     gamma: float = Field(0.75, ge=_RANGES["gamma"][0], le=_RANGES["gamma"][1])
     """Query preservation (equation 5): the share of the content's query. 0.3 is a strong style."""
-    temperature: float = Field(1.5, ge=_RANGES["temperature"][0], le=_RANGES["temperature"][1])
+    temperature: float = Field(1.5, gt=0, le=_RANGES["temperature"][1])
     """tau (equation 6): sharpens the attention."""
     layers: tuple[int, ...] = (7, 8, 9, 10, 11)
     """Decoder layers that are injected into: layer n is `up_blocks[n // 3].attentions[n % 3]`."""
