@@ -175,7 +175,7 @@ def test_names_of_folders() -> None:
 
 def test_the_pareto_front() -> None:
     def row(score: float, evaluations: float) -> SweepRow:
-        return SweepRow("", {}, {"colour": score}, evaluations, 0, (), "64", {})
+        return SweepRow("", {}, {"colour": score}, evaluations, 0, (), {})
 
     assert pareto([row(0.1, 10), row(0.2, 20), row(0.2, 30), row(0.05, 15), row(0.1, 10)]) == [
         True, True, False, False, True]

@@ -4,7 +4,8 @@ from typing import Literal
 
 Method = Literal["dreambooth", "styleid", "styleid-dreambooth", "direct", "direct-dreambooth"]
 WITHOUT_LORA: tuple[Method, ...] = ("styleid", "direct")
-WITHOUT_CONTENTS: tuple[Method, ...] = ("dreambooth", "direct", "direct-dreambooth")
+DIRECT: tuple[Method, ...] = ("direct", "direct-dreambooth")
+"""Methods that stylise while they draw."""
 Way = Literal["plain", "direct", "trajectory"]
 """How a prompt is drawn: plainly, in the style, or stylised from the recorded drawing."""
 Start = Literal["noise", "mean"]

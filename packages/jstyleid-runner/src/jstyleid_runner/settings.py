@@ -19,7 +19,7 @@ from jstyleid_core.runtime import Backend, DType
 from jstyleid_core.validation import problems_of
 from jstyleid_dreambooth.prompts import fill
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_runner.choices import WITHOUT_CONTENTS, Method, Start, Way
+from jstyleid_runner.choices import DIRECT, Method, Start, Way
 
 
 class RunSettings(BaseModel):
@@ -70,10 +70,11 @@ class RunSettings(BaseModel):
     @property
     def way(self) -> Way:
         """The way from a prompt to a result that is stylised."""
-        if self.styleid is None or (
-                self.method not in WITHOUT_CONTENTS and not self.content_trajectory):
+        if self.styleid is None:
             return "plain"
-        return "trajectory" if self.content_trajectory else "direct"
+        if self.content_trajectory:
+            return "trajectory"
+        return "direct" if self.method in DIRECT else "plain"
 
     @classmethod
     def create(cls, **values: Any) -> Self:

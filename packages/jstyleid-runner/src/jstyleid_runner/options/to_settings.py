@@ -17,7 +17,7 @@ from jstyleid_core.styleid.strengths import STRENGTHS, Override, parse_strength
 from jstyleid_dreambooth.prompts import check_template
 from jstyleid_dreambooth.training.presets import PRESETS, Preset
 from jstyleid_dreambooth.training.settings import TrainingSettings
-from jstyleid_runner.choices import WITHOUT_LORA, Start
+from jstyleid_runner.choices import DIRECT, WITHOUT_LORA, Start
 from jstyleid_runner.errors import about
 from jstyleid_runner.options.presets import training_preset
 from jstyleid_runner.options.run import LoRAOptions, RunOptions
@@ -112,7 +112,7 @@ def refuse_unused(context: typer.Context, options: RunOptions) -> None:
 
 def _refuse_for_contents(context: typer.Context, options: RunOptions) -> None:
     """Refuse what belongs to another way from a prompt to a stylised picture."""
-    direct = options.method not in ("styleid", "styleid-dreambooth", "dreambooth")
+    direct = options.method in DIRECT
     if direct:
         refuse_given(context, ["gamma", "content_trajectory"],
                      f"--method {options.method} stylises while it draws, and has no content. "
@@ -165,7 +165,7 @@ def styleid_settings(options: StyleIDOptions, seed: int) -> StyleIDSettings:
 def _refuse_for_rule(options: StyleIDOptions) -> None:
     """Raise an InputError if an option was given that the rule does not use."""
     unused = {"styleid": ("style_factor", "gate", "moments"), "joint": ("gate",), "gated": ()}
-    given = [name for name in unused[options.rule] if getattr(options, name)]
+    given = [name for name in unused[options.rule] if getattr(options, name) is not None]
     if given:
         names = ", ".join(setting(name) for name in given)
         rules = "joint or gated" if options.rule == "styleid" and given != ["gate"] else "gated"

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from jstyleid_core.errors import InputError
 from jstyleid_core.runtime import Backend, DType
 from jstyleid_core.validation import problems_of
-from jstyleid_runner.choices import WITHOUT_CONTENTS
+from jstyleid_runner.choices import DIRECT
 from jstyleid_runner.planning.inputs import KEY, Inputs
 from jstyleid_runner.planning.provenance import DamagedError, NotOursError, read_facts
 
@@ -64,7 +64,7 @@ class MadePicture:
     def drawn_in_style(self) -> bool:
         """Whether it was drawn in the steps of the style transfer, not before it."""
         return bool(self.facts.get("content_trajectory")) or (
-            self.facts.get("method") in WITHOUT_CONTENTS)
+            self.facts.get("method") in DIRECT)
 
 
 def read_made(path: Path) -> MadePicture:

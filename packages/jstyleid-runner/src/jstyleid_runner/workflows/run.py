@@ -13,7 +13,7 @@ from jstyleid_core.image_files import open_image
 from jstyleid_core.runtime import Device
 from jstyleid_dreambooth.training.checkpoints import find_training
 from jstyleid_dreambooth.training.job import TrainingJob
-from jstyleid_runner.choices import WITHOUT_CONTENTS
+from jstyleid_runner.choices import DIRECT
 from jstyleid_runner.options.run import RunOptions
 from jstyleid_runner.options.to_settings import named_styles, parse_size, run_styleid, run_training
 from jstyleid_runner.planning.monitoring import USUAL, Monitoring
@@ -70,8 +70,8 @@ def plan_run(options: RunOptions) -> tuple[Plan, RunSettings]:
         "templates": templates.own,
         "strength": options.strength if options.start == "mean" else 1,
         "reference": options.reference if styleid else None,
-        "content_steps": options.steps if options.content_trajectory or (
-            styleid and options.method in WITHOUT_CONTENTS) else options.content_steps,
+        "content_steps": options.steps if options.content_trajectory or options.method in DIRECT
+        else options.content_steps,
         "styleid": styleid,
         "training": training,
     })

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -142,14 +144,13 @@ def _row(
     if sweep.checker:
         scores |= _checked(sweep.checker, combination.options, out)
     record = RunRecord.read(out.record)
-    size = combination.options.size
     pictures = [out.picture(image.style, image.prompt)
                 for style in plan.styles for image in style.images]
     return SweepRow(
         folder=out.root.name, values=combination.values, scores=scores,
         evaluations=plan.evaluations / max(plan.pictures, 1),
         seconds=max(seconds, known.get(out.root.name, 0)),
-        pictures=tuple(pictures), size=size, settings=record.settings if record else {})
+        pictures=tuple(pictures), settings=record.settings if record else {})
 
 
 class _Seconds(TypedDict):
@@ -224,7 +225,7 @@ def _write(sweep: Sweep, rows: Sequence[SweepRow]) -> None:
     """Write table, page and best setting, each whole."""
     facts = [row.facts() for row in rows]
     write_whole(sweep.out / _ROWS, json.dumps(facts, indent=2).encode() + b"\n")
-    write_whole(sweep.out / "sweep.csv", "".join(_csv(rows)).encode())
+    write_whole(sweep.out / "sweep.csv", _csv(rows).encode())
     best = max(rows, key=lambda row: row.objective)
     options = next(each.options for each in sweep.combinations
                    if each.options.out.name == best.folder)
@@ -232,15 +233,16 @@ def _write(sweep: Sweep, rows: Sequence[SweepRow]) -> None:
     write_sweep(sweep.out / "sweep.html", rows)
 
 
-def _csv(rows: Sequence[SweepRow]) -> Iterator[str]:
+def _csv(rows: Sequence[SweepRow]) -> str:
     values, scores = list(rows[0].values), list(rows[0].scores)
-    yield ",".join([*values, *scores, "evaluations", "seconds", "folder"]) + "\n"
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow([*values, *scores, "evaluations", "seconds", "folder"])
     for row in rows:
-        cells = [*(row.values[name] for name in values),
-                 *(f"{row.scores[name]:.6f}" for name in scores),
-                 f"{row.evaluations:g}", f"{row.seconds:.1f}", row.folder]
-        yield ",".join(json.dumps(cell) if set(cell) & set(',"\n') else cell
-                       for cell in cells) + "\n"
+        table.writerow([*(row.values[name] for name in values),
+                        *(f"{row.scores[name]:.6f}" for name in scores),
+                        f"{row.evaluations:g}", f"{row.seconds:.1f}", row.folder])
+    return text.getvalue()
 
 
 def _toml(best: SweepRow, options: RunOptions) -> str:

@@ -29,7 +29,6 @@ class SweepRow:
         evaluations: UNet evaluations a picture, those of styles and trainings included.
         seconds: time that the run took, without what it shares with earlier ones.
         pictures: its pictures.
-        size: size of the pictures, as it was given.
         settings: settings that the run recorded.
     """
 
@@ -39,7 +38,6 @@ class SweepRow:
     evaluations: float
     seconds: float
     pictures: tuple[Path, ...]
-    size: str
     settings: Mapping[str, Any]
 
     @property
