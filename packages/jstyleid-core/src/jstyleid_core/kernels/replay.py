@@ -3,8 +3,9 @@
 An evaluation of Stable Diffusion's UNet starts 700 kernels, and a fast card is done with each
 before the host has started the next. A replay starts all of them at once.
 
-It writes to the same addresses each time. Everything that it computes therefore lies in memory of
-its own, which is lent to nothing else as long as there are replays.
+It reads and writes the same addresses each time. They therefore lie in memory that is lent to
+nothing but replays, as long as there is one. Replays share it, inputs and outputs included: one
+runs after the other, each behind the copies of its inputs and before those of its outputs.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from jstyleid_core.kernels.code import cuda_kernel, runs_on_cpu
 from jstyleid_core.runtime.jittor import Var, jt
@@ -38,26 +40,39 @@ class Replay:
     """
 
     def __init__(self, compute: Compute, inputs: Sequence[Var]) -> None:
-        self._inputs = [x.copy() for x in inputs]
-        jt.sync(self._inputs)
-        self._outputs = list(compute(self._inputs))
-        self._graph = _capture(self._outputs)
+        given = [x.copy() for x in inputs]
+        jt.sync(given)
+        outputs = list(compute(given))
+        self._graph = _capture(outputs)
+        self._shapes = [tuple(x.shape) for x in outputs]
+        self._dtypes = [str(x.dtype) for x in outputs]
+        arrays = [*given, *outputs]
+        reads, writes = range(len(given)), range(len(given), len(arrays))
+        self._call(f"keep({_list('in', reads)}, {_list('in', writes)})", [(1,)], ["float32"],
+                   arrays)[0].sync()
 
     def __call__(self, inputs: Sequence[Var]) -> list[Var]:
         """The results for other inputs, as new arrays."""
-        arrays = [*inputs, *self._inputs, *self._outputs]
-        n, m = len(self._inputs), len(self._outputs)
-        names = [f"in{i}" for i in range(len(arrays))]
-        groups = [names[:n], names[n:2 * n], names[2 * n:], [f"out{i}" for i in range(m)]]
-        call = ", ".join("{" + ", ".join(group) + "}" for group in groups)
-        return cuda_kernel(
-            [x.shape for x in self._outputs], [str(x.dtype) for x in self._outputs], arrays,
-            "replay", f'replay::start(data["graph"], {call});',
-            {"graph": float(self._graph.value or 0)})
+        given, results = _list("in", range(len(inputs))), _list("out", range(len(self._shapes)))
+        return self._call(f"start({given}, {results})", self._shapes, self._dtypes, inputs)
+
+    def _call(
+        self, call: str, shapes: Sequence[Sequence[int]], dtypes: Sequence[str],
+        inputs: Sequence[Var],
+    ) -> list[Var]:
+        """Call a method of this graph, `replay::Graph` in C++."""
+        return cuda_kernel(shapes, dtypes, inputs, "replay",
+                           f'replay::graphs[data["graph"]].{call};',
+                           {"graph": float(self._graph.value or 0)})
 
     def close(self) -> None:
         """Give the captured computation back to CUDA; it is not called any more."""
         _check(_runtime().cudaGraphExecDestroy(self._graph))
+
+
+def _list(prefix: str, numbers: range) -> str:
+    """Names of arrays as a list of C++."""
+    return "{" + ", ".join(f"{prefix}{number}" for number in numbers) + "}"
 
 
 class Replays:
@@ -70,6 +85,7 @@ class Replays:
     def __init__(self) -> None:
         self._known: dict[Hashable, Replay | None] = {}
         self._size: tuple[int, ...] = ()
+        _in_this_process.add(self)
 
     def run(self, kind: Hashable, compute: Compute, inputs: Sequence[Var]) -> list[Var]:
         """The results of `compute(inputs)`: computed the first time, captured the second.
@@ -88,27 +104,43 @@ class Replays:
         key = (kind, tuple((tuple(x.shape), str(x.dtype)) for x in inputs))
         replay = self._known.get(key)
         if replay is None:
+            jt.sync(list(inputs))
+            if key not in self._known:
+                self._known[key] = None
+                return _computed(compute, inputs)
             with _own_memory():
-                if key not in self._known:
-                    self._known[key] = None
-                    results = list(compute(inputs))
-                    jt.sync(results)
-                    return results
-                jt.sync(list(inputs))
                 replay = self._known[key] = Replay(compute, inputs)
         return replay(inputs)
 
     def forget(self) -> None:
-        """Drop all replays and give their memory back: weights or layers have changed."""
+        """Drop all replays and give their memory back: weights or layers have changed.
+
+        Those of other networks in this process are dropped, too, since the memory is theirs as
+        well.
+        """
         if not self._known:
             return
         jt.sync_all(True)  # what was replayed, but not computed yet
-        for replay in self._known.values():
-            if replay is not None:
-                replay.close()
-        self._known.clear()
+        for each in _in_this_process:
+            for replay in each._known.values():
+                if replay is not None:
+                    replay.close()
+            each._known.clear()
         jt.gc()
-        _run("replay::memory.release();")
+        _run("replay::release();")
+
+
+_in_this_process: WeakSet[Replays] = WeakSet()
+
+
+def _computed(compute: Compute, inputs: Sequence[Var]) -> list[Var]:
+    """The results of a plain computation in the memory of replays, outside of it."""
+    with _own_memory():
+        results = list(compute(inputs))
+        jt.sync(results)
+    results = [result.copy() for result in results]
+    jt.sync(results)
+    return results
 
 
 @contextlib.contextmanager

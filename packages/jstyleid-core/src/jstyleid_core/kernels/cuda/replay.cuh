@@ -1,6 +1,7 @@
 // Replays of captured computations: their memory, and their start with other inputs (see kernels/replay.py).
 #pragma once
 #include <cuda_runtime.h>
+#include <map>
 #include <vector>
 #include "helper_cuda.h"
 #include "mem/allocator/cuda_device_allocator.h"
@@ -48,15 +49,51 @@ inline void install() {
 
 using Arrays = std::vector<jittor::Var*>;
 
-inline void copy(const Arrays& to, const Arrays& from) {
-    for (size_t i = 0; i < to.size(); i++)
-        checkCudaErrors(cudaMemcpyAsync(to[i]->mem_ptr, from[i]->mem_ptr, to[i]->size, cudaMemcpyDeviceToDevice, 0));
+struct Block {
+    void* pointer;
+    size_t size;
+};
+
+inline std::vector<Block> blocks_of(const Arrays& arrays) {
+    std::vector<Block> blocks;
+    for (const auto* array : arrays) blocks.push_back({array->mem_ptr, (size_t)array->size});
+    return blocks;
 }
 
-inline void start(double graph, const Arrays& given, const Arrays& inputs, const Arrays& outputs, const Arrays& results) {
-    copy(inputs, given);
-    checkCudaErrors(cudaGraphLaunch((cudaGraphExec_t)(uintptr_t)graph, 0));
-    copy(results, outputs);
+inline void copy(const std::vector<Block>& to, const std::vector<Block>& from) {
+    for (size_t i = 0; i < to.size(); i++)
+        checkCudaErrors(cudaMemcpyAsync(to[i].pointer, from[i].pointer, to[i].size, cudaMemcpyDeviceToDevice, 0));
+}
+
+// A captured graph, and where in that memory its inputs and outputs lie.
+struct Graph {
+    cudaGraphExec_t executable;
+    std::vector<Block> inputs, outputs;
+
+    void keep(const Arrays& reads, const Arrays& writes) {
+        inputs = blocks_of(reads);
+        outputs = blocks_of(writes);
+    }
+
+    void start(const Arrays& given, const Arrays& results) const {
+        copy(inputs, blocks_of(given));
+        checkCudaErrors(cudaGraphLaunch(executable, 0));
+        copy(blocks_of(results), outputs);
+    }
+};
+
+// By the address of the executable graph, which is a double as all numbers that operators get.
+struct Graphs : std::map<double, Graph> {
+    Graph& operator[](double address) {
+        return try_emplace(address, Graph{(cudaGraphExec_t)(uintptr_t)address, {}, {}}).first->second;
+    }
+};
+
+inline Graphs graphs;
+
+inline void release() {
+    memory.release();
+    graphs.clear();
 }
 
 }  // namespace replay
