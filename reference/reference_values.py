@@ -75,6 +75,11 @@ VARIANTS = {
     "neutral": Settings(STEPS, temperature=1.0),
     "paper_layers": Settings(STEPS, layers=(6, 7, 8, 9, 10, 11)),
     "all_layers": Settings(STEPS, layers=(3, 4, 5, 6, 7, 8, 9, 10, 11)),
+    "joint": Settings(STEPS, rule="joint"),
+    "gated": Settings(STEPS, rule="gated"),
+    "moments": Settings(STEPS, rule="gated", moments=0.2),
+    "efdm": Settings(STEPS, efdm=True),
+    "fixed_point": Settings(STEPS, inversion_evaluations=3),
 }
 
 
@@ -217,7 +222,9 @@ def styleid_values(pipeline: StableDiffusionPipeline, rng: np.random.Generator) 
         name: styleid_torch.transfer(pipeline, content, style, settings)
         for name, settings in VARIANTS.items()
     }
-    results["wide"] = styleid_torch.transfer(pipeline, content, wide, VARIANTS["default"])
+    default = VARIANTS["default"]
+    results["wide"] = styleid_torch.transfer(pipeline, content, wide, default)
+    results["together"] = styleid_torch.transfer(pipeline, content, style, default, wide)
     found: Values = {
         "styleid.content": content,
         "styleid.style": style,

@@ -27,6 +27,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "neutral": {"temperature": 1.0},
     "paper_layers": {"layers": (6, 7, 8, 9, 10, 11)},
     "all_layers": {"layers": tuple(range(3, 12))},
+    "joint": {"rule": "joint"},
+    "gated": {"rule": "gated"},
+    "moments": {"rule": "gated", "moments": 0.2},
+    "efdm": {"start_latents": "efdm"},
+    "fixed_point": {"inversion": "fixed-point:3"},
 }
 
 
@@ -84,3 +89,11 @@ def test_every_setting_of_styleid(references: Any, models: Any, name: str, varia
     style = styleid.invert_style(reference.picture("styleid.style"))
     step = last(styleid.steps([reference.picture("styleid.content")], style))
     assert distance(step.x0, reference.values[f"styleid.{variant}.latent"]) <= STYLEID
+
+
+def test_two_styles_together(reference: Reference, reference_model: Any) -> None:
+    styleid = StyleID(reference_model, StyleIDSettings(steps=STEPS))
+    styles = [styleid.invert_style(reference.picture(f"styleid.{name}"))
+              for name in ("style", "wide.style")]
+    step = last(styleid.steps([reference.picture("styleid.content")], styles))
+    assert distance(step.x0, reference.values["styleid.together.latent"]) <= STYLEID
