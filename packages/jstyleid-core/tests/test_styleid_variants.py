@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from jstyleid_core import Style, StyleID, StyleIDSettings
 from jstyleid_core.errors import InputError, StaleStyleError
 from jstyleid_core.model.attention import Attention
 from jstyleid_core.runtime.jittor import jt
+from jstyleid_core.styleid.colours import match_colours, palette_of
 from jstyleid_core.styleid.mask import Mask
 from jstyleid_core.styleid.rules import Projections, rule_of
 from jstyleid_core.styleid.start import adain, efdm, frequency, start_latents
@@ -229,7 +231,7 @@ def test_overrides_that_are_refused(text: str, message: str) -> None:
 @pytest.mark.parametrize("values", [
     {}, {"start_latents": "none"}, {"start_latents": "efdm", "rule": "joint"},
     {"overrides": tuple(parse_strength("gamma", ["10-11 steps 1-2:0.9"])[1]), "gate": 3.0},
-    {"inversion": "fixed-point:3", "seed": 4},
+    {"inversion": "fixed-point:3", "seed": 4}, {"colour_match": 0.5},
 ], ids=str)
 def test_settings_come_back_from_their_record(values: dict[str, Any]) -> None:
     made = settings(**values)
@@ -239,6 +241,34 @@ def test_settings_come_back_from_their_record(values: dict[str, Any]) -> None:
              "feature_dtype"}
     newer = {name for name in values if name != "start_latents" or values[name] == "efdm"}
     assert set(recorded) == (older | newer) - ({"adain"} if "start_latents" in newer else set())
+
+
+# Colours of finished pictures
+
+
+def test_colours_are_matched_also_with_a_saved_style(
+    model: Any, content: Image.Image, woodcut: Image.Image, tmp_path: Path
+) -> None:
+    plain, matching = StyleID(model, settings()), StyleID(model, settings(colour_match=1.0))
+    style = matching.invert_style(woodcut)
+    style.save(tmp_path / "style.safetensors")
+    saved = Style.load(tmp_path / "style.safetensors", model=model, settings=matching.settings)
+    [before], [after], [again] = (plain.transfer([content], style),
+                                  matching.transfer([content], style),
+                                  matching.transfer([content], saved))
+    assert after.tobytes() == match_colours(before, [palette_of(woodcut)], 1).tobytes()
+    assert again.tobytes() == after.tobytes()
+
+
+def test_a_style_file_without_colours_serves_where_none_are_matched(
+    model: Any, woodcut: Image.Image, tmp_path: Path
+) -> None:
+    file = tmp_path / "style.safetensors"
+    style = StyleID(model, settings()).invert_style(woodcut)
+    replace(style, palette=None).save(file)
+    assert Style.load(file, model=model, settings=settings()).palette is None
+    with pytest.raises(StaleStyleError, match="colour_match needs"):
+        Style.load(file, model=model, settings=settings(colour_match=0.5))
 
 
 # Start latents, against float64

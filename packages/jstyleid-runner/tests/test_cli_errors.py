@@ -183,7 +183,7 @@ def test_defaults_are_those_of_the_method(command: Callable[..., None]) -> None:
 
     options = signature(command).parameters
     defaults = StyleIDSettings()
-    for name in ("steps", "injection", "rule", "start_latents", "inversion"):
+    for name in ("steps", "injection", "rule", "start_latents", "inversion", "colour_match"):
         assert options[name].default == getattr(defaults, name)
     assert parse_layers(options["layers"].default) == defaults.layers
     for name in ("gamma", "temperature", "style_factor", "gate", "moments"):

@@ -129,7 +129,7 @@ class StyledDrawing:
             if on_step:
                 on_step()
         watched.check()
-        return self.model.decode(latents)
+        return self.styleid.finish(latents, styles)
 
     def record(self, prompts: Prompts, on_step: OnStep | None = None) -> Trajectory:
         """Draw prompts, and keep the noise and the queries of the prompts' half of the guidance.
@@ -195,7 +195,7 @@ class StyledDrawing:
             if on_step:
                 on_step()
         watched.check()
-        return self.model.decode(x0)
+        return self.styleid.finish(x0, styles)
 
     def _watched(self, what: str) -> FiniteSteps:
         return FiniteSteps(what, self.settings.steps, self.model.source)

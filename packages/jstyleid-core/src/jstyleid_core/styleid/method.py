@@ -22,6 +22,7 @@ from jstyleid_core.errors import InputError
 from jstyleid_core.interfaces import AttentionLayer
 from jstyleid_core.progress import OnStep
 from jstyleid_core.runtime.jittor import Var, jt
+from jstyleid_core.styleid.colours import match_colours, palette_of
 from jstyleid_core.styleid.injection import Features, Injection, Part, QuerySource, Recording
 from jstyleid_core.styleid.layers import attention_name
 from jstyleid_core.styleid.mask import Mask
@@ -104,7 +105,8 @@ class StyleID:
             if on_step:
                 on_step()
         watched.check()
-        return Style(latents, features, self.recipe, hash_image(image), self.model)
+        return Style(latents, palette_of(image), features, self.recipe, hash_image(image),
+                     self.model)
 
     def transfer(
         self,
@@ -139,7 +141,17 @@ class StyleID:
             if on_step:
                 on_step()
         stylising.check()
-        return self.model.decode(x0)
+        return self.finish(x0, style, mask)
+
+    def finish(
+        self, latents: Var, style: Style | Sequence[Style], mask: Mask | None = None
+    ) -> list[Image.Image]:
+        """Pictures of stylised latents (B, 4, h, w), with colours as the settings say."""
+        pictures, share = self.model.decode(latents), self.settings.colour_match
+        if not share:
+            return pictures
+        palettes = [each.palette for each in _listed(style) if each.palette is not None]
+        return [match_colours(picture, palettes, share, mask) for picture in pictures]
 
     def steps(
         self, contents: Sequence[Image.Image], style: Style | Sequence[Style],
@@ -153,7 +165,7 @@ class StyleID:
         Raises:
             InputError: see `transfer`.
         """
-        styles = self.check_styles((style,) if isinstance(style, Style) else style)
+        styles = self.check_styles(_listed(style))
         if len({content.size for content in contents}) != 1:
             raise InputError("contents of one batch must have one size; transfer them one by one")
         if mask and mask.size != contents[0].size:
@@ -328,6 +340,10 @@ class StyleID:
         """The decoder's last block works on the latents' pixels, each before it on half as many."""
         levels = len(self.model.networks.unet_config.block_out_channels)
         return self.model.scale_factor * 2 ** (levels - 1 - layer // 3)
+
+
+def _listed(style: Style | Sequence[Style]) -> Sequence[Style]:
+    return (style,) if isinstance(style, Style) else style
 
 
 def _inversion_of(settings: StyleIDSettings) -> Inversion:

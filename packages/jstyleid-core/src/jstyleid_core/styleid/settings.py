@@ -75,6 +75,8 @@ class StyleIDSettings(BaseModel):
     inversion: str = "ddim"
     """`ddim`; `fixed-point:K`, K evaluations a step; or `noised`: the style is not inverted, but
     noised."""
+    colour_match: float = Field(0, ge=0, le=1)
+    """How far the colours of finished pictures are brought to the style's; see `colours`."""
     negative_query: bool = False
     """Negative query guidance, where a style is injected while drawing; see `drawing`."""
     seed: int = Field(0, ge=0)

@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 from jstyleid_core.errors import CheckpointError, InputError, StaleStyleError
 from jstyleid_core.files import atomic_path
 from jstyleid_core.runtime.jittor import Var, jt
+from jstyleid_core.styleid.colours import Palette
 from jstyleid_core.styleid.injection import Features, Part
 from jstyleid_core.styleid.rules import Projections
 from jstyleid_core.styleid.settings import StyleIDSettings
@@ -65,6 +66,7 @@ class Style:
 
     Attributes:
         latents: (1, 4, h, w) float32, the inverted latents.
+        palette: (P, 3) colours of the picture; None in files of older versions.
         features: key and value, (1, M, C) each, by timestep and layer; the query, too, where the
             recipe says so.
         recipe: settings of the recording.
@@ -73,6 +75,7 @@ class Style:
     """
 
     latents: Var
+    palette: Palette | None
     features: Features
     recipe: Recipe
     image_hash: str
@@ -85,6 +88,8 @@ class Style:
             OutputError: the file cannot be written.
         """
         tensors: dict[str, NDArray[Any]] = {"latents": self.latents.numpy()}
+        if self.palette is not None:
+            tensors["palette"] = self.palette
         for timestep, layers in self.features.items():
             for layer, seen in layers.items():
                 for part in self.recipe.parts:
@@ -139,16 +144,30 @@ class Style:
                         str(part): jt.array(tensors[f"{timestep}.{layer}.{part}"])
                         for part in recipe.parts})
             latents = jt.array(tensors["latents"])
+            palette = _palette(path, tensors, settings)
         except (CheckpointError, KeyError, ValueError, TypeError) as error:
             raise InputError(
                 f"{path} is not a whole style file ({error}). Save the style again.") from error
-        return cls(latents, features, recipe, image_hash, model)
+        return cls(latents, palette, features, recipe, image_hash, model)
 
 
 def hash_image(image: Image.Image) -> str:
     """SHA-256 of a picture's size and RGB pixels."""
     rgb = image.convert("RGB")
     return hashlib.sha256(f"{rgb.size}".encode() + rgb.tobytes()).hexdigest()
+
+
+def _palette(
+    path: Path, tensors: Mapping[str, NDArray[Any]], settings: StyleIDSettings
+) -> Palette | None:
+    if "palette" in tensors:
+        if tensors["palette"].ndim != 2 or tensors["palette"].shape[1] != 3:
+            raise ValueError("its palette is not of RGB values")
+        return tensors["palette"].astype(np.uint8)
+    if settings.colour_match:
+        raise StaleStyleError(f"{path} was recorded without the colours of its picture, which "
+                              "colour_match needs. Record the style again.")
+    return None
 
 
 def _digest(tensors: Mapping[str, NDArray[Any]]) -> str:

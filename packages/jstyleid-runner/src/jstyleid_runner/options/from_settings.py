@@ -22,6 +22,7 @@ def styleid_options(settings: StyleIDSettings) -> StyleIDOptions:
         moments=settings.moments if with_own else None,
         start_latents=settings.start_latents,
         inversion=settings.inversion,
+        colour_match=settings.colour_match,
     )
 
 

@@ -112,3 +112,12 @@ class StyleIDOptions:
             rich_help_panel=_PANEL,
         ),
     ] = "ddim"
+    colour_match: Annotated[
+        float,
+        typer.Option(
+            "--colour-match",
+            help="How far the colours of the finished picture are brought to the style's, from 0, "
+            "not at all, to 1, the same distribution.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = 0.0
