@@ -89,7 +89,7 @@ class Style:
         """
         tensors: dict[str, NDArray[Any]] = {"latents": self.latents.numpy()}
         if self.palette is not None:
-            tensors["palette"] = self.palette
+            tensors["palette"] = self.palette.astype(np.int32)
         for timestep, layers in self.features.items():
             for layer, seen in layers.items():
                 for part in self.recipe.parts:
@@ -160,14 +160,16 @@ def hash_image(image: Image.Image) -> str:
 def _palette(
     path: Path, tensors: Mapping[str, NDArray[Any]], settings: StyleIDSettings
 ) -> Palette | None:
-    if "palette" in tensors:
-        if tensors["palette"].ndim != 2 or tensors["palette"].shape[1] != 3:
-            raise ValueError("its palette is not of RGB values")
-        return tensors["palette"].astype(np.uint8)
-    if settings.colour_match:
-        raise StaleStyleError(f"{path} was recorded without the colours of its picture, which "
-                              "colour_match needs. Record the style again.")
-    return None
+    if "palette" not in tensors:
+        if settings.colour_match:
+            raise StaleStyleError(f"{path} was recorded without the colours of its picture, which "
+                                  "colour_match needs. Record the style again.")
+        return None
+    palette = tensors["palette"]
+    whole = palette.ndim == 2 and palette.shape[1] == 3 and len(palette) > 0
+    if not whole or not ((palette >= 0) & (palette < 256)).all():
+        raise ValueError("its palette is not one of RGB values")
+    return palette.astype(np.uint8)
 
 
 def _digest(tensors: Mapping[str, NDArray[Any]]) -> str:
