@@ -22,6 +22,9 @@ NETWORK = {"float32": 5e-6, "float16": 5e-3}
 SAMPLING = {"float32": 1e-4, "float16": 2e-2}
 STEPS = 20  # of the stored values
 
+VARIANTS: dict[str, dict[str, Any]] = {
+    "default": {}, "joint": {"rule": "joint"}, "moments": {"rule": "gated", "moments": 0.2}}
+
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
@@ -74,12 +77,16 @@ def test_inversion(reference: Reference, models: Any, dtype: str) -> None:
     assert distance(found, reference.values["invert.noise"]) <= SAMPLING[dtype]
 
 
-def test_styleid(reference: Reference, models: Any, dtype: str, tmp_path: Path) -> None:
-    model, settings = models(dtype), StyleIDSettings(steps=STEPS)
+@pytest.mark.parametrize(("variant", "dtype"), [
+    ("default", "float32"), ("default", "float16"), ("joint", "float32"), ("moments", "float16")])
+def test_styleid(
+    reference: Reference, models: Any, variant: str, dtype: str, tmp_path: Path
+) -> None:
+    model, settings = models(dtype), StyleIDSettings(steps=STEPS, **VARIANTS[variant])
     styleid, path = StyleID(model, settings), tmp_path / "style.safetensors"
     styleid.invert_style(reference.picture("styleid.style")).save(path)
     style = Style.load(path, model=model, settings=settings)
     steps = styleid.steps([reference.picture("styleid.content")], style)
     latent = deque(steps, maxlen=1).pop().x0
-    expected = reference.values["styleid.default.latent"]
+    expected = reference.values[f"styleid.{variant}.latent"]
     assert distance(latent, expected) <= 10 * SAMPLING[dtype]
