@@ -73,6 +73,22 @@ def test_starting_jittor_leaves_the_process_as_it_was() -> None:
     assert (ran.stdout, ran.stderr, ran.returncode) == ("interrupted as Python does\n", "", 0)
 
 
+_IN_A_NOTEBOOK = """
+import builtins, types, warnings
+builtins.get_ipython = lambda: types.SimpleNamespace(config={"IPKernelApp": {}})
+from jstyleid_core.runtime.jittor import jt
+import numpy
+warnings.simplefilter("error")
+numpy.finfo(numpy.float64)
+print(get_ipython().config)
+"""
+
+
+def test_in_a_notebook_jittor_starts_silently_and_numpy_has_no_remarks() -> None:
+    ran = python(_IN_A_NOTEBOOK)
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("{'IPKernelApp': {}}\n", "", 0)
+
+
 _HELPERS = """
 import multiprocessing, re, signal, sys, time
 from pathlib import Path

@@ -37,3 +37,19 @@ class Progress(Protocol):
     def step(self, detail: str = "") -> None:
         """Report that a step of the stage is done, with its figures, such as the loss."""
         ...
+
+
+class Silent:
+    """A `Progress` that shows nothing."""
+
+    def note(self, text: str) -> None:
+        """Report something once."""
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Report a preparation."""
+
+    def stage(self, name: str, steps: int, evaluations: int) -> None:
+        """Begin a stage."""
+
+    def step(self, detail: str = "") -> None:
+        """Report that a step of the stage is done."""

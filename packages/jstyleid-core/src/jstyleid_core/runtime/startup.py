@@ -12,6 +12,7 @@ has no switch for it. A command that draws its own progress sends that stream to
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import importlib
 import json
@@ -145,7 +146,20 @@ def _first_start(device: Device, preparing: Preparing | None) -> Any:
             "toolkit": [str(kit.folder), kit.version, kit.cudnn, kit.environment] if kit else None,
         }, indent=1)
         ensure_built(cache, stamp, preparing, target)
+        _ask_numpy_first()
         return _import_jittor(cache, kit)
+
+
+def _ask_numpy_first() -> None:
+    """Let numpy look up the limits of its number formats, which it keeps.
+
+    Jittor makes the processor round the smallest numbers to zero. Later numpy would warn of that
+    in matplotlib, or whatever asks for the limits.
+    """
+    import numpy as np
+
+    for number in (np.float16, np.float32, np.float64):
+        np.finfo(number)
 
 
 def _wire_onednn(home: Path, needed: bool) -> onednn.OneDNN | None:
@@ -219,6 +233,8 @@ def unchanged_process() -> Iterator[None]:
     recursion = sys.getrecursionlimit()
     stack = resource.getrlimit(resource.RLIMIT_STACK)
     flags = sys.getdlopenflags()
+    # In a notebook, Jittor would print a line and send native output through Python.
+    notebook = vars(builtins).pop("get_ipython", None)
     try:
         with warnings.catch_warnings():
             # Python 3.12 prints one for each odd escape sequence in Jittor's sources.
@@ -229,6 +245,8 @@ def unchanged_process() -> Iterator[None]:
         if in_main_thread:
             for number, handler in handlers.items():
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if notebook is not None:
+            vars(builtins)["get_ipython"] = notebook
         ssl._create_default_https_context = context
         sys.setrecursionlimit(recursion)
         resource.setrlimit(resource.RLIMIT_STACK, stack)

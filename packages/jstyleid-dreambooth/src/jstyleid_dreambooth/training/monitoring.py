@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -33,10 +32,6 @@ def write_curve(path: Path, history: NDArray[np.float64], title: str) -> None:
     # Matplotlib takes a second to import, and only this needs it.
     from matplotlib.figure import Figure
 
-    with warnings.catch_warnings():
-        # Jittor makes the processor round the smallest numbers to zero, which numpy remarks on.
-        warnings.filterwarnings("ignore", "The value of the smallest subnormal")
-        np.finfo(np.float64)
     losses = history[:, 0]
     steps = np.arange(1, len(losses) + 1)
     window = min(_WINDOW, len(losses))
