@@ -21,13 +21,6 @@ from jstyleid_dreambooth.training.train import train_lora
 SIDE = 128
 
 
-class Quiet:
-    """A watcher that says nothing."""
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *what: None
-
-
 def neon_boat() -> Image.Image:
     rng = np.random.default_rng(0)
     return LOOKS["neon"](rng, random_scene(rng, "boat"), SIDE)
@@ -49,7 +42,7 @@ def test_one_picture_is_learnt(model: Any, loras: LoRAs, tmp_path: Path) -> None
         return float(((last.latents - target) ** 2).mean().item()), model.decode(last.latents)
 
     far, before = draw()
-    loras.add("learnt", read_lora(train_lora(job, model, loras, Quiet())))
+    loras.add("learnt", read_lora(train_lora(job, model, loras)))
     near, after = draw()
     losses = load_state(checkpoints(job.folder / "checkpoints")[-1]).history[:, 0]
     begin, end = losses[:10].mean(), losses[-30:].mean()

@@ -13,6 +13,7 @@ from jstyleid_core.version import __version__
 
 if TYPE_CHECKING:
     from jstyleid_dreambooth.lora.files import read_lora, write_lora
+    from jstyleid_dreambooth.lora.files.describing import LoRADescription, describe_lora
     from jstyleid_dreambooth.lora.initial import LoRASettings, new_lora
     from jstyleid_dreambooth.lora.layers import Trainables
     from jstyleid_dreambooth.lora.loras import LoRAs
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from jstyleid_dreambooth.training.train import train_lora
 
 __all__ = [
+    "LoRADescription",
     "LoRASettings",
     "LoRAWeights",
     "LoRAs",
@@ -32,6 +34,7 @@ __all__ = [
     "TrainingJob",
     "TrainingSettings",
     "__version__",
+    "describe_lora",
     "new_lora",
     "read_lora",
     "train_lora",
@@ -39,6 +42,7 @@ __all__ = [
 ]
 
 __getattr__ = lazy_names(__name__, {
+    "LoRADescription": "jstyleid_dreambooth.lora.files.describing",
     "LoRASettings": "jstyleid_dreambooth.lora.initial",
     "LoRAWeights": "jstyleid_dreambooth.lora.weights",
     "LoRAs": "jstyleid_dreambooth.lora.loras",
@@ -48,6 +52,7 @@ __getattr__ = lazy_names(__name__, {
     "Trainables": "jstyleid_dreambooth.lora.layers",
     "TrainingJob": "jstyleid_dreambooth.training.job",
     "TrainingSettings": "jstyleid_dreambooth.training.settings",
+    "describe_lora": "jstyleid_dreambooth.lora.files.describing",
     "new_lora": "jstyleid_dreambooth.lora.initial",
     "read_lora": "jstyleid_dreambooth.lora.files",
     "train_lora": "jstyleid_dreambooth.training.train",

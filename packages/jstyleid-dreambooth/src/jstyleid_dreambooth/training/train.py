@@ -21,7 +21,7 @@ from jstyleid_core.errors import InputError, JStyleIDError, setting
 from jstyleid_core.files import remove_leftovers
 from jstyleid_core.image_files import open_image
 from jstyleid_core.images import Size
-from jstyleid_core.progress import Progress
+from jstyleid_core.progress import Progress, Silent
 from jstyleid_dreambooth.lora.files import write_lora
 from jstyleid_dreambooth.lora.loras import LoRAs
 from jstyleid_dreambooth.training.batches import BatchSampler
@@ -52,7 +52,7 @@ _CROPS = 2  # what a seed is for; see `batches`
 
 
 def train_lora(
-    job: TrainingJob, model: StableDiffusion, loras: LoRAs, progress: Progress
+    job: TrainingJob, model: StableDiffusion, loras: LoRAs, progress: Progress | None = None
 ) -> Path:
     """Train a LoRA and write it to `job.folder`; continue from a checkpoint, if any.
 
@@ -64,7 +64,7 @@ def train_lora(
         job: job to train.
         model: model; its own weights do not change.
         loras: LoRAs of the model, inactive during the training.
-        progress: display of the progress.
+        progress: display of the progress; none by default.
 
     Returns:
         The LoRA's file.
@@ -75,6 +75,7 @@ def train_lora(
     """
     if done := finished_lora(job, model.fingerprint):
         return done
+    progress = progress or Silent()
     recipe = job.recipe(model.fingerprint)
     state = _last_state(job, model.fingerprint)
     mix = loras.mix
