@@ -1,4 +1,4 @@
-"""Events of the site's build: command tables, code, equations, the map and the API reference.
+"""Events of the site's build: command tables, code, equations, notebooks, map, API reference.
 
 Nothing of the packages is run but the command lines, which import neither Jittor nor torch.
 """
@@ -19,6 +19,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from command_tables import option_tables
+from notebooks import notebook_page
 from package_map import draw_map
 
 _ROOT = Path(__file__).parents[2]
@@ -40,7 +41,12 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add the pages of the API reference, and a font for equations."""
+    """Add the pages of the notebooks and of the API reference, and a font for equations."""
+    for path in sorted((_ROOT / "docs/notebooks").glob("*.ipynb")):
+        notebook = notebook_page(path)
+        files.append(File.generated(config, f"notebooks/{path.stem}.md", content=notebook.markdown))
+        for name, picture in notebook.pictures.items():
+            files.append(File.generated(config, f"notebooks/{name}", content=picture))
     for package in _PACKAGES:
         for page, modules in _reference(package).items():
             title = package if page.stem == package else f"{package}.{page.stem}"
