@@ -13,6 +13,7 @@ from jstyleid_core.errors import InputError
 from jstyleid_runner.scheduling.ledger import Ledger
 from jstyleid_runner.scheduling.task import Stage, Task
 from jstyleid_runner.storage.layout import LoRAFolder, OutFolder, WorkFolder
+from jstyleid_runner.storage.links import refuse_links
 from jstyleid_runner.storage.lock import folder_lock
 
 Invoke = Callable[..., tuple[int, str]]
@@ -149,6 +150,33 @@ def test_looking_at_a_run_writes_to_nothing_outside(
     assert code in (0, 2)
     assert "unexpected" not in said
     assert state() == before
+
+
+def test_many_files_are_listed_and_not_looked_at(
+    out: OutFolder, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (out.root / "00", out.hidden / "contents" / "00"):
+        for number in range(500):
+            (folder / f"{number}.png").touch()
+    asked: list[str] = []
+    monkeypatch.setattr(os, "lstat", lambda path, look=os.lstat: asked.append(path) or look(path))
+    refuse_links(out.root, out.hidden)
+    there = {str(out.root / name) for name in IN_PLACE if (out.root / name).exists()}
+    assert set(asked) == there
+    assert len(asked) == len(there)
+    place = plant(out, ".jstyleid/contents/00/499.png", elsewhere / "Ring.png")
+    with pytest.raises(InputError, match="is a link to") as caught:
+        refuse_links(out.root, out.hidden)
+    assert str(place) in str(caught.value)
+
+
+def test_the_working_directory_itself(
+    out: OutFolder, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(out, ".jstyleid/run.json", elsewhere / "Ring.png")
+    monkeypatch.chdir(out.root)
+    with pytest.raises(InputError, match="is a link to"), folder_lock(OutFolder(Path())):
+        pytest.fail("it is worked in")
 
 
 def test_links_that_harm_nobody(out: OutFolder, elsewhere: Path, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ of its user. Commands therefore work in a folder only where all that they write 
 """
 
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,39 +25,51 @@ def refuse_links(root: Path, hidden: Path) -> None:
         InputError: a folder in it is a link, or a file of `hidden` is one, has a second name
             elsewhere or is no ordinary file.
     """
-    for entry in _below(root):
-        path = Path(entry.path)
-        inside = path == hidden or hidden in path.parents
-        if entry.is_symlink() and (inside or path.is_dir()):  # a link to itself is no folder
-            raise InputError(
-                f"--out {root}: {path} is a link to {os.readlink(path)}, and what it leads to "
-                "would be overwritten or removed. Put the files themselves there, or remove the "
-                "link.",
-                fields=["out"])
-        if not inside or entry.is_dir(follow_symlinks=False):
+    for entry, inside in _below(root, hidden):
+        # By the kind that the folder's listing names, for there may be tens of thousands of files.
+        if entry.is_symlink():
+            if inside or os.path.isdir(entry.path):  # a link to itself is no folder
+                raise InputError(
+                    f"--out {root}: {entry.path} is a link to {os.readlink(entry.path)}, and what "
+                    "it leads to would be overwritten or removed. Put the files themselves there, "
+                    "or remove the link.",
+                    fields=["out"])
+        elif inside and not entry.is_dir(follow_symlinks=False):
+            _check_file(root, entry)
+
+
+def _check_file(root: Path, entry: os.DirEntry[str]) -> None:
+    if not entry.is_file(follow_symlinks=False):
+        raise InputError(
+            f"--out {root}: {entry.path} is no ordinary file. Remove it, or choose another folder.",
+            fields=["out"])
+    if entry.name.endswith(_WRITTEN_IN_PLACE) and os.lstat(entry.path).st_nlink > 1:
+        raise InputError(
+            f"--out {root}: {entry.path} is a hard link: the same file has another name, and would "
+            "be changed there, too. Put a copy in its place.",
+            fields=["out"])
+
+
+def _below(root: Path, hidden: Path) -> Iterator[tuple[os.DirEntry[str], bool]]:
+    """All that is in a folder and in the folders in it, links not followed.
+
+    Yields:
+        An entry, and whether it is `hidden` or in it.
+    """
+    left: list[tuple[str, bool]] = [(os.fspath(root), root == hidden)]
+    while left:
+        folder, inside = left.pop()
+        try:
+            with os.scandir(folder) as listed:
+                entries = sorted(listed, key=lambda entry: entry.name)
+        except FileNotFoundError:
             continue
-        status = entry.stat(follow_symlinks=False)
-        if not stat.S_ISREG(status.st_mode):
+        except OSError as error:
             raise InputError(
-                f"--out {root}: {path} is no ordinary file. Remove it, or choose another folder.",
-                fields=["out"])
-        if status.st_nlink > 1 and entry.name.endswith(_WRITTEN_IN_PLACE):
-            raise InputError(
-                f"--out {root}: {path} is a hard link: the same file has another name, and would "
-                "be changed there, too. Put a copy in its place.",
-                fields=["out"])
-
-
-def _below(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """All that is in a folder and in the folders in it, links not followed."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be read: {error.strerror}. Check its permissions.",
-                         fields=["out"]) from error
-    for entry in entries:
-        yield entry
-        if entry.is_dir(follow_symlinks=False):
-            yield from _below(Path(entry.path))
+                f"{folder}: cannot be read: {error.strerror}. Check its permissions.",
+                fields=["out"]) from error
+        for entry in entries:
+            here = inside or (entry.name == hidden.name and Path(entry.path) == hidden)
+            yield entry, here
+            if entry.is_dir(follow_symlinks=False):
+                left.append((entry.path, here))
