@@ -3,6 +3,7 @@ import io
 import os
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -368,3 +369,27 @@ def test_what_viewers_show_and_the_score_leaves_out(tmp_path: Path) -> None:
             assert inspect(path).not_applied == (wanted[case.name],)
         if case.name in ("16 bits", "the profile of sRGB", "a profile that is noise"):
             assert inspect(path).not_applied == ()
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_deflate", "packbits"])
+def test_libtiff_says_nothing_of_its_own(
+    compression: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    picture, whole = Image.effect_mandelbrot((90, 70), (-2, -1, 1, 1), 20), io.BytesIO()
+    picture.convert("RGB").save(whole, "TIFF", compression=compression)
+    damaged = bytearray(whole.getvalue())
+    middle = len(damaged) // 2
+    damaged[middle - 300 : middle + 300] = bytes(range(1, 201)) * 3
+    (tmp_path / "a.tif").write_bytes(damaged)
+
+    def read(_: int):
+        try:
+            decode(tmp_path / "a.tif")
+        except UploadError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(4) as pool:
+        said = set(pool.map(read, range(8)))
+    assert said == {text for text in said if text and "damaged" in text}
+    assert capfd.readouterr() == ("", "")

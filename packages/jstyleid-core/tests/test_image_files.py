@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,27 @@ def test_texts_of_a_png(tmp_path: Path) -> None:
         read_png_text(path, "jstyleid")
     Image.new("RGB", (2, 2)).save(path, format="JPEG")
     assert read_png_text(path, "jstyleid") is None
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_deflate", "packbits"])
+def test_libtiff_says_nothing_of_its_own(
+    compression: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    picture, whole = Image.effect_mandelbrot((90, 70), (-2, -1, 1, 1), 20), io.BytesIO()
+    picture.convert("RGB").save(whole, "TIFF", compression=compression)
+    damaged = bytearray(whole.getvalue())
+    middle = len(damaged) // 2
+    damaged[middle - 300 : middle + 300] = bytes(range(1, 201)) * 3
+    (tmp_path / "a.tif").write_bytes(damaged)
+
+    def read(_: int) -> str | None:
+        try:
+            open_image(tmp_path / "a.tif")
+        except InputError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(4) as pool:
+        said = set(pool.map(read, range(8)))
+    assert said == {text for text in said if text and "damaged" in text}
+    assert capfd.readouterr() == ("", "")

@@ -6,6 +6,7 @@ whatever the suffix says: some of Pillow's other readers start programs.
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import re
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError, _imaging
 from PIL.PngImagePlugin import PngInfo
 
 from jstyleid_core.errors import InputError
@@ -135,9 +136,26 @@ def _read(path: Path) -> bytes:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without Pillow's warnings: at half the limit of pixels, and over what it can do without."""
+    _silence_libtiff()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@cache
+def _silence_libtiff() -> None:
+    """Turn off libtiff's own lines on the standard error, which name neither file nor fix.
+
+    They say more of what Pillow raises as well. libtiff has one handler of messages in a process;
+    with none it prints nothing, in every thread. A libtiff that is built into Pillow without its
+    names cannot be told.
+    """
+    library = ctypes.CDLL(_imaging.__file__)  # finds names in the libraries that it needs, too
+    for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+        set_handler = getattr(library, name, None)
+        if set_handler is not None:
+            set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            set_handler(None)
 
 
 @cache

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import io
 import re
@@ -175,6 +176,7 @@ def _opened(path: Path, data: bytes) -> Iterator[ImageFile]:
     try:
         if not data:
             raise ValueError("the file is empty")
+        _silence_libtiff()
         # Pillow warns at half the limit, and over what it can do without.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -203,6 +205,24 @@ def _opened(path: Path, data: bytes) -> Iterator[ImageFile]:
 
 class _RefusedError(Exception):
     """A whole image whose pixels are not defined well enough to be used."""
+
+
+@cache
+def _silence_libtiff() -> None:
+    """Turn off libtiff's own lines on the standard error, which name neither file nor fix.
+
+    They say more of what Pillow raises as well. libtiff has one handler of messages in a process;
+    with none it prints nothing, in every thread. A libtiff that is built into Pillow without its
+    names cannot be told.
+    """
+    from PIL import _imaging
+
+    library = ctypes.CDLL(_imaging.__file__)  # finds names in the libraries that it needs, too
+    for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+        set_handler = getattr(library, name, None)
+        if set_handler is not None:
+            set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            set_handler(None)
 
 
 @cache
