@@ -23,6 +23,7 @@ from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL, CheckpointSource, f
 from jstyleid_dreambooth import LoRAWeights, LowRank, read_lora, write_lora
 from jstyleid_dreambooth.training.job import TrainingJob, recipe_digest
 from jstyleid_dreambooth.training.prior import read_latents
+from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.cli import app
 from jstyleid_runner.planning.plan import build_plan
 from jstyleid_runner.reports.progress import LineDisplay
@@ -263,7 +264,7 @@ class FakeModel:
 
         return InlineExecutor("here", make_worker, payload_of)
 
-    def open_trainer(self, dtype: str, size: tuple[int, int]) -> Any:
+    def open_trainer(self, dtype: str, settings: TrainingSettings) -> Any:
         self.opened += 1
         return SimpleNamespace(train=self.train, fingerprint=self._fingerprint)
 

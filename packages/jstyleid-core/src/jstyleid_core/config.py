@@ -340,5 +340,6 @@ def check_size(size: tuple[int, int], unet: UNetConfig, vae: VAEConfig) -> None:
     nearest = " or ".join(f"{w}x{h}" for w, h in dict.fromkeys((below, above)))
     raise InputError(
         f"size {size[0]}x{size[1]}: width and height must be multiples of {multiple} for this "
-        f"checkpoint. Use {nearest}."
+        f"checkpoint. Use {nearest}.",
+        fields=["size"],
     )

@@ -24,12 +24,12 @@ from jstyleid_core.diffusion.denoiser import (
 )
 from jstyleid_core.diffusion.finite import FiniteSteps, require_finite
 from jstyleid_core.diffusion.schedule import Schedule, taken_steps
-from jstyleid_core.errors import InputError, setting
+from jstyleid_core.errors import InputError
 from jstyleid_core.images import Size, to_array, to_images
 from jstyleid_core.interfaces import Networks
 from jstyleid_core.kernels.replay import Replays
 from jstyleid_core.progress import OnStep, Preparing
-from jstyleid_core.runtime import Backend, DType
+from jstyleid_core.runtime import Backend, DType, check_dtype
 from jstyleid_core.runtime.jittor import Var, jt, nn
 from jstyleid_core.weights.checkpoint import (
     Checkpoint,
@@ -125,12 +125,7 @@ class StableDiffusion:
             RuntimeSetupError: this environment lacks a requirement of the backend.
         """
         on_cuda = bool(jt.flags.use_cuda)
-        if dtype == "float16" and not on_cuda:
-            raise InputError(
-                f"{setting('dtype')} float16 needs {setting('device')} cuda; the CPU computes in "
-                "float32",
-                fields=["dtype", "device"],
-            )
+        check_dtype(dtype, "float16" if on_cuda else "float32")
         number = ("float16" if on_cuda else "float32") if dtype == "auto" else dtype
         checkpoint = (source if isinstance(source, Checkpoint)
                       else find_checkpoint(source, half=number == "float16"))

@@ -39,8 +39,12 @@ class Schedule:
         return cls(alphas_cumprod, final, config.steps_offset,
                    config.timestep_spacing == "trailing")
 
-    def stride(self, steps: int) -> int:
+    def stride(self, steps: int, name: str = "steps") -> int:
         """Training timesteps between two steps of DDIM.
+
+        Args:
+            steps: number of steps.
+            name: name of the setting, for messages.
 
         Raises:
             InputError: `steps` is not between 1 and the number of training timesteps.
@@ -48,14 +52,14 @@ class Schedule:
         count, offset = len(self.alphas_cumprod), 0 if self.trailing else self.steps_offset
         longest = count - offset
         if not 1 <= steps <= longest:
-            raise InputError(f"steps = {steps}: must be between 1 and {longest}",
-                             fields=["steps"])
+            raise InputError(f"{name} = {steps}: must be between 1 and {longest} for this "
+                             "checkpoint. Give another number.", fields=[name])
         stride = count // steps
         if (last := (steps - 1) * stride + offset) >= count:
             raise InputError(
-                f"steps = {steps}: the noisiest timestep would be {last}, of {count}, by the "
+                f"{name} = {steps}: the noisiest timestep would be {last}, of {count}, by the "
                 f"checkpoint's steps_offset = {offset}. Give another number of steps.",
-                fields=["steps"])
+                fields=[name])
         return stride
 
     def timesteps(self, steps: int) -> list[int]:

@@ -15,7 +15,12 @@ from jstyleid_core.runtime.choices import Backend, Device, DType
 if TYPE_CHECKING:
     from jstyleid_core.runtime.gpus import GPU, visible_gpus
     from jstyleid_core.runtime.requirements import RuntimeSetupError
-    from jstyleid_core.runtime.startup import default_dtype, redirect_native_output, start
+    from jstyleid_core.runtime.startup import (
+        check_dtype,
+        default_dtype,
+        redirect_native_output,
+        start,
+    )
 
 __all__ = [
     "GPU",
@@ -23,6 +28,7 @@ __all__ = [
     "DType",
     "Device",
     "RuntimeSetupError",
+    "check_dtype",
     "default_dtype",
     "redirect_native_output",
     "start",
@@ -34,6 +40,7 @@ __getattr__ = lazy_names(__name__, {
     "GPU": "jstyleid_core.runtime.gpus",
     "visible_gpus": "jstyleid_core.runtime.gpus",
     "RuntimeSetupError": "jstyleid_core.runtime.requirements",
+    "check_dtype": "jstyleid_core.runtime.startup",
     "default_dtype": "jstyleid_core.runtime.startup",
     "redirect_native_output": "jstyleid_core.runtime.startup",
     "start": "jstyleid_core.runtime.startup",

@@ -28,11 +28,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from jstyleid_core.errors import setting
+from jstyleid_core.errors import InputError, setting
 from jstyleid_core.progress import Preparing
 from jstyleid_core.runtime import build, onednn, requirements, toolkit
 from jstyleid_core.runtime.build import ensure_built, forget
-from jstyleid_core.runtime.choices import Device
+from jstyleid_core.runtime.choices import Device, DType
 from jstyleid_core.runtime.devices import choose
 from jstyleid_core.runtime.gpus import capabilities, installed_gpus, order_of_cards
 from jstyleid_core.runtime.home import checked_home, home_of_jittor, jittor_home
@@ -93,6 +93,24 @@ def default_dtype(device: Device = "auto") -> Literal["float32", "float16"]:
     """
     wanted = _device_from_environment() if device == "auto" else device
     return "float32" if choose(wanted, jittor_home()).nvcc is None else "float16"
+
+
+def check_dtype(dtype: DType, default: Literal["float32", "float16"]) -> None:
+    """Check that a device computes in a number format.
+
+    Args:
+        dtype: number format.
+        default: the device's own, see `default_dtype`.
+
+    Raises:
+        InputError: float16 on the CPU.
+    """
+    if dtype == "float16" and default == "float32":
+        raise InputError(
+            f"{setting('dtype')} float16 needs {setting('device')} cuda; the CPU computes in "
+            "float32",
+            fields=["dtype", "device"],
+        )
 
 
 def cache_folder() -> Path:

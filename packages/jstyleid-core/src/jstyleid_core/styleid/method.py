@@ -24,12 +24,13 @@ from jstyleid_core.progress import OnStep
 from jstyleid_core.runtime.jittor import Var, jt
 from jstyleid_core.styleid.colours import match_colours, palette_of
 from jstyleid_core.styleid.injection import Features, Injection, Part, QuerySource, Recording
-from jstyleid_core.styleid.layers import attention_name
+from jstyleid_core.styleid.layers import attention_name, check_layers
 from jstyleid_core.styleid.mask import Mask
 from jstyleid_core.styleid.rules import InjectionRule, Projections, rule_of
 from jstyleid_core.styleid.settings import StyleIDSettings
 from jstyleid_core.styleid.start import start_latents
-from jstyleid_core.styleid.style import Recipe, Style, hash_image
+from jstyleid_core.styleid.style import Style, hash_image
+from jstyleid_core.styleid.style_file import Recipe
 
 if TYPE_CHECKING:
     from jstyleid_core.pipeline import StableDiffusion
@@ -76,13 +77,10 @@ class StyleID:
         self.recipe = Recipe.of(self.settings, model)
         timesteps = model.schedule.timesteps(self.settings.steps)
         self._step_of = {timestep: step for step, timestep in enumerate(reversed(timesteps))}
+        check_layers(self.recipe.layers, model.networks.unet_config)
         attentions = model.networks.attentions()
-        self.attentions: dict[int, AttentionLayer] = {}
-        for layer in self.recipe.layers:
-            name = attention_name(layer)
-            if name not in attentions:
-                raise InputError(f"layer {layer}: this checkpoint's UNet has no {name}")
-            self.attentions[layer] = attentions[name]
+        self.attentions: dict[int, AttentionLayer] = {
+            layer: attentions[attention_name(layer)] for layer in self.recipe.layers}
 
     def invert_style(self, image: Image.Image, on_step: OnStep | None = None) -> Style:
         """Invert a style picture and record its keys and values: n UNet evaluations.

@@ -234,22 +234,31 @@ def find_downloaded(source: CheckpointSource) -> list[Path] | None:
     return None if folder is None else list(dict.fromkeys([folder, *source.paths]))
 
 
+def checkpoint_here(source: CheckpointSource) -> Checkpoint | None:
+    """A checkpoint, if it is on this machine; nothing is downloaded.
+
+    Raises:
+        CheckpointError: it is here and cannot be used.
+    """
+    paths = find_downloaded(source)
+    return None if paths is None else find_checkpoint(replace(source, model=str(paths[0])))
+
+
 def tokenizer_here(source: CheckpointSource) -> CLIPTokenizer | None:
     """The tokenizer of a checkpoint, if it is on this machine; nothing is downloaded.
 
     Raises:
         CheckpointError: the checkpoint is here and cannot be used.
     """
-    paths = find_downloaded(source)
-    if paths is None:
+    found = checkpoint_here(source)
+    if found is None:
         return None
-    tokenizer = source.tokenizer
-    if tokenizer is None and paths[0].is_file():
+    if source.tokenizer is None and isinstance(found.model, SingleFile):
         vocabulary = hub.clip_vocabulary_here()
         if vocabulary is None:
             return None
-        tokenizer = str(vocabulary)
-    return find_checkpoint(replace(source, model=str(paths[0]), tokenizer=tokenizer)).tokenizer
+        found = replace(found, source=replace(found.source, tokenizer=str(vocabulary)))
+    return found.tokenizer
 
 
 def _vae(given: str) -> VAEFolder | VAEFile:

@@ -6,8 +6,9 @@ Each goes through the VAE once, not at every step.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jstyleid_core.errors import InputError
-from jstyleid_core.image_files import MAX_PIXELS
+from jstyleid_core.image_files import MAX_PIXELS, open_image
 from jstyleid_core.images import Size
+from jstyleid_dreambooth.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from jstyleid_core import StableDiffusion
@@ -87,6 +89,54 @@ def bucket_size(picture: Size, size: Size, multiple: int) -> Size:
     return best
 
 
+def size_of(picture: Size, settings: TrainingSettings, multiple: int) -> Size:
+    """The size at which a training takes a picture: its bucket, or the settings'.
+
+    Args:
+        picture: width and height of the picture.
+        settings: settings of the training.
+        multiple: see `bucket_size`.
+    """
+    return bucket_size(picture, settings.size, multiple) if settings.buckets else settings.size
+
+
+def check_samples(
+    examples: Iterable[tuple[Path, str]], settings: TrainingSettings, multiple: int
+) -> None:
+    """Open every sample image of a training, before a model is loaded.
+
+    Args:
+        examples: the samples with their prompts, see `TrainingJob.examples`.
+        settings: settings of the training.
+        multiple: see `bucket_size`.
+
+    Raises:
+        InputError: one cannot be read, or is too narrow to be cropped.
+    """
+    for path, _ in examples:
+        size = open_image(path).size
+        try:
+            _scaled(size, size_of(size, settings, multiple), settings.enlarge)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+
+
+def _scaled(picture: Size, size: Size, enlarge: float) -> Size:
+    """The size to which a picture is scaled before it is cropped.
+
+    Raises:
+        InputError: it would have more pixels than are read.
+    """
+    factor = enlarge * max(size[0] / picture[0], size[1] / picture[1])
+    scaled = (max(size[0], round(picture[0] * factor)), max(size[1], round(picture[1] * factor)))
+    if scaled[0] * scaled[1] > MAX_PIXELS:
+        raise InputError(
+            f"a picture of {picture[0]} x {picture[1]} pixels is too narrow for crops of "
+            f"{size[0]} x {size[1]}: it would be scaled to {scaled[0] * scaled[1]:,} pixels, of at "
+            f"most {MAX_PIXELS:,}. Cut it, or take it out.")
+    return scaled
+
+
 def crops(
     image: Image.Image, size: Size, *, enlarge: float, count: int, seed: tuple[int, ...]
 ) -> list[Image.Image]:
@@ -105,13 +155,7 @@ def crops(
         InputError: the picture is so narrow that it would be scaled to more pixels than are read.
     """
     width, height = size
-    factor = enlarge * max(width / image.width, height / image.height)
-    scaled = (max(width, round(image.width * factor)), max(height, round(image.height * factor)))
-    if scaled[0] * scaled[1] > MAX_PIXELS:
-        raise InputError(
-            f"a picture of {image.width} x {image.height} pixels is too narrow for crops of "
-            f"{width} x {height}: it would be scaled to {scaled[0] * scaled[1]:,} pixels, of at "
-            f"most {MAX_PIXELS:,}. Cut it, or take it out.")
+    scaled = _scaled(image.size, size, enlarge)
     large = image if scaled == image.size else image.resize(scaled, Image.Resampling.LANCZOS)
     across, down = scaled[0] - width + 1, scaled[1] - height + 1
     places = across * down

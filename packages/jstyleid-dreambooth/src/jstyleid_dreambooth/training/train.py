@@ -33,7 +33,7 @@ from jstyleid_dreambooth.training.checkpoints import (
     finished_lora,
     lora_file,
 )
-from jstyleid_dreambooth.training.dataset import Samples, bucket_size, crops, encode
+from jstyleid_dreambooth.training.dataset import Samples, crops, encode, size_of
 from jstyleid_dreambooth.training.events import Events
 from jstyleid_dreambooth.training.header import TrainedOn, lora_header
 from jstyleid_dreambooth.training.job import (
@@ -215,8 +215,7 @@ def _samples(job: TrainingJob, model: StableDiffusion, progress: Progress) -> Sa
     for number, (path, prompt) in enumerate(examples):
         progress.preparing(f"encoding samples of {job.name}", number, len(examples))
         image = open_image(path)
-        size = (bucket_size(image.size, settings.size, model.size_multiple) if settings.buckets
-                else settings.size)
+        size = size_of(image.size, settings, model.size_multiple)
         sizes[size] += 1
         try:
             cut_outs = crops(image, size, enlarge=settings.enlarge, count=settings.crops,

@@ -97,6 +97,7 @@ def transfer(
     from jstyleid_core.errors import InputError
     from jstyleid_runner.options.swept import combine, folder_name, parse_grid, with_values
     from jstyleid_runner.options.to_settings import parse_size, styleid_settings
+    from jstyleid_runner.planning.limits import Wanted
     from jstyleid_runner.storage.layout import is_folder
     from jstyleid_runner.worker.engine import load_model
     from jstyleid_runner.workflows.model import source_of
@@ -128,8 +129,8 @@ def transfer(
                       "backend": changed.backend, "seed": changed.seed},
         ))
     with command_session() as display:
-        loaded = load_model(source, jobs[0].size, options.dtype, options.device,
-                            display.preparing, options.backend)
+        loaded = load_model(source, [Wanted(job.size, styleid=job.settings) for job in jobs],
+                            options.dtype, options.device, display.preparing, options.backend)
         loaded.drop_text_encoder()
         written = run_transfers(jobs, loaded, display)
     if options.sweep:

@@ -1,6 +1,6 @@
 """The engine of a worker: the loaded model with the operations that jobs use."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from jstyleid_core import runtime
 from jstyleid_core.backends.jdiffusion.environment import check
-from jstyleid_core.config import check_size
 from jstyleid_core.progress import OnStep, Preparing, Progress
 from jstyleid_core.runtime import Backend, Device, DType
 from jstyleid_core.weights.checkpoint import CheckpointSource, find_checkpoint
 from jstyleid_dreambooth.training.job import TrainingJob
+from jstyleid_runner.planning.limits import Wanted
 from jstyleid_runner.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -69,18 +69,21 @@ class Trainer:
 
 
 def load_model(
-    source: CheckpointSource, size: tuple[int, int], dtype: DType, device: Device,
+    source: CheckpointSource, wanted: Iterable[Wanted], dtype: DType, device: Device,
     preparing: Preparing, backend: Backend = "native",
 ) -> "StableDiffusion":
     """Find the checkpoint, start Jittor, compiling it on first use, and load.
 
-    In this order, because a wrong name or a size that the checkpoint cannot compute should not be
+    In this order, because a wrong name or settings that the checkpoint cannot compute should not be
     found out after minutes of compiling and reading.
     """
     number = runtime.default_dtype(device) if dtype == "auto" else dtype
+    if number == "float16":
+        runtime.check_dtype(number, runtime.default_dtype(device))
     checkpoint = find_checkpoint(source, half=number == "float16")
     checkpoint.check()
-    check_size(size, checkpoint.architecture.unet, checkpoint.architecture.vae)
+    for each in wanted:
+        each.check(checkpoint)
 
     start_compiled(device, preparing, backend)
     from jstyleid_core import StableDiffusion

@@ -18,6 +18,7 @@ from jstyleid_runner.options.again import AgainOptions
 from jstyleid_runner.options.from_settings import styleid_options
 from jstyleid_runner.options.styleid import StyleIDOptions
 from jstyleid_runner.options.to_settings import parse_size, styleid_settings
+from jstyleid_runner.planning.limits import Wanted
 from jstyleid_runner.planning.provenance import read_facts
 from jstyleid_runner.storage.layout import picture_target, require_writable
 from jstyleid_runner.worker.engine import load_model
@@ -75,6 +76,8 @@ def make_again(picture: Path, options: AgainOptions, given: Set[str]) -> Path:
     if styleid and found.drawn_in_style:
         changed = changed.model_copy(update={"steps": styleid.steps})
     job = None
+    drawn_by = "steps" if found.kind == "generated" else "content_steps"
+    steps = {} if found.kind == "transfer" else {drawn_by: changed.steps}
     if found.kind == "transfer" and styleid:
         assert files.content is not None
         job = TransferJob.create(
@@ -83,7 +86,8 @@ def make_again(picture: Path, options: AgainOptions, given: Set[str]) -> Path:
             load_style=None, source=source,
             recorded={"model": source.name, **source.others, **facts, "seed": changed.seed})
     with command_session() as display:
-        model = load_model(source, changed.size, dtype, options.device, display.preparing, backend)
+        model = load_model(source, [Wanted(changed.size, steps, styleid)], dtype, options.device,
+                           display.preparing, backend)
         check_model(found, model.fingerprint, source, given)
         if job:
             model.drop_text_encoder()

@@ -11,6 +11,7 @@ from jstyleid_core.image_files import save_png
 from jstyleid_core.weights.checkpoint import CheckpointSource
 from jstyleid_runner.options.common import ModelOptions
 from jstyleid_runner.planning.inputs import Inputs, RecordedFile, RecordedModel
+from jstyleid_runner.planning.limits import Wanted
 from jstyleid_runner.planning.plan import guidance_evaluations
 from jstyleid_runner.planning.provenance import to_png_text
 from jstyleid_runner.reports.progress import Display
@@ -133,8 +134,8 @@ def draw_picture(
     named = read_loras(loras, "--lora")
     source = source_of(options)
     with command_session() as display:
-        loaded = load_model(source, drawing.size, options.dtype, options.device, display.preparing,
-                            options.backend)
+        loaded = load_model(source, [Wanted(drawing.size, {"steps": drawing.steps})], options.dtype,
+                            options.device, display.preparing, options.backend)
         recorded = {"dtype": options.dtype, "backend": options.backend}
         draw(drawing, target, named, loaded, source, recorded, display)
     return target

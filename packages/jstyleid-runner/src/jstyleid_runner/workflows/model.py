@@ -15,7 +15,9 @@ from jstyleid_core.weights.checkpoint import (
     fingerprint,
     tokenizer_here,
 )
+from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.options.common import ModelOptions
+from jstyleid_runner.planning.limits import check_run, wanted_by_training
 from jstyleid_runner.reports.progress import Display
 from jstyleid_runner.scheduling.executor import Executor
 from jstyleid_runner.scheduling.task import Task
@@ -121,7 +123,11 @@ class ModelSource:
             loras: files of LoRAs that the workers will use.
             fingerprint: fingerprint of the checkpoint.
             payload_of: payload of a task.
+
+        Raises:
+            InputError: the checkpoint cannot compute with the settings.
         """
+        check_run(self.source, settings)  # again, for it may have been downloaded since the plan
         spec = WorkerSpec(
             self.source, self._device, settings, loras, folder.native_log, fingerprint)
         return self._workers.executor(spec, payload_of)
@@ -131,10 +137,10 @@ class ModelSource:
         """The names of the workers."""
         return self._workers.workers
 
-    def open_trainer(self, dtype: DType, size: tuple[int, int]) -> Trainer:
-        """Load the checkpoint, if it can be trained at this size."""
-        model = load_model(self.source, size, dtype, self._device, self._display.preparing,
-                           self._backend)
+    def open_trainer(self, dtype: DType, settings: TrainingSettings) -> Trainer:
+        """Load the checkpoint, if it can be trained with these settings."""
+        model = load_model(self.source, [wanted_by_training(settings)], dtype, self._device,
+                           self._display.preparing, self._backend)
         from jstyleid_dreambooth import LoRAs
 
         return Trainer(model, LoRAs.of(model))

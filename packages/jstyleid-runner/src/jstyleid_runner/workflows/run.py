@@ -3,19 +3,24 @@
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 
+from jstyleid_core import runtime
+from jstyleid_core.backends.jdiffusion.environment import check as check_environment
 from jstyleid_core.differences import differences
-from jstyleid_core.errors import InputError
+from jstyleid_core.errors import CheckpointError, InputError
 from jstyleid_core.image_files import open_image
 from jstyleid_core.runtime import Device
 from jstyleid_dreambooth.training.checkpoints import find_training
+from jstyleid_dreambooth.training.dataset import check_samples
 from jstyleid_dreambooth.training.job import TrainingJob
 from jstyleid_runner.choices import DIRECT
 from jstyleid_runner.options.run import RunOptions
 from jstyleid_runner.options.to_settings import named_styles, parse_size, run_styleid, run_training
+from jstyleid_runner.planning.limits import check_run, size_multiple_of
 from jstyleid_runner.planning.monitoring import USUAL, Monitoring
 from jstyleid_runner.planning.pending import PendingWork, StylePending, find_pending
 from jstyleid_runner.planning.plan import Plan, StylePlan, build_plan
@@ -47,7 +52,7 @@ def plan_run(options: RunOptions) -> tuple[Plan, RunSettings]:
     """The jobs that make the pictures, and the settings that are recorded of them.
 
     Raises:
-        InputError: a value cannot be used.
+        InputError: a value cannot be used, also by the checkpoint, if that is on this machine.
     """
     # First, before anything is read: what is wrong shows at once.
     size = parse_size(options.size)
@@ -83,6 +88,9 @@ def plan_run(options: RunOptions) -> tuple[Plan, RunSettings]:
         objects=training_objects(options.data, split.name, training),
         batch=options.batch,
     )
+    # A checkpoint that cannot be used is refused where a run looks for it; a plan needs none.
+    with suppress(CheckpointError):
+        check_run(source_of(options), settings)
     return plan, settings
 
 
@@ -142,8 +150,9 @@ def run_split(
     plan, settings, folder = request.plan, request.settings, request.folder
     counts.total = plan.pictures
     trainings = {style.style: _training(style, request) for style in plan.styles}
+    multiple = size_multiple_of(model.source)
     for style in plan.styles:
-        _check_pictures(style, trainings[style.style])
+        _check_pictures(style, trainings[style.style], multiple)
     record = RunRecord.read(folder.record)
     if record and not request.force:
         _refuse_changes(folder, differences(record.settings, settings.model_dump(mode="json")))
@@ -184,16 +193,18 @@ def _training(style: StylePlan, request: RunRequest) -> TrainingJob | None:
     return request.monitoring.of(job, usual) if job else None
 
 
-def _check_pictures(plan: StylePlan, training: TrainingJob | None) -> None:
+def _check_pictures(plan: StylePlan, training: TrainingJob | None, multiple: int) -> None:
     """Open every picture that the style's jobs read, before hours of work.
 
     Raises:
-        InputError: one cannot be read, or its name says no object where the training asks for it.
+        InputError: one cannot be read or is too narrow for the training, or its name says no
+            object where the training asks for it.
     """
-    read = set(plan.images[0].start)
-    read.update(plan.references)
+    read = {*plan.images[0].start, *plan.references}
     if training:
-        read.update(image for image, _ in training.examples())
+        examples = training.examples()
+        check_samples(examples, training.settings, multiple)
+        read.difference_update(path for path, _ in examples)
     for path in sorted(read):
         open_image(path)
 
@@ -253,9 +264,13 @@ def run(
     """
     plan, settings = plan_run(options)
     with open_workers(options) as (device, workers):
+        usual = dtype_of(device, options.engine)
         if settings.dtype == "auto":
             # Pictures of both precisions in one folder would not be the same run.
-            settings = settings.model_copy(update={"dtype": dtype_of(device, options.engine)})
+            settings = settings.model_copy(update={"dtype": usual})
+        runtime.check_dtype(settings.dtype, usual)
+        if settings.backend == "jdiffusion" and options.engine == "local":
+            check_environment()
         folder = OutFolder(options.out, styles)
         _run(options, folder, plan, settings, monitoring, device, workers)
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jstyleid_core.errors import InputError
-from jstyleid_core.image_files import open_image
 from jstyleid_core.runtime import DType
 from jstyleid_dreambooth.prompts import DRAWING_TEMPLATE, fill
 from jstyleid_dreambooth.training.checkpoints import find_training, finished_lora
+from jstyleid_dreambooth.training.dataset import check_samples
 from jstyleid_dreambooth.training.job import StyleImages, TrainingJob
 from jstyleid_dreambooth.training.settings import TrainingSettings
+from jstyleid_runner.planning.limits import size_multiple_of
 from jstyleid_runner.planning.monitoring import Monitoring
 from jstyleid_runner.planning.plan import training_job
 from jstyleid_runner.reports.progress import Display
@@ -109,15 +110,15 @@ def train_loras(
     """
     jobs, folder = request.jobs, request.folder
     counts.total = len(jobs)
+    multiple = size_multiple_of(model.source)
     for job in jobs:
-        for image, _ in job.examples():
-            open_image(image)
+        check_samples(job.examples(), job.settings, multiple)
     folder.remove_hidden_leftovers()
     stamp = model.stamp()
     opened: Trainer | None = None
     fingerprint = known_fingerprint(TrainRecord.read(folder.record), stamp)
     if fingerprint is None:
-        opened = model.open_trainer(request.dtype, jobs[0].settings.size)
+        opened = model.open_trainer(request.dtype, jobs[0].settings)
         # Again, because opening may have downloaded the files.
         stamp, fingerprint = model.stamp(), opened.fingerprint
     finished = {job.name: finished_lora(job, fingerprint) for job in jobs}
@@ -132,7 +133,7 @@ def train_loras(
         versions=versions(),
     ).write(folder.record)
     for job in left:
-        opened = opened or model.open_trainer(request.dtype, job.settings.size)
+        opened = opened or model.open_trainer(request.dtype, job.settings)
         progress = DisplayedTraining(display, job.settings.evaluations)
         with logged(f"lora/{job.name}"):
             file = opened.train(job, progress)

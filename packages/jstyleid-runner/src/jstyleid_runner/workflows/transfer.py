@@ -27,7 +27,7 @@ from jstyleid_runner.storage.layout import (
 
 if TYPE_CHECKING:
     from jstyleid_core import StableDiffusion, Style, StyleID
-    from jstyleid_core.styleid.style import Recipe
+    from jstyleid_core.styleid.style_file import Recipe
 
 
 _STYLE_SUFFIX = ".safetensors"
