@@ -6,7 +6,6 @@ Importing this package is instant; torch and the networks' libraries are importe
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,7 +13,8 @@ if TYPE_CHECKING:
     from jdiff_checker.result import CheckResult, read_result, write_result
     from jdiff_checker.scoring import Metric, Scoring, final_score
 
-__version__ = importlib.metadata.version("jdiff-checker")
+    __version__: str
+
 __all__ = ["CheckResult", "Metric", "Scoring", "__version__", "check", "final_score", "read_result",
            "write_result"]
 
@@ -30,6 +30,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # slow, and before it Ctrl-C is not handled yet
+
+        return version("jdiff-checker")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -133,5 +133,5 @@ app.command()(guarded(compare))
 
 
 def main() -> None:
-    """Entry point of the `jdiff-check` script."""
+    """Run the command line."""
     start(app)

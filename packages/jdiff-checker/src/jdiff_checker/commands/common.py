@@ -16,11 +16,10 @@ from typing import ParamSpec
 import typer
 
 from jdiff_checker.errors import CheckerError, InputError, shown
+from jdiff_checker.interrupts import EXIT_STOPPED, interruptible
 from jdiff_checker.scoring import ALL_METRICS, Metric
 
 EXIT_FAILED = 1
-EXIT_STOPPED = 130
-"""Exit code that shells report for a program that Ctrl-C ended."""
 
 _OF_A_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM)
 """Errors over a path that no file of this user can have."""
@@ -34,7 +33,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            command(*args, **kwargs)
+            with interruptible():
+                command(*args, **kwargs)
         except typer.Exit:
             raise
         except KeyboardInterrupt:

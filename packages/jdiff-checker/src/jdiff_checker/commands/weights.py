@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jdiff_checker.commands.common import EXIT_STOPPED, guarded, parse_metrics
+from jdiff_checker.commands.common import guarded, parse_metrics
+from jdiff_checker.interrupts import EXIT_STOPPED
 
 if TYPE_CHECKING:
     from rich.table import Table
