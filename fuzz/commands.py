@@ -1,7 +1,7 @@
 """Commands on folders that are nearly right, in this process.
 
 Each command ends with 0, 1, 2 or 130 and at most one message, changes nothing beside its own
-folder, and leaves nothing half-written.
+folder, and leaves nothing half-written. One that only looks changes nothing at all.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ LONGEST = 20_000
 _LINE = 3000
 """Characters of a line: two paths of the longest kind, and a sentence."""
 _LEFTOVER = re.compile(r"\.[^/]*\.[a-z0-9_]{8}\.part(\.[^./]+)?$")
+_OF_SQLITE = re.compile(r"\.sqlite-(wal|shm|journal)$")
+"""What SQLite keeps beside a database that is written to, and removes when it is closed."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
 
 
@@ -41,7 +43,7 @@ class Program:
         make: writes the folders into an empty one.
         lines: command lines, run in that folder.
         writes: the folders in it that commands may write to.
-        allowed: whether a leftover was there before and is not the command's.
+        looks: the first words of commands that write nothing.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Program:
     make: Callable[[Path], None]
     lines: Sequence[Sequence[str]]
     writes: Sequence[str]
+    looks: Sequence[Sequence[str]] = ()
 
 
 def reader_of(program: Program) -> FileReader:
@@ -108,20 +111,25 @@ def _run(program: Program, folder: Path, random: Random) -> None:
     assert max(map(len, said.split("\n"))) <= _LINE, f"{line}: a long line"
     for text in (said, ran.stdout):
         assert not _CONTROL.search(text), f"{line}: control characters in {text!r}"
-    _check_files(program, folder, before, line)
+    looks = any(words[: len(first)] == [*first] for first in program.looks)
+    _check_files(() if looks else program.writes, folder, before, line)
 
 
 def _check_files(
-    program: Program, folder: Path, before: dict[str, tuple[str, str]], line: str
+    writes: Sequence[str], folder: Path, before: dict[str, tuple[str, str]], line: str
 ) -> None:
     after = listing(folder)
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    own = tuple(f"{folder / name}{end}" for name in program.writes for end in ("/", ""))
+    own = tuple(f"{folder / name}{end}" for name in writes for end in ("/", ""))
     outside = sorted(
         path for path in changed if not path.startswith(own[::2]) and path not in own[1::2]
     )
     assert not outside, f"{line}: changed {[path.removeprefix(str(folder)) for path in outside]}"
-    left = sorted(path for path in changed & after.keys() if _LEFTOVER.search(path))
+    left = sorted(
+        path
+        for path in changed & after.keys()
+        if _LEFTOVER.search(path) or (_OF_SQLITE.search(path) and path not in before)
+    )
     assert not left, f"{line}: left {[path.removeprefix(str(folder)) for path in left]}"
 
 

@@ -28,7 +28,6 @@ class FileReader:
         errors: what it may raise.
         mutate: makes inputs of seeds.
         beside: other files that it needs in that folder.
-        noisy: whether a library in C writes on the terminal by itself, as libtiff does.
     """
 
     name: str
@@ -38,7 +37,6 @@ class FileReader:
     errors: Errors
     mutate: Mutate
     beside: Callable[[], Mapping[str, bytes]] = field(default=dict)
-    noisy: bool = False
 
 
 @dataclass(frozen=True)

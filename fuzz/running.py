@@ -288,7 +288,7 @@ def check(reader: FileReader, place: Path, data: bytes, noise: Any = None) -> Fi
     there = _listing(place)
     quiet = os.fstat(noise.fileno()).st_size if noise else 0
     found = _checked(reader, lambda: reader.read(place), data)
-    if noise and not reader.noisy and os.fstat(noise.fileno()).st_size > quiet:
+    if noise and os.fstat(noise.fileno()).st_size > quiet:
         said = os.pread(noise.fileno(), 500, quiet).decode(errors="replace").strip()
         return Finding(
             reader.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
@@ -106,19 +106,12 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def listing(folder: Path, without: Sequence[str] = ()) -> dict[str, tuple[str, str]]:
-    """The kind and the content of everything in a folder, by its path in it.
-
-    Args:
-        folder: the folder.
-        without: ends of paths that are left out.
-    """
+def listing(folder: Path) -> dict[str, tuple[str, str]]:
+    """The kind and the content of everything in a folder, by its path in it."""
     found = {}
     for place, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = os.path.join(place, name)
-            if path.endswith(tuple(without)):
-                continue
             if os.path.islink(path):
                 found[path] = ("link", os.readlink(path))
             elif os.path.isfile(path):

@@ -217,7 +217,6 @@ READERS: list[Reader] = [
         _read_picture,
         (InputError,),
         of_pictures,
-        noisy=True,
     ),
     FileReader(
         "checker-prompts", "prompt.json", lambda: _PROMPTS, _read_prompts, (InputError,), of_json

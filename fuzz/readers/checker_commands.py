@@ -49,8 +49,10 @@ _PROGRAM = Program(
         (*_CHECK, "--styles", "4", "--scoring", "corrected", "--prompts", "texts/prompts.txt"),
         ("--upload", "up", "--gt", "S", "--no-cache", "--result", "out", "--weights", "weights"),
         ("weights", "list", "--dir", "weights"),
+        (*_CHECK[:6], "--cache", "out/features.sqlite", "--result", "out"),
     ),
     ("out", "weights"),
+    looks=(("compare",),),
 )
 
 READERS: list[Reader] = [reader_of(_PROGRAM)]

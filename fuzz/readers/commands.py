@@ -12,7 +12,7 @@ from fuzz.commands import Program, reader_of
 from fuzz.pictures import pictures
 from fuzz.reader import Reader
 from fuzz.readers.loras import lora_files
-from fuzz.readers.runs import ledger, run_record
+from fuzz.readers.runs import killed_ledger, run_record
 from jstyleid_core.image_files import encode_png
 from jstyleid_core.notes import note_once
 from jstyleid_runner.cli import app
@@ -42,7 +42,8 @@ def _make(folder: Path) -> None:
     hidden = folder / "out" / ".jstyleid"
     for name in ("contents/00", "styles", "sheets", "loras/00/checkpoints"):
         (hidden / name).mkdir(parents=True)
-    (hidden / "ledger.sqlite").write_bytes(ledger())
+    for end, content in killed_ledger().items():
+        (hidden / f"ledger.sqlite{end}").write_bytes(content)
     (hidden / "run.json").write_bytes(run_record())
     (hidden / "run.lock").write_text("1")
     (hidden / "run.log").write_text("a line\n")
@@ -117,6 +118,7 @@ _PROGRAM = Program(
         ),
     ),
     ("out",),
+    looks=(("plan",), ("status",), ("config",), ("lora", "info")),
 )
 
 READERS: list[Reader] = [reader_of(_PROGRAM)]

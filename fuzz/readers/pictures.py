@@ -65,7 +65,7 @@ _PROMPTS = (
 
 READERS: list[Reader] = [
     FileReader(
-        "picture", "picture.png", pictures, _read_picture, (InputError,), of_pictures, noisy=True
+        "picture", "picture.png", pictures, _read_picture, (InputError,), of_pictures
     ),
     FileReader(
         "provenance",

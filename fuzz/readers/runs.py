@@ -50,6 +50,16 @@ def ledger(tasks: Sequence[Task] = _TASKS) -> bytes:
         return path.read_bytes()
 
 
+def killed_ledger() -> dict[str, bytes]:
+    """A ledger whose last changes are in the log beside it, by the ends of the files' names."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.sqlite"
+        with Ledger(path) as made:
+            made.plan(_TASKS)
+            made.began(_TASKS[0].id, "gpu0")
+            return {end: Path(f"{path}{end}").read_bytes() for end in ("", "-wal")}
+
+
 def _read_ledger(path: Path) -> None:
     folder = OutFolder(path.parents[1])
     now = read_time(path)
