@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import json
 import logging
 import multiprocessing
@@ -36,6 +37,8 @@ MEMORY = 1 << 30
 """Bytes of address space that a reader may take beyond what its process has at the start."""
 _PATIENCE = 60
 """Seconds without a sign after which a process is taken to hang."""
+_ARENA_MAX = -8
+"""`M_ARENA_MAX` of glibc's `mallopt`."""
 _ROOT = str(Path(__file__).resolve().parents[1])
 
 
@@ -263,6 +266,9 @@ def _limits() -> Iterator[None]:
         raise TookTooLongError
 
     signal.signal(signal.SIGVTALRM, late)
+    # glibc keeps 64 MiB of addresses for each of many threads, also when they have ended: after some
+    # thousands of inputs the limit would be reached, and no thread could be started.
+    ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY,) * 2)
     yield

@@ -54,7 +54,7 @@ def change(random: Random, folder: Path) -> None:
             _remove(path)
         elif kind == 7:
             target = path.with_name(random.choice(_NAMES))
-            if not target.exists() and path.exists():
+            if not os.path.lexists(target) and path.exists():
                 path.rename(target)
         elif kind == 8:
             _remove(path)
