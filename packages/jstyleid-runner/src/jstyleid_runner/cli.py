@@ -9,6 +9,7 @@ import typer
 from jstyleid_runner import __version__
 from jstyleid_runner.commands.again import again
 from jstyleid_runner.commands.clean import clean
+from jstyleid_runner.commands.compare import compare
 from jstyleid_runner.commands.config import show
 from jstyleid_runner.commands.demo import demo
 from jstyleid_runner.commands.doctor import doctor
@@ -62,6 +63,7 @@ for command, table in ((generate, "generate"), (train, "train"), (run, "run"), (
                        (sweep, "run")):
     variables = {"auto_envvar_prefix": f"JSTYLEID_{table.upper()}"}
     app.command(context_settings=variables)(guarded(with_config(command, table)))
+app.command()(guarded(compare))
 app.command()(guarded(status))
 app.command()(guarded(retry))
 app.command()(guarded(clean))

@@ -111,7 +111,7 @@ class Record(BaseModel):
         except (OSError, ValueError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             raise InputError(
-                f"{path}: not a record this version can read ({reason}). Choose another --out, or "
+                f"{path}: not a record this version can read ({reason}). Choose another folder, or "
                 "remove the file: the results carry their settings themselves.",
                 fields=["out"],
             ) from error

@@ -145,14 +145,22 @@ class GalleryStyle:
             yield prompt.result
 
 
-class _Pictures:
-    """Hands the thumbnails to the template, in its order, and keeps what could not be shown."""
+class Pictures:
+    """Hands the thumbnails to the template, in its order, and keeps what could not be shown.
+
+    Args:
+        folder: folder of the page.
+        paths: the pictures.
+        page_bytes: size that the page is to have.
+        on_progress: called after each picture with how many are done, and of how many.
+    """
 
     def __init__(
         self,
         folder: Path,
         paths: Sequence[Path],
         on_progress: Callable[[int, int], None] | None,
+        page_bytes: int = _PAGE_BYTES,
     ) -> None:
         self.total = len(paths)
         self.not_shown: list[str] = []
@@ -160,7 +168,7 @@ class _Pictures:
         self._on_progress = on_progress
         least, most = _PICTURE_BYTES
         # Base64 makes four characters of three bytes.
-        each = (_PAGE_BYTES // max(self.total, 1) - _TEXT_BYTES_EACH) * 3 // 4
+        each = (page_bytes // max(self.total, 1) - _TEXT_BYTES_EACH) * 3 // 4
         each = min(max(each, least), most)
         made = in_order(lambda path: thumbnail(path, each), paths)
         self._left = enumerate(zip(paths, made, strict=True), 1)
@@ -204,7 +212,7 @@ def write_gallery(
         OutputError: the page cannot be written.
     """
     paths = [picture for style in styles for picture in style.pictures]
-    pictures = _Pictures(path.parent, paths, on_progress)
+    pictures = Pictures(path.parent, paths, on_progress)
     write_page(
         path, "gallery", title=title, facts=facts or {}, styles=styles, pictures=pictures,
         prompts=sum(len(style.prompts) for style in styles),

@@ -1,7 +1,8 @@
-"""A writer of pages that load nothing: style, script and pictures are inside the page.
+"""A writer of pages that need nothing else: style, script and small pictures are inside the page.
 
 The shown text is foreign: Jinja2 escapes it, and a content security policy keeps the page from
-loading anything, from other styles, and from running other scripts than its own.
+loading anything, from other styles, and from running other scripts than its own. Pages that enlarge
+pictures may load pictures of their own origin, too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-def write_page(path: Path, name: str, **values: Any) -> None:
+def write_page(path: Path, name: str, *, base: str | None = None, **values: Any) -> None:
     """Write the page whose template, style and script are called `name`.
 
     It is written as it is rendered, so that what the template asks for piece by piece is never
@@ -26,6 +27,8 @@ def write_page(path: Path, name: str, **values: Any) -> None:
     Args:
         path: the file; missing folders are made.
         name: name of a template in `templates`.
+        base: name of a page that it extends: the style of that comes before its own, and the
+            script is the same.
         values: values that the template shows.
 
     Raises:
@@ -34,8 +37,9 @@ def write_page(path: Path, name: str, **values: Any) -> None:
     from markupsafe import Markup
 
     environment = _environment()
-    css = _source(environment, "page.css") + "\n" + _source(environment, f"{name}.css")
-    script = _source(environment, f"{name}.js")
+    looks = ("page", base, name) if base else ("page", name)
+    css = "\n".join(_source(environment, f"{look}.css") for look in looks)
+    script = _source(environment, f"{base or name}.js")
     parts = environment.get_template(f"{name}.html.j2").generate(
         **values, css=Markup(css), css_hash=_hash(css),
         script=Markup(script), script_hash=_hash(script),

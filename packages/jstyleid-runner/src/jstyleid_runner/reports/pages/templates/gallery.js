@@ -6,12 +6,27 @@
   const form = find("filter");
   const chosen = find("filter-style");
   const text = find("filter-text");
+  const runs = find("filter-runs");  // where the page compares
   const styles = Array.from(document.querySelectorAll("section.style"), (section) => ({
     section,
     prompts: Array.from(section.querySelectorAll("figure.prompt"), (figure) => ({
       figure, text: figure.dataset.prompt.toLowerCase(),
     })),
   }));
+  // Styles out of sight are neither laid out nor painted, and keep their height meanwhile: with
+  // thousands of pictures, scrolling takes half of the time.
+  const settle = () => {
+    const sections = styles.map(({ section }) => section).filter((section) => !section.hidden);
+    for (const section of sections) section.style.contentVisibility = "visible";
+    const heights = sections.map((section) => (
+      section.lastElementChild.getBoundingClientRect().bottom
+      - section.firstElementChild.getBoundingClientRect().top));
+    sections.forEach((section, index) => {
+      section.style.containIntrinsicBlockSize = `${heights[index]}px`;
+      section.style.contentVisibility = "auto";
+    });
+  };
+  addEventListener("resize", settle);
   const filter = () => {
     const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
     let all = 0;
@@ -20,18 +35,21 @@
       const inStyle = chosen.value === "" || chosen.value === section.dataset.style;
       let some = 0;
       for (const prompt of prompts) {
-        const kept = inStyle && words.every((word) => prompt.text.includes(word));
+        const kept = inStyle && words.every((word) => prompt.text.includes(word))
+          && (!runs?.value || runs.value === prompt.figure.dataset.runs);
         prompt.figure.hidden = !kept;
         some += kept;
       }
-      section.hidden = !(inStyle && (some || !words.length));
+      section.hidden = !(inStyle && (some || !(words.length || runs?.value)));
       all += prompts.length;
       shown += some;
     }
     find("filter-count").textContent = `${shown} of ${all} prompts`;
+    settle();
   };
   text.addEventListener("input", filter);
   chosen.addEventListener("input", filter);
+  runs?.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.hidden = false;
   filter();
@@ -40,13 +58,15 @@
   const view = find("view");
   const stage = find("view-stage");
   const compare = find("view-compare");
-  const overlay = find("view-overlay");
+  const choices = find("view-pairs");
   const cut = find("view-cut");
   let current = null;
+  let chosenPair = choices.dataset.chosen || "";
 
+  const nameOf = (pair) => pair.map((half) => half.dataset.label).join(" | ");
+  // The small picture until the whole one is there, which it never is for a page that was moved.
   const enlarged = (half) => {
-    const figure = document.createElement("figure");
-    figure.append(half.firstElementChild.cloneNode(true));
+    const small = half.querySelector("img, .frame").cloneNode(true);
     const caption = document.createElement("figcaption");
     caption.append(half.dataset.label);
     if (half.dataset.href) {
@@ -57,17 +77,66 @@
       link.textContent = "full size";
       link.setAttribute("aria-label", `Full size of the ${half.dataset.label}, in a new tab`);
       caption.append(link);
+      const whole = small.cloneNode();
+      whole.src = half.dataset.href;
+      whole.decode().then(() => small.replaceWith(whole), () => {
+        link.replaceWith("small: the page was moved, or the picture");
+      });
     }
-    figure.append(caption);
+    return [small, caption];
+  };
+  const sideBySide = (half) => {
+    const figure = document.createElement("figure");
+    figure.append(...enlarged(half));
     return figure;
   };
+  const oneOverTheOther = (pair) => {
+    const box = document.createElement("div");
+    const line = document.createElement("span");
+    const captions = document.createElement("div");
+    box.className = "wiped";
+    line.className = "line";
+    captions.className = "captions";
+    for (const [picture, caption] of pair.map(enlarged)) {
+      box.append(picture);
+      captions.append(caption);
+    }
+    box.append(line);
+    return [box, captions];
+  };
+  const setCut = () => stage.style.setProperty("--cut", `${cut.value}%`);
+  const pairsOf = (halves) => (current.dataset.pairs || "").split(" ").filter(Boolean)
+    .map((pair) => pair.split("-").map((index) => halves[index]))
+    .filter((pair) => pair.every((half) => half.querySelector("img")));
   const arrange = () => {
-    const both = stage.querySelectorAll("img").length === 2;
-    const over = both && overlay.getAttribute("aria-pressed") === "true";
-    compare.hidden = !both;
+    const halves = Array.from(current.querySelectorAll(".half"));
+    const pairs = pairsOf(halves);
+    const over = pairs.find((pair) => nameOf(pair) === chosenPair);
+    stage.classList.toggle("overlay", Boolean(over));
+    stage.replaceChildren(...(over ? oneOverTheOther(over) : halves.map(sideBySide)));
+    setCut();
+    compare.hidden = !pairs.length;
     cut.hidden = !over;
-    stage.classList.toggle("overlay", over);
-    stage.style.setProperty("--cut", `${cut.value}%`);
+    choices.replaceChildren(...pairs.map((pair) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "control";
+      button.textContent = choices.dataset.name || nameOf(pair);
+      button.value = nameOf(pair);
+      button.setAttribute("aria-pressed", pair === over);
+      button.setAttribute("aria-keyshortcuts", "o");
+      return button;
+    }));
+  };
+  const choose = (name) => {
+    const focused = choices.contains(document.activeElement);
+    chosenPair = name;
+    arrange();
+    if (focused) (choices.querySelector("[aria-pressed=true]") || choices.firstChild).focus();
+  };
+  const chooseNext = () => {
+    const names = Array.from(choices.children, (button) => button.value);
+    choose(names[names.indexOf(chosenPair) + 1] || "");
   };
   const shownButtons = () => Array.from(document.querySelectorAll(
     "section.style:not([hidden]) figure:not([hidden]) > .open"));
@@ -76,28 +145,54 @@
     const buttons = shownButtons();
     find("view-title").textContent = `${button.dataset.title} · style ${button.dataset.style}`;
     find("view-place").textContent = `${buttons.indexOf(button) + 1} of ${buttons.length}`;
-    stage.replaceChildren(...Array.from(button.querySelectorAll(".half"), enlarged));
     arrange();
   };
-  const move = (step) => {
+  const beside = (button, step) => {
     const buttons = shownButtons();
-    show(buttons[(buttons.indexOf(current) + step + buttons.length) % buttons.length]);
+    return buttons[(buttons.indexOf(button) + step + buttons.length) % buttons.length];
   };
-  const switchOverlay = () => {
-    overlay.setAttribute("aria-pressed", overlay.getAttribute("aria-pressed") !== "true");
-    arrange();
+  const stepOf = (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return 0;
+    return { ArrowLeft: -1, ArrowRight: 1 }[event.key] || 0;
   };
-  document.querySelector("main").addEventListener("click", (event) => {
+  const main = document.querySelector("main");
+  main.addEventListener("click", (event) => {
     const button = event.target.closest(".open");
     if (!button) return;
     show(button);
     view.showModal();
   });
+  main.addEventListener("keydown", (event) => {
+    const button = event.target.closest(".open");
+    const step = stepOf(event);
+    if (!button || !step) return;
+    beside(button, step).focus();
+    event.preventDefault();
+  });
   find("view-close").addEventListener("click", () => view.close());
-  find("view-previous").addEventListener("click", () => move(-1));
-  find("view-next").addEventListener("click", () => move(1));
-  overlay.addEventListener("click", switchOverlay);
-  cut.addEventListener("input", arrange);
+  find("view-previous").addEventListener("click", () => show(beside(current, -1)));
+  find("view-next").addEventListener("click", () => show(beside(current, 1)));
+  choices.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button) choose(button.value === chosenPair ? "" : button.value);
+  });
+  cut.addEventListener("input", setCut);
+  // The pictures themselves can be dragged on, too.
+  const drag = (event) => {
+    const box = stage.querySelector(".wiped")?.getBoundingClientRect();
+    if (!box || !(event.buttons & 1)) return;
+    cut.value = 100 * (event.clientX - box.left) / box.width;
+    setCut();
+  };
+  stage.addEventListener("pointerdown", (event) => {
+    if (!event.target.closest(".wiped")) return;
+    stage.setPointerCapture(event.pointerId);
+    drag(event);
+    event.preventDefault();
+  });
+  stage.addEventListener("pointermove", (event) => {
+    if (stage.hasPointerCapture(event.pointerId)) drag(event);
+  });
   // Outside of the dialog's box it is the backdrop that is clicked.
   view.addEventListener("click", (event) => {
     const box = view.getBoundingClientRect();
@@ -111,12 +206,11 @@
   });
   view.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
-    if (event.key === "o" && !compare.hidden) switchOverlay();
-    // The slider has a use of its own for them.
-    if (event.target === cut) return;
-    if (event.key === "ArrowLeft") move(-1);
-    else if (event.key === "ArrowRight") move(1);
-    else return;
+    if (event.key === "o" && !compare.hidden) chooseNext();
+    // The slider has a use of its own for the arrows.
+    const step = event.target === cut ? 0 : stepOf(event);
+    if (!step) return;
+    show(beside(current, step));
     event.preventDefault();
   });
 })();
