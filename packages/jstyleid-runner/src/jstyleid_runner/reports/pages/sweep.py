@@ -90,7 +90,9 @@ def write_sweep(path: Path, rows: Sequence[SweepRow]) -> None:
              for row, best, some in zip(rows, front, shown, strict=True)]
     write_page(path, "sweep", title="Sweep", lines=lines, names=list(rows[0].values),
                scores=list(rows[0].scores), objective=rows[0].objective_name,
-               points=_points(rows, front), plot=_PLOT)
+               points=_points(rows, front), plot=_PLOT, ranges=[
+                   (min(values), max(values)) for values in (
+                       [row.evaluations for row in rows], [row.objective for row in rows])])
 
 
 def _points(rows: Sequence[SweepRow], front: Sequence[bool]) -> list[Point]:
