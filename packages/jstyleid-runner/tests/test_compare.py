@@ -91,6 +91,9 @@ def test_a_run_without_contents(make_run: MakeRun) -> None:
     assert labels(found) == ["A", "content B", "B"]
     assert found.styles[0].prompts[0].pairs == "1-2 0-2"
     assert rows(found)["method"] == ("dreambooth", "styleid")
+    assert [row.name for row in found.changes] == ["method", "reference", "styleid"]
+    assert rows(found)["styleid"][0] == "nothing"
+    assert "gamma 0.75, temperature 1.5" in rows(found)["styleid"][1]
 
 
 def test_other_references_are_named(make_run: MakeRun) -> None:

@@ -198,7 +198,8 @@ def compare_runs(a: Run, b: Run) -> Comparison:
         raise InputError(
             f"{a.folder.root}, {b.folder.root}: no prompt of a style is in both. The first has "
             f"{_described(a)}, the second {_described(b)}. Give two runs of one split.")
-    return Comparison(styles, _about(a, b), _changes(a, b), counts)
+    changes = _changes(a, b)
+    return Comparison(styles, _about(a, b, changes), changes, counts)
 
 
 def _described(run: Run) -> str:
@@ -262,11 +263,12 @@ def _result(name: Name, run: Run, style: str, prompt: str) -> Shown:
     return Shown(name, None, "not made yet" if run.has(style, prompt) else f"not in {name}")
 
 
-def _about(a: Run, b: Run) -> tuple[Row, ...]:
+def _about(a: Run, b: Run, changes: Sequence[Row]) -> tuple[Row, ...]:
+    changed = {row.name for row in changes}
     return (
         Row("folder", str(a.folder.root), str(b.folder.root)),
         *(Row(name, *(_text(run.record.settings.get(name)) for run in (a, b)))
-          for name in ("split", "method")),
+          for name in ("split", "method") if name not in changed),
         Row("pictures", _progress(a), _progress(b)),
     )
 
@@ -289,11 +291,18 @@ def _changes(a: Run, b: Run) -> tuple[Row, ...]:
                         "fingerprint": run.record.model.fingerprint},
          "version": run.record.versions}
         for run in (a, b))
+    # What one run has not at all, as a training, is one line and not one for each of its settings.
+    alone = [name for name in sorted(there.keys() & other.keys())
+             if isinstance(there[name], Mapping) != isinstance(other[name], Mapping)]
+    rows = [(name, there.pop(name), other.pop(name)) for name in alone]
     return tuple(Row(name, _text(old), _text(new))
-                 for name, old, new in differing_values(there, other))
+                 for name, old, new in sorted((*rows, *differing_values(there, other)),
+                                              key=lambda row: row[0]))
 
 
 def _text(value: Any) -> str:
     if value is None:
         return "nothing"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_text(each)}" for name, each in value.items())
     return value if value and isinstance(value, str) else json.dumps(value, ensure_ascii=False)
