@@ -22,13 +22,14 @@ UPLOADS = {
     "dreambooth": "dreambooth",
     "styleid": "styleid",
     "styleid-dreambooth": "styleid-dreambooth",
+    "score": "score",
     "contents of styleid": "styleid/.jstyleid/contents",
 }
 
 
 def colours(demo: Path) -> bool:
     """Print the official colour score of each style; return whether StyleID raises every one."""
-    methods = ("contents", "dreambooth", "styleid", "styleid-dreambooth")
+    methods = ("contents", "dreambooth", "styleid", "styleid-dreambooth", "score")
     scores = {name: json.loads((demo / "scores" / name / "result.json").read_text())["hist_scores"]
               for name in methods}
     print("style " + " ".join(f"{name:>18}" for name in scores))

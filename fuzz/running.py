@@ -266,8 +266,8 @@ def _limits() -> Iterator[None]:
         raise TookTooLongError
 
     signal.signal(signal.SIGVTALRM, late)
-    # glibc keeps 64 MiB of addresses for each of many threads, also when they have ended: after some
-    # thousands of inputs the limit would be reached, and no thread could be started.
+    # glibc keeps 64 MiB of addresses for each of many threads, also when they have ended: after
+    # some thousands of inputs the limit would be reached, and no thread could be started.
     ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY,) * 2)

@@ -12,7 +12,7 @@ from jstyleid_core.synthetic import demo_split
 from jstyleid_runner.cli import app
 
 
-def test_three_methods_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_ways_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
     monkeypatch.setattr(demo_split, "LOOKS", {"woodcut": demo_split.LOOKS["woodcut"]})
     monkeypatch.setattr(demo_split, "PROMPTS", 2)
@@ -21,19 +21,20 @@ def test_three_methods_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert done.exit_code == 0, done.output
     prompts = json.loads((tmp_path / "data/demo/00/prompt.json").read_text()).values()
     names = sorted(f"00/{prompt}.png" for prompt in prompts)
-    methods = ("dreambooth", "styleid", "styleid-dreambooth")
-    for method in methods:
-        folder = tmp_path / method
+    ways = ("dreambooth", "styleid", "styleid-dreambooth", "score")
+    for way in ways:
+        folder = tmp_path / way
         assert sorted(str(p.relative_to(folder)) for p in folder.glob("*/*.png")) == names
         assert (folder / "gallery.html").is_file()
-    assert len({(tmp_path / method / names[0]).read_bytes() for method in methods}) == 3
-    # `dreambooth` draws with the LoRAs that `styleid-dreambooth` has trained.
-    assert not (tmp_path / "dreambooth" / ".jstyleid" / "loras").exists()
+    assert len({(tmp_path / way / names[0]).read_bytes() for way in ways}) == 4
+    # They draw with the LoRAs that `styleid-dreambooth` has trained.
+    for way in ("dreambooth", "score"):
+        assert not (tmp_path / way / ".jstyleid" / "loras").exists()
     with Image.open(tmp_path / "demo.png") as sheet:
-        assert sheet.width > 6 * 192
+        assert sheet.width > 8 * 192
 
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/00/*.png")}
     again = CliRunner().invoke(app, words)
     assert again.exit_code == 0, again.output
-    assert again.stderr.count("2 there already; 0 UNet evaluations to do") == 3
+    assert again.stderr.count("2 there already; 0 UNet evaluations to do") == 4
     assert {path: path.stat().st_mtime_ns for path in before} == before

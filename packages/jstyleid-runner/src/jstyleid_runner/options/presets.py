@@ -27,10 +27,10 @@ PRESETS: Mapping[RunPreset, Mapping[str, Any]] = {
     "strong": {"gamma": ["0.3"]},
     # One pass: the cost of drawing alone.
     "fast": {"method": "direct-dreambooth"},
-    # Better LoRAs (see `_TRAINING`) that start from the samples' mean; the look of all samples, of
-    # exact colours, by an inversion that loses less.
+    # Better LoRAs (see `_TRAINING`) that start from the samples' mean; the look and the colours of
+    # all samples, by an inversion that loses less.
     "score": {"start": "mean", "strength": 0.9, "reference": "all", "start_latents": "efdm",
-              "inversion": "fixed-point:2"},
+              "inversion": "fixed-point:2", "colour_match": 0.5},
 }
 
 _TRAINING: Mapping[RunPreset, Preset] = {"tuned": "tuned", "score": "tuned"}

@@ -1,13 +1,13 @@
-"""The demo: the three methods of a run, on the embedded model and synthetic styles."""
+"""The demo: ways from a prompt to a picture in a style, on the embedded model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jstyleid_core.contact_sheet import Cell, contact_sheet
 from jstyleid_core.image_files import open_image, save_png
 from jstyleid_core.synthetic.demo_split import SIZE, draw_split
 from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL
-from jstyleid_runner.choices import Method
 from jstyleid_runner.options.common import WorkerOptions
 from jstyleid_runner.options.run import RunOptions
 from jstyleid_runner.storage.layout import OutFolder, WorkFolder
@@ -16,7 +16,15 @@ from jstyleid_runner.storage.split import StyleFolder, read_split
 from jstyleid_runner.workflows.run import run
 
 SPLIT = "demo"
-METHODS: tuple[Method, ...] = ("dreambooth", "styleid", "styleid-dreambooth")
+_TRAINED = "styleid-dreambooth"
+WAYS: Mapping[str, Mapping[str, Any]] = {
+    "dreambooth": {"method": "dreambooth"},
+    "styleid": {"method": "styleid"},
+    _TRAINED: {"method": _TRAINED},
+    # What the preset `score` adds to it, but for the longer trainings.
+    "score": {"method": _TRAINED, "reference": "all", "colour_match": 0.5},
+}
+"""By folder, the options of a run in which they differ."""
 _BATCH = 5
 """All prompts of a style together: with a model this small a step costs little more for it."""
 _SHOWN = 2
@@ -24,7 +32,7 @@ _SHOWN = 2
 
 
 def run_demo(out: Path, train_steps: int, where: WorkerOptions) -> None:
-    """Draw the split, make the pictures of each method, and a sheet of them all.
+    """Draw the split, make the pictures of each way, and a sheet of them all.
 
     Raises:
         JStyleIDError: the folder holds something else, or something failed.
@@ -34,28 +42,27 @@ def run_demo(out: Path, train_steps: int, where: WorkerOptions) -> None:
     data = out / "data"
     draw_split(data / SPLIT)
     # The one that trains comes first; the others draw with the same LoRAs, or with none.
-    trained = out / "styleid-dreambooth"
-    loras = OutFolder(trained).lora("00").parent
-    for method in sorted(METHODS, key=lambda method: method != trained.name):
-        given = None if method == trained.name else loras
-        print(f"\n{method}", flush=True)
-        run(_options(method, out, train_steps, given, where))
+    loras = OutFolder(out / _TRAINED).lora("00").parent
+    for way in sorted(WAYS, key=lambda way: way != _TRAINED):
+        given = None if way in (_TRAINED, "styleid") else loras
+        print(f"\n{way}", flush=True)
+        run(_options(way, out, train_steps, given, where))
     styles = read_split(data, SPLIT).styles
     sheet = out / "demo.png"
     save_png(contact_sheet(*_side_by_side(out, styles)), sheet)
-    print(f"\nall methods side by side: {sheet}")
+    print(f"\nall of them side by side: {sheet}")
 
 
 def _options(
-    method: Method, out: Path, train_steps: int, loras: Path | None, where: WorkerOptions
+    way: str, out: Path, train_steps: int, loras: Path | None, where: WorkerOptions
 ) -> RunOptions:
     return RunOptions(
+        **WAYS[way],
         split=SPLIT,
         data=out / "data",
-        out=out / method,
-        method=method,
+        out=out / way,
         size=str(SIZE),
-        lora=None if method == "styleid" else loras,
+        lora=loras,
         # A model this small learns more from larger steps than Stable Diffusion does.
         train_steps=train_steps,
         rank=8,
@@ -73,15 +80,15 @@ def _options(
 
 
 def _side_by_side(out: Path, styles: Sequence[StyleFolder]) -> tuple[list[Cell], list[list[Cell]]]:
-    """A style a line: its first sample, and each method's pictures of its first prompts."""
+    """A style a line: its first sample, and each way's pictures of its first prompts."""
     heads = [Cell(f"style {style.id}", open_image(style.references[0])) for style in styles]
     columns = [
         [
-            Cell(f"{method}: {style.prompts[index]}",
-                 open_image(OutFolder(out / method).picture(style.id, style.prompts[index])))
+            Cell(f"{way}: {style.prompts[index]}",
+                 open_image(OutFolder(out / way).picture(style.id, style.prompts[index])))
             for style in styles
         ]
         for index in range(_SHOWN)
-        for method in METHODS
+        for way in WAYS
     ]
     return heads, columns
