@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,84 +14,14 @@ from typer.testing import CliRunner
 
 import jstyleid_core
 from jstyleid_core import StyleIDSettings, runtime
-from jstyleid_core.images import mean_image
-from jstyleid_core.progress import OnStep
 from jstyleid_core.styleid.strengths import Strengths
 from jstyleid_dreambooth import LoRAWeights, LowRank, write_lora
 from jstyleid_runner.cli import app
 from jstyleid_runner.worker import engine
 from jstyleid_runner.workflows import generate as one_picture
+from painting_model import FakeStableDiffusion, FakeStyle, FakeStyleID
 
 LAYER = LowRank(np.ones((1, 2), np.float32), np.ones((2, 1), np.float32), 1)
-
-
-class FakeStableDiffusion:
-    """Paints grey."""
-
-    fingerprint = "f1"
-
-    def drop_text_encoder(self) -> None:
-        pass
-
-    def generate(
-        self,
-        prompts: Sequence[str],
-        seeds: Sequence[int],
-        *,
-        steps: int,
-        size: tuple[int, int],
-        on_step: OnStep,
-        **_: object,
-    ) -> list[Image.Image]:
-        for _step in range(steps):
-            on_step()
-        return [Image.new("RGB", size, (seed, seed, seed)) for seed in seeds]
-
-
-class FakeStyleID:
-    """Blends content and style."""
-
-    inverted = 0
-
-    def __init__(self, model: FakeStableDiffusion, settings: object) -> None:
-        self.model, self.steps = model, settings.steps  # type: ignore[attr-defined]
-        self.recipe = self.steps
-
-    def invert_style(self, image: Image.Image, on_step: OnStep) -> "FakeStyle":
-        FakeStyleID.inverted += 1
-        for _ in range(self.steps):
-            on_step()
-        return FakeStyle(image)
-
-    def transfer(
-        self, contents: Sequence[Image.Image], styles: Sequence["FakeStyle"], on_step: OnStep,
-        mask: Any,
-    ) -> list[Image.Image]:
-        for _ in range(2 * self.steps):
-            on_step()
-        style = mean_image([style.image for style in styles])
-        blended = [Image.blend(content, style, 0.5) for content in contents]
-        if mask is None:
-            return blended
-        inside = Image.fromarray((mask.weights * 255).astype(np.uint8))
-        return [Image.composite(one, content, inside)
-                for one, content in zip(blended, contents, strict=True)]
-
-
-class FakeStyle:
-    """A style that is its picture."""
-
-    def __init__(self, image: Image.Image) -> None:
-        self.image = image
-
-    def save(self, path: Path) -> None:
-        self.image.save(path, "PNG")
-
-    @classmethod
-    def load(
-        cls, path: Path, *, model: object, settings: object, image: Image.Image
-    ) -> "FakeStyle":
-        return cls(Image.open(path).convert("RGB"))
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +29,7 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
     for user in (engine, one_picture):
         monkeypatch.setattr(user, "load_model", lambda *_: FakeStableDiffusion())
-    monkeypatch.setattr(one_picture, "attach", lambda *_: None)
+    monkeypatch.setattr(one_picture, "attached", lambda *_: nullcontext())
     # Not by setattr, which would look up the real ones and so start Jittor.
     monkeypatch.setitem(vars(jstyleid_core), "StyleID", FakeStyleID)
     monkeypatch.setitem(vars(jstyleid_core), "Style", FakeStyle)

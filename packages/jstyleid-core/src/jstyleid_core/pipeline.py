@@ -28,7 +28,7 @@ from jstyleid_core.errors import InputError
 from jstyleid_core.images import Size, to_array, to_images
 from jstyleid_core.interfaces import Networks
 from jstyleid_core.kernels.replay import Replays
-from jstyleid_core.progress import OnStep, Preparing
+from jstyleid_core.progress import OnPrediction, OnStep, Preparing
 from jstyleid_core.runtime import Backend, DType, check_dtype
 from jstyleid_core.runtime.jittor import Var, jt, nn
 from jstyleid_core.weights.checkpoint import (
@@ -402,11 +402,13 @@ class StableDiffusion:
         size: Size = (512, 512),
         start: InitialLatents | None = None,
         on_step: OnStep | None = None,
+        on_prediction: OnPrediction | None = None,
     ) -> list[Image.Image]:
         """Pictures of prompts: `sample`, decoded.
 
         Args:
-            on_step: called after each step; all other arguments are those of `sample`.
+            on_step: called after each step.
+            on_prediction: called after each step; all other arguments are those of `sample`.
 
         Raises:
             InputError: as `sample`.
@@ -419,6 +421,8 @@ class StableDiffusion:
                                 negative_prompt=negative_prompt, size=size, start=start):
             latents = step.latents
             watched.add(latents)
+            if on_prediction:
+                on_prediction(step.x0)
             if on_step:
                 on_step()
         watched.check()

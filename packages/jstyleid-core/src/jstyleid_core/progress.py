@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 Preparing = Callable[[str, int, int], None]
 """Takes the name of a preparation, such as compiling, its part that is done, and the whole."""
 
 OnStep = Callable[[], None]
 """Is called after each step of a sampling, an inversion or a transfer."""
+
+OnPrediction = Callable[[Any], None]
+"""Takes the predicted clean latents (B, 4, h, w) after each step towards a picture."""
 
 
 class Progress(Protocol):

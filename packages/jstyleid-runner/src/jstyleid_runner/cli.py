@@ -22,6 +22,7 @@ from jstyleid_runner.commands.status import retry, status
 from jstyleid_runner.commands.sweep import sweep
 from jstyleid_runner.commands.train import train
 from jstyleid_runner.commands.transfer import transfer
+from jstyleid_runner.commands.ui import ui
 from jstyleid_runner.errors import full_output_named, guarded
 from jstyleid_runner.options.sources import with_config
 
@@ -69,6 +70,7 @@ app.command()(guarded(retry))
 app.command()(guarded(clean))
 app.command()(guarded(doctor))
 app.command()(guarded(demo))
+app.command()(guarded(ui))
 # The options of the command that is shown follow.
 config.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
     guarded(show)

@@ -20,7 +20,7 @@ from jstyleid_core.diffusion.denoiser import Network, Prediction
 from jstyleid_core.diffusion.finite import FiniteSteps
 from jstyleid_core.errors import InputError
 from jstyleid_core.interfaces import AttentionLayer
-from jstyleid_core.progress import OnStep
+from jstyleid_core.progress import OnPrediction, OnStep
 from jstyleid_core.runtime.jittor import Var, jt
 from jstyleid_core.styleid.colours import match_colours, palette_of
 from jstyleid_core.styleid.injection import Features, Injection, Part, QuerySource, Recording
@@ -113,6 +113,7 @@ class StyleID:
         on_step: OnStep | None = None,
         *,
         mask: Mask | None = None,
+        on_prediction: OnPrediction | None = None,
     ) -> list[Image.Image]:
         """Transfer a style to content pictures of one size, as one batch.
 
@@ -124,6 +125,7 @@ class StyleID:
                 sizes, keys and values stand side by side, and the pixels of all count in the start.
             on_step: called after each of the 2 n steps.
             mask: the part of the pictures that takes the style; all by default.
+            on_prediction: called after each of the n steps of the reversal.
 
         Raises:
             InputError: sizes differ or are impossible, or a style was recorded otherwise.
@@ -136,6 +138,8 @@ class StyleID:
             if number == self.settings.steps:
                 inverting.check()
             (inverting if number < self.settings.steps else stylising).add(step.latents)
+            if on_prediction and number >= self.settings.steps:
+                on_prediction(x0)
             if on_step:
                 on_step()
         stylising.check()

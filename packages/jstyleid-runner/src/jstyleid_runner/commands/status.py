@@ -84,17 +84,7 @@ def _watch(out: Path) -> None:
 
 def retry(out: options.RunFolderArgument) -> None:
     """Let the jobs of a run that were set aside be tried again, by the next run."""
-    from jstyleid_runner.scheduling.ledger import Ledger, read_entries
-    from jstyleid_runner.storage.layout import OutFolder
-    from jstyleid_runner.storage.lock import folder_lock
+    from jstyleid_runner.workflows.retry import retry_jobs
 
-    folder = OutFolder(out)
-    errors = {entry.id: entry.error for entry in read_entries(folder.ledger)}
-    with folder_lock(folder), Ledger(folder.ledger) as ledger:
-        ids = ledger.retry()
-    for id in ids:
-        print(f"{id}: {errors[id]}" if errors[id] else id)
-    if ids:
-        print(f"to be tried again: {len(ids)}; give the same `jstyleid run` command for {out}")
-    else:
-        print("no job was set aside")
+    for line in retry_jobs(out):
+        print(line)

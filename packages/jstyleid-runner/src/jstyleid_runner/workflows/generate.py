@@ -1,13 +1,15 @@
 """`jstyleid generate PROMPT`: one picture from a text, with LoRAs named as `FILE` or `FILE:0.8`."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jstyleid_core.errors import InputError
 from jstyleid_core.image_files import save_png
+from jstyleid_core.progress import OnPrediction
 from jstyleid_core.weights.checkpoint import CheckpointSource
 from jstyleid_runner.options.common import ModelOptions
 from jstyleid_runner.planning.inputs import Inputs, RecordedFile, RecordedModel
@@ -85,19 +87,25 @@ def lora_and_weight(name: str, option: str = "") -> tuple[str, float | None]:
     return path, weight
 
 
-def attach(model: "StableDiffusion", loras: Sequence[WeightedLoRA]) -> None:
-    """Attach the LoRAs to the model.
+@contextmanager
+def attached(model: "StableDiffusion", loras: Sequence[WeightedLoRA]) -> Iterator[None]:
+    """Attach the LoRAs to the model while the block runs.
 
     Raises:
         CheckpointError: one is for another architecture.
     """
     if not loras:
+        yield
         return
     from jstyleid_dreambooth import LoRAs
 
-    attached = LoRAs.of(model)
-    for number, lora in enumerate(loras, 1):
-        attached.add(f"{number} {lora.weights.source}", lora.weights, weight=lora.weight)
+    mixed = LoRAs.of(model)
+    try:
+        for number, lora in enumerate(loras, 1):
+            mixed.add(f"{number} {lora.weights.source}", lora.weights, weight=lora.weight)
+        yield
+    finally:
+        mixed.detach()
 
 
 @dataclass(frozen=True)
@@ -144,6 +152,7 @@ def draw_picture(
 def draw(
     drawing: Drawing, target: Path, loras: Sequence[WeightedLoRA], model: "StableDiffusion",
     source: CheckpointSource, recorded: Mapping[str, Any], display: Display,
+    on_prediction: OnPrediction | None = None,
 ) -> None:
     """Draw a picture with a loaded model and write it with its settings.
 
@@ -155,24 +164,26 @@ def draw(
         source: its checkpoint.
         recorded: further facts, see `provenance`.
         display: display of the progress.
+        on_prediction: called after each step, see `StableDiffusion.generate`.
 
     Raises:
         CheckpointError: a LoRA is for another architecture.
         OutputError: the file cannot be written.
     """
-    attach(model, loras)
     evaluations = drawing.steps * guidance_evaluations(drawing.guidance)
     display.begin(1, 0, evaluations)
     display.stage(drawing.prompt, drawing.steps, evaluations)
-    [picture] = model.generate(
-        [drawing.prompt],
-        [drawing.seed],
-        steps=drawing.steps,
-        guidance_scale=drawing.guidance,
-        negative_prompt=drawing.negative,
-        size=drawing.size,
-        on_step=display.step,
-    )
+    with attached(model, loras):
+        [picture] = model.generate(
+            [drawing.prompt],
+            [drawing.seed],
+            steps=drawing.steps,
+            guidance_scale=drawing.guidance,
+            negative_prompt=drawing.negative,
+            size=drawing.size,
+            on_step=display.step,
+            on_prediction=on_prediction,
+        )
     provenance: dict[str, Any] = {
         "kind": "generated",
         "model": source.name,

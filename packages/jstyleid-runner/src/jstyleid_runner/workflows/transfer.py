@@ -13,6 +13,7 @@ from jstyleid_core.contact_sheet import Cell, contact_sheet
 from jstyleid_core.errors import InputError
 from jstyleid_core.image_files import open_image, save_png
 from jstyleid_core.images import fit
+from jstyleid_core.progress import OnPrediction
 from jstyleid_core.weights.checkpoint import CheckpointSource
 from jstyleid_runner.planning.inputs import Inputs, RecordedFile, RecordedModel
 from jstyleid_runner.planning.provenance import to_png_text
@@ -142,11 +143,18 @@ def _open_mask(
 
 
 def run_transfers(
-    jobs: Sequence[TransferJob], model: "StableDiffusion", display: Display
+    jobs: Sequence[TransferJob], model: "StableDiffusion", display: Display,
+    on_prediction: OnPrediction | None = None,
 ) -> list[Path]:
     """Make the pictures, save each the moment it is there, and return all files written.
 
     A style is inverted once for all jobs whose settings allow it.
+
+    Args:
+        jobs: transfers to make.
+        model: the loaded model.
+        display: display of the progress.
+        on_prediction: called after each step of a reversal, see `StyleID.transfer`.
     """
     from jstyleid_core import StyleID
 
@@ -161,13 +169,13 @@ def run_transfers(
     for job, method in zip(jobs, methods, strict=True):
         if any(recipe != method.recipe for recipe, _ in held):
             held.clear()  # before the next ones take as much memory
-        written += _run_transfer(job, method, held, display)
+        written += _run_transfer(job, method, held, display, on_prediction)
     return written
 
 
 def _run_transfer(
     job: TransferJob, styleid: "StyleID", held: "dict[tuple[Recipe, Path], Style]",
-    display: Display,
+    display: Display, on_prediction: OnPrediction | None,
 ) -> list[Path]:
     from jstyleid_core.styleid.mask import Mask
 
@@ -182,7 +190,8 @@ def _run_transfer(
         styles = [held[styleid.recipe, path] for path in given.images]
         display.stage(f"{job.content_path.name} as {given.name}", 2 * settings.steps,
                       settings.transfer_evaluations)
-        [picture] = styleid.transfer([job.content], styles, on_step=display.step, mask=mask)
+        [picture] = styleid.transfer([job.content], styles, on_step=display.step, mask=mask,
+                                     on_prediction=on_prediction)
         names = [path.name for path in given.images]
         inputs = Inputs(
             model=RecordedModel.of(job.source, styleid.model.fingerprint),

@@ -1,0 +1,83 @@
+"""A model that paints grey, and a method that paints the mean of its inputs, without Jittor."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from jstyleid_core.images import mean_image
+from jstyleid_core.progress import OnStep
+
+
+class FakeStableDiffusion:
+    """Paints grey."""
+
+    fingerprint = "f1"
+
+    def drop_text_encoder(self) -> None:
+        pass
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        pass
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        steps: int,
+        size: tuple[int, int],
+        on_step: OnStep,
+        **_: object,
+    ) -> list[Image.Image]:
+        for _step in range(steps):
+            on_step()
+        return [Image.new("RGB", size, (seed, seed, seed)) for seed in seeds]
+
+
+class FakeStyleID:
+    """Blends content and style."""
+
+    inverted = 0
+
+    def __init__(self, model: FakeStableDiffusion, settings: object) -> None:
+        self.model, self.steps = model, settings.steps  # type: ignore[attr-defined]
+        self.recipe = self.steps
+
+    def invert_style(self, image: Image.Image, on_step: OnStep) -> "FakeStyle":
+        FakeStyleID.inverted += 1
+        for _ in range(self.steps):
+            on_step()
+        return FakeStyle(image)
+
+    def transfer(
+        self, contents: Sequence[Image.Image], styles: Sequence["FakeStyle"], on_step: OnStep,
+        mask: Any, on_prediction: object,
+    ) -> list[Image.Image]:
+        for _ in range(2 * self.steps):
+            on_step()
+        style = mean_image([style.image for style in styles])
+        blended = [Image.blend(content, style, 0.5) for content in contents]
+        if mask is None:
+            return blended
+        inside = Image.fromarray((mask.weights * 255).astype(np.uint8))
+        return [Image.composite(one, content, inside)
+                for one, content in zip(blended, contents, strict=True)]
+
+
+class FakeStyle:
+    """A style that is its picture."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self.image = image
+
+    def save(self, path: Path) -> None:
+        self.image.save(path, "PNG")
+
+    @classmethod
+    def load(
+        cls, path: Path, *, model: object, settings: object, image: Image.Image
+    ) -> "FakeStyle":
+        return cls(Image.open(path).convert("RGB"))
