@@ -9,6 +9,7 @@ from PIL import Image
 
 from jstyleid_core.images import mean_image
 from jstyleid_core.progress import OnStep
+from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL, Checkpoint, find_checkpoint
 
 
 class FakeStableDiffusion:
@@ -19,8 +20,9 @@ class FakeStableDiffusion:
     def drop_text_encoder(self) -> None:
         pass
 
-    def check_size(self, size: tuple[int, int]) -> None:
-        pass
+    @property
+    def checkpoint(self) -> Checkpoint:
+        return find_checkpoint(EMBEDDED_MODEL)
 
     def generate(
         self,

@@ -10,6 +10,7 @@ from jstyleid_core.errors import InputError
 from jstyleid_runner.options.config_file import command_named
 from jstyleid_runner.options.sources import parse_words
 from jstyleid_runner.options.to_settings import parse_size
+from jstyleid_runner.planning.limits import Wanted
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import FolderPath, picture_target
 from jstyleid_runner.ui.forms import Form
@@ -93,7 +94,8 @@ class GeneratePage:
         recorded = {"dtype": of_model.dtype, "backend": of_model.backend}
 
         def work(display: JobDisplay) -> None:
-            loaded = self._session.model(of_model, drawing.size, display)
+            wanted = Wanted(drawing.size, {"steps": drawing.steps})
+            loaded = self._session.model(of_model, wanted, display)
             draw(drawing, target, loras, loaded, source, recorded, display,
                  self._session.previews(loaded, display))
 

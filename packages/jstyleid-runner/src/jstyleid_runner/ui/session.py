@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jstyleid_core.progress import OnPrediction
 from jstyleid_runner.options.common import ModelOptions
+from jstyleid_runner.planning.limits import Wanted
 from jstyleid_runner.ui.jobs import JobDisplay
 from jstyleid_runner.worker.engine import load_model
 from jstyleid_runner.workflows.model import source_of
@@ -45,21 +46,22 @@ class ModelSession:
                        prediction=None)
 
     def model(
-        self, options: ModelOptions, size: tuple[int, int], display: JobDisplay
+        self, options: ModelOptions, wanted: Wanted, display: JobDisplay
     ) -> "StableDiffusion":
         """The model, loaded if it is not there yet.
 
         Raises:
-            JStyleIDError: it cannot be loaded, or cannot compute this size.
+            JStyleIDError: it cannot be loaded, or cannot compute this.
         """
         source = source_of(options)
         if self._model is None or self._key != source:
             self._key = self._model = None
             gc.collect()  # before the next one takes as much memory
-            self._model = self._load(source, size, options.dtype, options.device,
+            self._model = self._load(source, [wanted], options.dtype, options.device,
                                      display.preparing, options.backend)
             self._key = source
-        self._model.check_size(size)
+        else:
+            wanted.check(self._model.checkpoint)
         return self._model
 
     def previews(self, model: "StableDiffusion", display: JobDisplay) -> OnPrediction | None:

@@ -16,6 +16,7 @@ from jstyleid_runner.options.presets import TransferPreset
 from jstyleid_runner.options.sources import parse_words
 from jstyleid_runner.options.styleid import StyleIDOptions
 from jstyleid_runner.options.to_settings import parse_size, styleid_settings
+from jstyleid_runner.planning.limits import Wanted
 from jstyleid_runner.storage.layout import FolderPath
 from jstyleid_runner.ui import views
 from jstyleid_runner.ui.forms import Form
@@ -132,7 +133,7 @@ class TransferPage:
             )
 
         def work(display: JobDisplay) -> None:
-            loaded = self._session.model(of_model, size, display)
+            loaded = self._session.model(of_model, Wanted(size, styleid=settings), display)
             run_transfers([job], loaded, display, self._session.previews(loaded, display))
 
         return work
