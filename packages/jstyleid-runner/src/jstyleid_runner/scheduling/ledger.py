@@ -329,13 +329,16 @@ def _connected_read_only(path: Path) -> sqlite3.Connection:
     place = f"file:{quote(str(path.absolute()))}?mode=ro"
     # Without a log of changes nobody is writing, and SQLite need not make the file beside the
     # ledger in which readers and writers meet.
-    if path.with_name(path.name + "-wal").exists():
+    log, index = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
+    if log.exists():
+        if not index.exists():  # nobody is writing here either, and SQLite would leave one behind
+            return _copied(path)
         db = sqlite3.connect(place, uri=True, isolation_level=None)
         try:
             db.execute("SELECT count(*) FROM sqlite_master")
             return db
         except sqlite3.OperationalError:
-            db.close()  # a killed run's without the file beside it, which cannot be made there
+            db.close()  # a killed run's, of another user
             return _copied(path)
     return sqlite3.connect(place + "&immutable=1", uri=True, isolation_level=None)
 
