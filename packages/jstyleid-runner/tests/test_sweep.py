@@ -195,7 +195,7 @@ def test_the_colour_score_of_every_colour() -> None:
 @pytest.mark.parametrize(("words", "values"), [
     ("--preset score", {"start": "mean", "strength": 0.9, "reference": "all"}),
     ("--preset score --reference first --start noise", {"start": "noise", "reference": "first"}),
-    ("--preset fast", {"method": "direct-dreambooth"}),
+    ("--preset fast", {"method": "direct-dreambooth", "colour_match": 0.5}),
     ("--preset tuned", {"method": "styleid-dreambooth", "start": "noise"}),
     ("--preset paper --method styleid", {"layers": "6-11", "steps": 50, "method": "styleid"}),
 ])

@@ -25,8 +25,8 @@ PRESETS: Mapping[RunPreset, Mapping[str, Any]] = {
     "reference": {},
     # Less of the content's query, more of the style.
     "strong": {"gamma": ["0.3"]},
-    # One pass: the cost of drawing alone.
-    "fast": {"method": "direct-dreambooth"},
+    # One pass, the cost of drawing alone; what it has less of the style, colours make up for.
+    "fast": {"method": "direct-dreambooth", "reference": "all", "colour_match": 0.5},
     # Better LoRAs (see `_TRAINING`) that start from the samples' mean; the look and the colours of
     # all samples, by an inversion that loses less.
     "score": {"start": "mean", "strength": 0.9, "reference": "all", "start_latents": "efdm",
