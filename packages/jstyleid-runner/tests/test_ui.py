@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from jstyleid_core import StyleIDSettings, runtime
 from jstyleid_core.errors import InputError
 from jstyleid_runner.cli import app
 from jstyleid_runner.options.common import ModelOptions
+from jstyleid_runner.options.styleid import StyleIDOptions
 from jstyleid_runner.planning.provenance import read_facts
 from jstyleid_runner.scheduling.ledger import Ledger, read_entries
 from jstyleid_runner.scheduling.task import Stage, State, Task
@@ -320,6 +322,18 @@ def test_generating(
     assert "red.png" in wrong.message
     assert "--steps" in none.message
     assert (empty.state, wrong.state, none.state) == ("failed",) * 3
+
+
+def test_every_option_of_styleid_has_a_field(
+    context: typer.Context, queue: JobQueue, session: ModelSession, tmp_path: Path
+) -> None:
+    import gradio as gr
+
+    tab = TransferPage(context, queue, session, Results(tmp_path))
+    with gr.Blocks() as page:
+        tab.build(page, gr.Textbox())
+    shown = {component.elem_id for component in tab.form.components}
+    assert {f"transfer-{field.name}" for field in fields(StyleIDOptions)} <= shown
 
 
 def test_a_form_says_what_the_command_line_says(context: typer.Context) -> None:

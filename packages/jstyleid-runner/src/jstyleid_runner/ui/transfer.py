@@ -30,7 +30,7 @@ from jstyleid_runner.workflows.transfer import TransferJob, run_transfers
 KIND = "transfer"
 _MAIN = ("gamma", "temperature", "layers")
 _MORE = (("rule", "start_latents", "inversion"), ("style_factor", "gate", "moments"),
-         ("together", "injection", "seed"))
+         ("colour_match", "together", "injection", "seed"))
 
 
 class TransferPage:
