@@ -43,7 +43,7 @@ class RunsPage:
         """Make the components here in the page."""
         with gr.Row(equal_height=True):
             chosen = gr.Dropdown([], label="run", elem_id="runs-chosen", scale=4,
-                                 info=f"Folders of runs below {self._root}.")
+                                 info=f"--runs {self._root}: the newest first.")
             refresh = gr.Button("Look again", scale=1)
         status = gr.HTML(elem_id="runs-status")
         with gr.Row():
