@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import numpy as np
 from PIL import Image
@@ -39,10 +40,11 @@ _PIXELS = 1_000_000
 
 
 def _read_picture(path: Path) -> None:
-    images.MAX_PIXELS = _PIXELS
-    Image.MAX_IMAGE_PIXELS = _PIXELS // 2  # Pillow's limit is twice this one
-    picture = images.inspect(path)
-    image = images.decode(path)
+    # Pillow's limit is twice its number. Both are as before for what is read after this.
+    with (patch.object(images, "MAX_PIXELS", _PIXELS),
+          patch.object(Image, "MAX_IMAGE_PIXELS", _PIXELS // 2)):
+        picture = images.inspect(path)
+        image = images.decode(path)
     assert image.mode == "RGB"
     assert 0 < image.width * image.height <= _PIXELS
     assert (picture.width, picture.height) == image.size

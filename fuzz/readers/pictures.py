@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 from PIL import Image
 
@@ -23,9 +24,10 @@ _PIXELS = 1_000_000
 
 
 def _read_picture(path: Path) -> None:
-    image_files.MAX_PIXELS = _PIXELS
-    Image.MAX_IMAGE_PIXELS = _PIXELS // 2  # Pillow's limit is twice this one
-    image = image_files.open_image(path)
+    # Pillow's limit is twice its number. Both are as before for what is read after this.
+    with (patch.object(image_files, "MAX_PIXELS", _PIXELS),
+          patch.object(Image, "MAX_IMAGE_PIXELS", _PIXELS // 2)):
+        image = image_files.open_image(path)
     assert image.mode == "RGB"
     assert image.width * image.height <= _PIXELS
 

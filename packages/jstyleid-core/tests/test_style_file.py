@@ -29,7 +29,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
         path.write_bytes(data)
         tensors, image = read_style(path, expected())
         assert image == "a" * 64
-        assert len(tensors) == 1 + 2 * 2 * 2
+        assert len(tensors) == 2 + 2 * 2 * 2
 
 
 @pytest.mark.parametrize(("change", "said"), [
