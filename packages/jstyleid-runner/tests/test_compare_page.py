@@ -14,6 +14,7 @@ from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split
 from jstyleid_runner.workflows.session import RunCounts
+from watched_page import watched
 
 LONG = "a very long prompt " * 6 + "Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichen"
 
@@ -40,19 +41,10 @@ def runs(
 @pytest.fixture
 def page(browser: Any, runs: Path, tmp_path: Path) -> Iterator[Any]:
     """The open page; at the end it must have asked for the runs' pictures only."""
-    context = browser.new_context(viewport={"width": 1200, "height": 900})
-    asked: list[str] = []
-    said: list[str] = []
-    context.on("request", lambda request: asked.append(request.url))
-    opened = context.new_page()
-    opened.on("console", lambda message: said.append(message.text))
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    opened.goto(runs.as_uri())
-    yield opened
-    context.close()
-    others = [url for url in asked if not url.startswith("data:") and url != runs.as_uri()]
+    with watched(browser, runs.as_uri(), 1200) as (opened, asked):
+        yield opened
+    others = [url for url in asked if url != runs.as_uri()]
     assert all(url.startswith(tmp_path.as_uri()) and url.endswith(".png") for url in others)
-    assert said == []
 
 
 def open_first(page: Any) -> Any:

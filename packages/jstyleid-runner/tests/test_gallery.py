@@ -26,6 +26,7 @@ from jstyleid_runner.reports.pages.gallery import (
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.split import read_split
+from watched_page import watched
 
 HOSTILE = "a \"quoted\" 'cat' <b>&amp; 100% #1 👩‍🚀"
 PROMPTS = ("Ring", "Hotel Ring", HOSTILE)
@@ -168,20 +169,11 @@ def test_a_gallery_of_a_plan(tmp_path: Path, data: Path) -> None:
 def page(browser: Any, tmp_path: Path, styles: list[GalleryStyle]) -> Iterator[Any]:
     """The open page; at the end it must have asked for the run's pictures only, and no more."""
     written(tmp_path, styles)
-    context = browser.new_context(viewport={"width": 1200, "height": 900})
-    asked: list[str] = []
-    said: list[str] = []
-    context.on("request", lambda request: asked.append(request.url))
-    opened = context.new_page()
-    opened.on("console", lambda message: said.append(message.text))
-    opened.on("pageerror", lambda error: said.append(str(error)))
     address = (tmp_path / "out" / "gallery.html").as_uri()
-    opened.goto(address)
-    yield opened
-    context.close()
-    others = [url for url in asked if not url.startswith("data:") and url != address]
+    with watched(browser, address, 1200) as (opened, asked):
+        yield opened
+    others = [url for url in asked if url != address]
     assert all(url.startswith(tmp_path.as_uri()) and url.endswith(".png") for url in others)
-    assert said == []
 
 
 def shown(page: Any) -> list[str]:

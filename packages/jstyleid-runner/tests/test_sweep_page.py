@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from jstyleid_runner.reports.pages.sweep import SweepRow, write_sweep
+from watched_page import watched
 
 LAYERS = '["7-11", "10-11 steps 0-5:0.5"]'
 SCORES = (0.31, 0.08, 0.22, 0.9)
@@ -29,19 +30,10 @@ def page(browser: Any, tmp_path: Path) -> Iterator[Any]:
             zip(("0.3", "10", "0.75", "9"), ("7-11", LAYERS) * 2, SCORES, strict=True))
     ]
     write_sweep(tmp_path / "sweep.html", rows)
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    asked: list[str] = []
-    said: list[str] = []
-    context.on("request", lambda request: asked.append(request.url))
-    opened = context.new_page()
-    opened.on("console", lambda message: said.append(message.text))
-    opened.on("pageerror", lambda error: said.append(str(error)))
     address = (tmp_path / "sweep.html").as_uri()
-    opened.goto(address)
-    yield opened
-    context.close()
-    assert [url for url in asked if not url.startswith("data:")] == [address]
-    assert said == []
+    with watched(browser, address, 1280) as (opened, asked):
+        yield opened
+    assert asked == [address]
 
 
 def column(page: Any, index: int) -> list[str]:
