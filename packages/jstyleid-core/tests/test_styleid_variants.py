@@ -266,7 +266,10 @@ def test_a_style_file_without_colours_serves_where_none_are_matched(
     file = tmp_path / "style.safetensors"
     style = StyleID(model, settings()).invert_style(woodcut)
     replace(style, palette=None).save(file)
-    assert Style.load(file, model=model, settings=settings()).palette is None
+    saved = Style.load(file, model=model, settings=settings())
+    assert saved.palette is None
+    with pytest.raises(InputError, match="without the colours"):
+        StyleID(model, settings(colour_match=0.5)).check_styles([style, saved])
     with pytest.raises(StaleStyleError, match="colour_match needs"):
         Style.load(file, model=model, settings=settings(colour_match=0.5))
 

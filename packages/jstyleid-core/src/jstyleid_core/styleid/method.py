@@ -187,6 +187,10 @@ class StyleID:
                 raise InputError(
                     f"the style was recorded with {style.recipe}, these settings need "
                     f"{self.recipe}, both with the same model. Invert the style again.")
+            if self.settings.colour_match and style.palette is None:
+                raise InputError("the style was read from a file without the colours of its "
+                                 "picture, which colour_match needs. Invert the style again.",
+                                 fields=["colour_match"])
         return tuple(styles)
 
     def _watched(self, what: str) -> FiniteSteps:
