@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jstyleid_core.styleid.colours import match_colours, palette_of
+from jstyleid_core.styleid.mask import Mask
 from jstyleid_core.synthetic.looks import LOOKS
 from jstyleid_core.synthetic.rendering import draw_plain
 from jstyleid_core.synthetic.scene import random_scene
@@ -95,8 +96,6 @@ def test_references_of_any_size_count_by_their_pixels(picture: Image.Image) -> N
 
 
 def test_outside_of_a_mask_nothing_changes(picture: Image.Image) -> None:
-    from jstyleid_core.styleid.mask import Mask
-
     weights = np.zeros((SIDE, SIDE), np.float32)
     weights[:, SIDE // 2:] = 1
     palettes = [palette_of(style("woodcut"))]

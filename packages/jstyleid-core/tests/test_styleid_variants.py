@@ -444,8 +444,8 @@ def test_masks_are_means_over_the_pixels_of_a_token() -> None:
     image.paste(255, (0, 0, 12, 32))
     mask = Mask.of(image)
     assert mask.size == (64, 32)
-    assert np.allclose(mask.of_latents(8).numpy()[0, 0], [[1, 0.5, 0, 0, 0, 0, 0, 0]] * 4)
-    assert np.allclose(mask.of_tokens(16).numpy()[0, :, 0], [0.75, 0, 0, 0] * 2)
+    assert np.allclose(mask.means(8), [[1, 0.5, 0, 0, 0, 0, 0, 0]] * 4)
+    assert np.allclose(mask.means(16), [[0.75, 0, 0, 0]] * 2)
 
 
 def test_a_mask_of_another_size_is_refused(

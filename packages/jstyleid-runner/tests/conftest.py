@@ -5,6 +5,7 @@ import json
 import random
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +56,27 @@ def write_style(split: Path, style: str, prompts: Sequence[str]) -> Path:
     numbered = {str(number): prompt for number, prompt in enumerate(prompts)}
     (split / style / "prompt.json").write_text(json.dumps(numbered))
     return split / style
+
+
+@pytest.fixture(autouse=True)
+def no_module_keeps_a_double() -> Iterator[None]:
+    """Fail where a module that a test imported has taken a function that was replaced just then.
+
+    Modules are imported on first use, and `from ... import load_model` outlives the test: later
+    ones would compute with the double. Import the module at the head of the test's file, and
+    replace the name in it.
+    """
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.startswith("jstyleid_"):
+            kept = [key for key, value in vars(sys.modules[name]).items() if _from_tests(value)]
+            assert not kept, f"{name} keeps the double of {', '.join(kept)}"
+
+
+def _from_tests(value: object) -> bool:
+    module = sys.modules.get(getattr(value, "__module__", None) or "")
+    return "tests" in Path(getattr(module, "__file__", None) or "").parts
 
 
 @pytest.fixture(name="write_style", scope="session")

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +11,18 @@ from PIL import Image
 from sd_parsers import ParserManager
 from typer.testing import CliRunner
 
-import jstyleid_core
-from jstyleid_core import StyleIDSettings, runtime
+from jstyleid_core import StyleIDSettings
 from jstyleid_core.styleid.strengths import Strengths
 from jstyleid_dreambooth import LoRAWeights, LowRank, write_lora
 from jstyleid_runner.cli import app
-from jstyleid_runner.worker import engine
-from jstyleid_runner.workflows import generate as one_picture
-from painting_model import FakeStableDiffusion, FakeStyle, FakeStyleID
+from painting_model import FakeStyleID, paint
 
 LAYER = LowRank(np.ones((1, 2), np.float32), np.ones((2, 1), np.float32), 1)
 
 
 @pytest.fixture(autouse=True)
 def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
-    for user in (engine, one_picture):
-        monkeypatch.setattr(user, "load_model", lambda *_: FakeStableDiffusion())
-    monkeypatch.setattr(one_picture, "attached", lambda *_: nullcontext())
-    # Not by setattr, which would look up the real ones and so start Jittor.
-    monkeypatch.setitem(vars(jstyleid_core), "StyleID", FakeStyleID)
-    monkeypatch.setitem(vars(jstyleid_core), "Style", FakeStyle)
+    paint(monkeypatch)
     monkeypatch.setattr(FakeStyleID, "inverted", 0)
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (200, 100), (0, 0, 0)).save("content.png")

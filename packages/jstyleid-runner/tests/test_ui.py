@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-import jstyleid_core
-from jstyleid_core import StyleIDSettings, runtime
+from jstyleid_core import StyleIDSettings
 from jstyleid_core.errors import InputError
 from jstyleid_runner.cli import app
 from jstyleid_runner.options.common import ModelOptions
@@ -31,9 +30,7 @@ from jstyleid_runner.ui.runs import RunsPage
 from jstyleid_runner.ui.score import ScorePage
 from jstyleid_runner.ui.session import ModelSession
 from jstyleid_runner.ui.transfer import TransferPage
-from jstyleid_runner.worker import engine
-from jstyleid_runner.workflows import generate as one_picture
-from painting_model import FakeStableDiffusion, FakeStyle, FakeStyleID
+from painting_model import FakeStableDiffusion, paint
 
 Invoke = Callable[..., tuple[int, str]]
 OLD_RESULT = Path(__file__).parents[2] / "jdiff-checker" / "tests" / "old_result.json"
@@ -165,12 +162,7 @@ def context() -> typer.Context:
 @pytest.fixture
 def painted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Models that paint, and pictures in the working directory."""
-    monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
-    for user in (engine, one_picture):
-        monkeypatch.setattr(user, "load_model", lambda *_: FakeStableDiffusion())
-    monkeypatch.setattr(one_picture, "attached", lambda *_: nullcontext())
-    monkeypatch.setitem(vars(jstyleid_core), "StyleID", FakeStyleID)
-    monkeypatch.setitem(vars(jstyleid_core), "Style", FakeStyle)
+    paint(monkeypatch)
     monkeypatch.setenv("JSTYLEID_MODEL", "embedded")
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (200, 100), (0, 0, 0)).save("content.png")

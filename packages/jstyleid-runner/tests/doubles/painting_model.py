@@ -1,15 +1,21 @@
 """A model that paints grey, and a method that paints the mean of its inputs, without Jittor."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
+import jstyleid_core
+from jstyleid_core import runtime
 from jstyleid_core.images import mean_image
 from jstyleid_core.progress import OnStep
 from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL, Checkpoint, find_checkpoint
+from jstyleid_runner.worker import engine
+from jstyleid_runner.workflows import again, generate
 
 
 class FakeStableDiffusion:
@@ -83,3 +89,14 @@ class FakeStyle:
         cls, path: Path, *, model: object, settings: object, image: Image.Image
     ) -> "FakeStyle":
         return cls(Image.open(path).convert("RGB"))
+
+
+def paint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands of one picture paint until the test ends; no Jittor starts."""
+    monkeypatch.setattr(runtime, "redirect_native_output", lambda path: None)
+    for user in (engine, generate, again):
+        monkeypatch.setattr(user, "load_model", lambda *_: FakeStableDiffusion())
+    monkeypatch.setattr(generate, "attached", lambda *_: nullcontext())
+    # Not by setattr, which would look up the real ones and so start Jittor.
+    monkeypatch.setitem(vars(jstyleid_core), "StyleID", FakeStyleID)
+    monkeypatch.setitem(vars(jstyleid_core), "Style", FakeStyle)

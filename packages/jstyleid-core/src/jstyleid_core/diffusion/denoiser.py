@@ -6,7 +6,7 @@ parameterisation, guidance or network is behind it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from jstyleid_core.config import PredictionType
@@ -53,6 +53,26 @@ DENOISERS: dict[PredictionType, Callable[[Network], Denoiser]] = {
     "epsilon": epsilon_denoiser,
     "v_prediction": velocity_denoiser,
 }
+
+
+def inside_mask(denoise: Denoiser, inside: Var, content: Mapping[int, Prediction]) -> Denoiser:
+    """A denoiser that follows the content's own inversion outside of a mask.
+
+    An inversion goes from one noise level to the next by its predictions, and the same
+    predictions lead back. So the content comes out as the autoencoder draws it.
+
+    Args:
+        denoise: denoiser of the reversal.
+        inside: (1, 1, h, w) from 0, outside, to 1.
+        content: predictions of the content's inversion by timestep, each (B, 4, h, w).
+    """
+
+    def mixed(latents: Var, timestep: int, alpha_bar: float) -> Prediction:
+        made, kept = denoise(latents, timestep, alpha_bar), content[timestep]
+        return Prediction(inside * made.x0 + (1 - inside) * kept.x0,
+                          inside * made.noise + (1 - inside) * kept.noise)
+
+    return mixed
 
 
 def guided(conditional_twice: Network, scale: float) -> Network:

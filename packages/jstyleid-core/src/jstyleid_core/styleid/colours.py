@@ -9,14 +9,13 @@ transfer", 2007). No network is evaluated.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-if TYPE_CHECKING:
-    from jstyleid_core.styleid.mask import Mask
+from jstyleid_core.styleid.mask import Mask
 
 Palette = NDArray[np.uint8]
 """(P, 3): RGB values of pixels of a picture."""

@@ -16,7 +16,7 @@ from jstyleid_core.diffusion.ddim import (
     ddim_sampling,
     fixed_point_inversion,
 )
-from jstyleid_core.diffusion.denoiser import Network, Prediction
+from jstyleid_core.diffusion.denoiser import Network, Prediction, inside_mask
 from jstyleid_core.diffusion.finite import FiniteSteps
 from jstyleid_core.errors import InputError
 from jstyleid_core.interfaces import AttentionLayer
@@ -227,9 +227,9 @@ class StyleID:
         start = start_latents(self.settings, latents, [style.latents for style in styles])
         denoiser = self.model.denoiser(self._injected(queries, styles, mask))
         if mask:
-            inside = mask.of_latents(self.model.scale_factor)
+            inside = jt.array(mask.means(self.model.scale_factor)[None, None])
             start = inside * start + (1 - inside) * latents
-            denoiser = mask.keep_outside(denoiser, inverted or {}, self.model.scale_factor)
+            denoiser = inside_mask(denoiser, inside, inverted or {})
         yield from ddim_sampling(denoiser, start, self.model.schedule, self.settings.steps)
 
     def _invert_style(self, latents: Var, features: Features) -> Iterator[Var]:
@@ -296,8 +296,8 @@ class StyleID:
     def _injected(
         self, queries: Features, styles: Sequence[Style], mask: Mask | None
     ) -> Network:
-        masks = {layer: mask.of_tokens(self._pixels_per_token(layer)) for layer in self.attentions
-                 } if mask else {}
+        masks = {layer: jt.array(mask.means(self._pixels_per_token(layer)).reshape(1, -1, 1))
+                 for layer in self.attentions} if mask else {}
 
         def evaluate(latents: Var, timestep: int) -> Var:
             # The content's queries serve one evaluation; popping them frees their memory.

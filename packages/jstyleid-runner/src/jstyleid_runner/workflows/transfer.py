@@ -14,6 +14,7 @@ from jstyleid_core.errors import InputError
 from jstyleid_core.image_files import open_image, save_png
 from jstyleid_core.images import fit
 from jstyleid_core.progress import OnPrediction
+from jstyleid_core.styleid.mask import Mask
 from jstyleid_core.weights.checkpoint import CheckpointSource
 from jstyleid_runner.planning.inputs import Inputs, RecordedFile, RecordedModel
 from jstyleid_runner.planning.provenance import to_png_text
@@ -177,8 +178,6 @@ def _run_transfer(
     job: TransferJob, styleid: "StyleID", held: "dict[tuple[Recipe, Path], Style]",
     display: Display, on_prediction: OnPrediction | None,
 ) -> list[Path]:
-    from jstyleid_core.styleid.mask import Mask
-
     settings = job.settings
     mask = Mask.of(job.mask) if job.mask else None
     written: list[Path] = []
