@@ -15,6 +15,6 @@ def _through_tox(name: str) -> None:
 
 
 for _name in ("jittor", "eval", "reference", "lint", "demo", "demo-score", "model", "bench",
-              "bench-training", "bench-checker", "bench-backends", "structure", "jdiffusion",
+              "bench-checker", "bench-backends", "structure", "jdiffusion",
               "docs", "notebooks", "wheels", "fuzz"):
     _through_tox(_name)

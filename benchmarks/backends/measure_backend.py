@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "full_size"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "speed"))
 
 from jstyleid_core.backends import build_networks
 from jstyleid_core.runtime import Backend

@@ -2,9 +2,9 @@
 
 Runs on the emulated card of `cuda_emulation`, whose kernels are counted and not computed:
 
-    FAKE_CUDA_COUNT_ONLY=1 python benchmarks/gpu/count.py CHECKPOINT --out counts.json
+    tox -e cuda-counts -- CHECKPOINT --out counts.json
 
-`CHECKPOINT` is one of full size; `benchmarks/full_size/write_checkpoint.py` writes random weights.
+`CHECKPOINT` is one of full size; `benchmarks/speed/write_checkpoint.py` writes random weights.
 The report is JSON, and the tables of `docs/cuda.md` beside it in Markdown. Host times are those of
 this machine. From bytes and operations follows a lower bound of a card's time (a roofline, Williams
 et al. 2009).
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.extend(str(Path(__file__).resolve().parents[2] / folder) for folder in (
-    "cuda_emulation", "reference", "benchmarks/full_size", "benchmarks/training"))
+    "cuda_emulation", "reference", "benchmarks/speed"))
 
 import numpy as np
 from PIL import Image
@@ -42,6 +42,7 @@ from jstyleid_core.styleid.method import StyleID
 from jstyleid_core.styleid.settings import StyleIDSettings
 
 BATCHES = (1, 2, 4)
+PARTS = ("evaluations", "transfers", "training_steps")
 KINDS = ("attention", "convolution", "linear", "rest")
 COUNTED = ("launches", "products", "convolutions", "graphs", "copies_to_host", "copies_to_device",
            "synchronisations", "allocations", "peak_bytes")
@@ -230,6 +231,7 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path, help="a checkpoint in diffusers layout")
     parser.add_argument("--out", type=Path, default=Path("counts.json"))
     parser.add_argument("--size", choices=("full", "tiny"), default="full")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     given = parser.parse_args()
     if "FAKE_CUDA_COUNT_ONLY" not in os.environ:
         parser.error("FAKE_CUDA_COUNT_ONLY is not set: this counts on an emulated card, see "
@@ -238,15 +240,14 @@ def main() -> None:
         vars(module)["require_finite"] = lambda *_: None
     case = Case(given.size, "cuda", given.checkpoint, given.out.parent)
     counters = DeviceCounters()
-    found: dict[str, list[Result]] = {"evaluations": [], "transfers": [], "training_steps": []}
+    found: dict[str, list[Result]] = {name: [] for name in PARTS}
     model = StableDiffusion.load(case.model)
-    parts: list[tuple[str, Iterator[Result]]] = [
-        ("evaluations", evaluations(model, case, counters)),
-        ("transfers", transfers(model, case, counters)),
-        ("training_steps", training_steps(case, counters))]
+    parts: dict[str, Iterator[Result]] = dict(zip(PARTS, (
+        evaluations(model, case, counters), transfers(model, case, counters),
+        training_steps(case, counters)), strict=True))
     del model  # the generators hold the model as long as they need it
-    for name, part in parts:
-        for result in part:
+    for name, part in parts.items():
+        for result in part if name in given.parts else ():
             found[name].append(result)
             print(json.dumps({name: result}), flush=True)
             write_whole(given.out, (json.dumps(found, indent=1) + "\n").encode())

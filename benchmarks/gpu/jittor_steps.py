@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.extend(str(Path(__file__).resolve().parents[2] / folder)
-                for folder in ("reference", "benchmarks/full_size", "benchmarks/training"))
+                for folder in ("reference", "benchmarks/speed"))
 
 import train_jittor
 import training_measurement

@@ -159,7 +159,7 @@ class Measurement:
         shutil.rmtree(fresh, ignore_errors=True)
         if self.case.size == "full":
             side: Side = "torch"
-            command = [str(HERE.parent / "full_size" / "write_checkpoint.py"), str(fresh),
+            command = [str(HERE.parent / "speed" / "write_checkpoint.py"), str(fresh),
                        "--device", self.case.device]
         else:
             side = "jittor"

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.extend(str(Path(__file__).resolve().parents[2] / folder)
-                for folder in ("reference", "benchmarks/full_size", "benchmarks/training"))
+                for folder in ("reference", "benchmarks/speed"))
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel

@@ -1,6 +1,6 @@
 """What each variant of StyleID costs at full size beside the paper's, with any weights.
 
-    python benchmarks/full_size/write_checkpoint.py FOLDER        # in the environment `reference`
+    python benchmarks/speed/write_checkpoint.py FOLDER        # in the environment `reference`
     python benchmarks/methods/full_size_cost.py FOLDER            # in the environment `jittor`
 
 Measures an evaluation of the UNet in processor time, plain, recording, and under each rule and

@@ -39,6 +39,7 @@ _POLICY = ("default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval';
 """Gradio's own page needs inline scripts and styles; nothing may come from another host."""
 _LARGEST_UPLOAD = "4gb"
 _FONT, _MONO = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]
+_LOGIN = "Name and password that jstyleid ui was given. The name is jstyleid by default."
 
 
 def is_loopback(host: str) -> bool:
@@ -135,10 +136,12 @@ def served(
     app.add_middleware(BaseHTTPMiddleware, dispatch=_add_policy)
 
     gr.mount_gradio_app(
-        app, page, path="/", auth=login, allowed_paths=[str(allowed.resolve())],
-        footer_links=[], run_history=False, ssr_mode=False, pwa=False, mcp_server=False,
-        enable_monitoring=False, max_file_size=_LARGEST_UPLOAD,
-        theme=gr.themes.Default(font=_FONT, font_mono=_MONO),
+        app, page, path="/", auth=login, auth_message=_LOGIN if login else None,
+        allowed_paths=[str(allowed.resolve())], footer_links=[], run_history=False, ssr_mode=False,
+        pwa=False, mcp_server=False, enable_monitoring=False, max_file_size=_LARGEST_UPLOAD,
+        # Gradio's own grey of help and notes is too light to be read with ease.
+        theme=gr.themes.Default(font=_FONT, font_mono=_MONO).set(
+            body_text_color_subdued="*neutral_500", block_info_text_color="*neutral_500"),
         css_paths=Path(__file__).with_name("page.css"),
     )
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))

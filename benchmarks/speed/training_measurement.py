@@ -10,14 +10,13 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from measurement import peak_bytes, reset_peak
+from measurement import Report, peak_bytes, reset_peak
 
 RANK = 4
 LEARNING_RATE = 1e-4
@@ -25,22 +24,6 @@ TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 
 Step = Callable[[dict[str, NDArray[Any]]], float]
 """One step of the optimizer on some examples; returns the loss."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """One measurement; printed as one line of JSON."""
-
-    implementation: str  # "diffusers" or "jstyleid"
-    threads: int
-    steps_per_second: float  # the median of all steps but the first
-    first_seconds: float  # the first step, in which kernels may be compiled
-    peak_bytes: int  # highest resident size from the end of loading on
-    losses: list[float]
-
-    def line(self) -> str:
-        """Return the report as one line of JSON."""
-        return json.dumps(asdict(self))
 
 
 def arguments(description: str) -> argparse.Namespace:
@@ -53,10 +36,8 @@ def arguments(description: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(
-    implementation: str, threads: int, load: Callable[[], Step], given: argparse.Namespace
-) -> Report:
-    """Load, train for some steps and return what that cost."""
+def measure(load: Callable[[], Step], given: argparse.Namespace) -> Report:
+    """Load, train for some steps, and return the seconds of a step, the memory and the losses."""
     step = load()
     reset_peak()
     losses, seconds = [], []
@@ -65,10 +46,12 @@ def measure(
         start = time.perf_counter()
         losses.append(step(batch))
         seconds.append(time.perf_counter() - start)
-    return Report(
-        implementation, threads, round(1 / statistics.median(seconds[1:]), 4),
-        round(seconds[0], 3), peak_bytes(), losses,
-    )
+    return {
+        "seconds": statistics.median(seconds[1:]),
+        "first_seconds": seconds[0],  # kernels may be compiled in it
+        "peak_bytes": peak_bytes(),
+        **{f"loss_{number}": loss for number, loss in enumerate(losses)},
+    }
 
 
 def examples(folder: Path, latent: int, step: int) -> dict[str, NDArray[Any]]:

@@ -8,18 +8,19 @@ and prints one line of JSON.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.extend(str(Path(__file__).resolve().parents[2] / folder)
-                for folder in ("reference", "benchmarks/full_size"))
+sys.path.append(str(Path(__file__).resolve().parents[2] / "reference"))
 
 import torch
 from numpy.typing import NDArray
 
 import reference_values
 import training_measurement
+from measurement import print_report
 from small_checkpoint import draw
 from training_torch import Examples, Settings, Training, adapt
 
@@ -52,10 +53,8 @@ class Trainer:
 def main() -> None:
     """Print the measurement."""
     given = training_measurement.arguments("Measure the training of a LoRA by diffusers.")
-    threads = torch.get_num_threads()
-    report = training_measurement.measure(
-        "diffusers", threads, lambda: Trainer(given, threads).step, given)
-    print(report.line())
+    threads = int(os.environ["OMP_NUM_THREADS"])
+    print_report(training_measurement.measure(lambda: Trainer(given, threads).step, given))
 
 
 if __name__ == "__main__":

@@ -7,14 +7,12 @@ what ``train_diffusers.py`` does with torch, from the same start on the same exa
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-sys.path.extend(str(Path(__file__).resolve().parents[2] / folder)
-                for folder in ("reference", "benchmarks/full_size"))
+sys.path.append(str(Path(__file__).resolve().parents[2] / "reference"))
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +26,7 @@ from jstyleid_dreambooth.lora.weights import as_float32
 from jstyleid_dreambooth.training.batches import Batch
 from jstyleid_dreambooth.training.learner import Learner
 from jstyleid_dreambooth.training.settings import TrainingSettings
+from measurement import print_report
 from small_checkpoint import draw
 
 
@@ -65,9 +64,7 @@ def drawn(new: LoRAWeights) -> LoRAWeights:
 def main() -> None:
     """Print the measurement."""
     given = training_measurement.arguments("Measure the training of a LoRA by jstyleid.")
-    report = training_measurement.measure(
-        "jstyleid", int(os.environ["OMP_NUM_THREADS"]), lambda: load(given), given)
-    print(report.line())
+    print_report(training_measurement.measure(lambda: load(given), given))
 
 
 if __name__ == "__main__":
