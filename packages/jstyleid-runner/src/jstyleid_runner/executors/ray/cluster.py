@@ -13,8 +13,9 @@ from jstyleid_core.runtime.processors import processors
 
 _CONNECT = 10.0
 """Seconds for the cluster's address to answer at all."""
-_HEALTH = 20.0
-"""Seconds for it to say that it is a cluster."""
+_HEALTH = 300.0
+"""Seconds for it to say that it is a cluster. Ray asks for half a minute; its imports may take
+longer than that on a machine with other work."""
 
 
 @dataclass(frozen=True)
