@@ -5,12 +5,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from jstyleid_core.errors import InputError
 from jstyleid_core.styleid.layers import check_layers
 from jstyleid_core.weights.checkpoint import EMBEDDED_MODEL, CheckpointSource, find_checkpoint
+from jstyleid_dreambooth import LoRAWeights, LowRank, write_lora
 from jstyleid_runner.planning.limits import check_run, size_multiple_of
 from jstyleid_runner.settings import RunSettings
 
@@ -42,6 +44,24 @@ def test_settings_of_a_sweep(invoke: Invoke, tmp_path: Path) -> None:
                           "--set", "size=64,65")
     assert (code, "size 65x65" in stderr) == (2, True), stderr
     assert not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.parametrize("command", [
+    ["generate", "x", "-o", "out/x.png"], ["run", "--split", "S", "--method", "dreambooth"],
+    ["plan", "--split", "S"]])
+def test_loras_that_do_not_fit(command: list[str], invoke: Invoke, tmp_path: Path) -> None:
+    layer = LowRank(np.zeros((4, 1280), np.float32), np.zeros((1280, 4), np.float32), 4)
+    path = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
+    write_lora(tmp_path / "large.safetensors", LoRAWeights({"unet": {path: layer}}))
+    (tmp_path / "noise.safetensors").write_bytes(b"noise")
+    for lora, said in (
+        ("large.safetensors", f"large.safetensors is for another architecture than this model: "
+                              f"unet.{path}: A [4, 1280] and B [1280, 4] are for"),
+        ("noise.safetensors", "noise.safetensors"), ("none.safetensors", "none.safetensors"),
+    ):
+        code, stderr = invoke(*command, "--size", "64", "--model", EMBEDDED_MODEL, "--lora", lora)
+        assert (code, said in stderr) == (2, True), stderr
+        assert not list((tmp_path / "out").glob("*.png"))
 
 
 @pytest.mark.parametrize(("words", "said"), [

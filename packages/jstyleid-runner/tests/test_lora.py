@@ -10,8 +10,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from jstyleid_core import runtime
-from jstyleid_dreambooth import LoRAWeights, LowRank, write_lora
 from jstyleid_runner.cli import app
+from jstyleid_runner.planning.limits import adapted_layouts
 from reference_sets import GOLDEN_LORA
 
 LORA = GOLDEN_LORA / "jittor.safetensors"
@@ -56,17 +56,11 @@ def test_a_lora_changes_the_picture_and_is_recorded(checkpoint: Path) -> None:
     assert np.abs(pictures["twice.png"] - pictures["full.png"]).max() <= 1
 
 
-def test_a_wrong_lora_is_named_before_anything_is_drawn(checkpoint: Path) -> None:
-    Path("noise.safetensors").write_bytes(b"noise")
-    layer = LowRank(np.zeros((4, 1280), np.float32), np.zeros((1280, 4), np.float32), 4)
-    path = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
-    write_lora("large.safetensors", LoRAWeights({"unet": {path: layer}}))
-    for given, message in (("missing.safetensors", "missing.safetensors"),
-                           ("missing.safetensors:0.5", "missing.safetensors"),
-                           ("noise.safetensors", "noise.safetensors"),
-                           ("large.safetensors", f"another architecture than this model:\n  "
-                                                 f"unet.{path}")):
-        result = generate(checkpoint, "o.png", "--lora", given)
-        assert result.exit_code == 2, result.output
-        assert message in result.stderr
-        assert not Path("o.png").exists()
+def test_headers_have_the_shapes_of_the_layers(checkpoint: Path) -> None:
+    from jstyleid_core import StableDiffusion
+    from jstyleid_dreambooth import LoRAs
+
+    model = StableDiffusion.load(checkpoint)
+    for part, layers in LoRAs.of(model).layouts.items():
+        assert layers
+        assert layers.items() <= adapted_layouts(model.checkpoint)[part].items()

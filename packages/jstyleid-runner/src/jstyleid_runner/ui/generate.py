@@ -94,7 +94,8 @@ class GeneratePage:
         recorded = {"dtype": of_model.dtype, "backend": of_model.backend}
 
         def work(display: JobDisplay) -> None:
-            wanted = Wanted(drawing.size, {"steps": drawing.steps})
+            wanted = Wanted(drawing.size, {"steps": drawing.steps},
+                            loras=[each.weights for each in loras])
             loaded = self._session.model(of_model, wanted, display)
             draw(drawing, target, loras, loaded, source, recorded, display,
                  self._session.previews(loaded, display))

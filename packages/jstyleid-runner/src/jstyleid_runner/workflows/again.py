@@ -86,8 +86,8 @@ def make_again(picture: Path, options: AgainOptions, given: Set[str]) -> Path:
             load_style=None, source=source,
             recorded={"model": source.name, **source.others, **facts, "seed": changed.seed})
     with command_session() as display:
-        model = load_model(source, [Wanted(changed.size, steps, styleid)], dtype, options.device,
-                           display.preparing, backend)
+        wanted = Wanted(changed.size, steps, styleid, [each.weights for each in files.loras])
+        model = load_model(source, [wanted], dtype, options.device, display.preparing, backend)
         check_model(found, model.fingerprint, source, given)
         if job:
             model.drop_text_encoder()

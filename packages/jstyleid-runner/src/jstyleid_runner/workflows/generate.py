@@ -142,8 +142,10 @@ def draw_picture(
     named = read_loras(loras, "--lora")
     source = source_of(options)
     with command_session() as display:
-        loaded = load_model(source, [Wanted(drawing.size, {"steps": drawing.steps})], options.dtype,
-                            options.device, display.preparing, options.backend)
+        wanted = Wanted(drawing.size, {"steps": drawing.steps},
+                        loras=[each.weights for each in named])
+        loaded = load_model(source, [wanted], options.dtype, options.device, display.preparing,
+                            options.backend)
         recorded = {"dtype": options.dtype, "backend": options.backend}
         draw(drawing, target, named, loaded, source, recorded, display)
     return target

@@ -127,7 +127,8 @@ class ModelSource:
         Raises:
             InputError: the checkpoint cannot compute with the settings.
         """
-        check_run(self.source, settings)  # again, for it may have been downloaded since the plan
+        # Again, for the checkpoint may have been downloaded since the plan.
+        check_run(self.source, settings, loras)
         spec = WorkerSpec(
             self.source, self._device, settings, loras, folder.native_log, fingerprint)
         return self._workers.executor(spec, payload_of)

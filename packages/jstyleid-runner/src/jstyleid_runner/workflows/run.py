@@ -80,17 +80,18 @@ def plan_run(options: RunOptions) -> tuple[Plan, RunSettings]:
         "styleid": styleid,
         "training": training,
     })
+    loras = find_loras(options.lora, split, styles) if options.lora else {}
     plan = build_plan(
         split,
         settings,
         options.prompts,
-        loras=find_loras(options.lora, split, styles) if options.lora else None,
+        loras=loras,
         objects=training_objects(options.data, split.name, training),
         batch=options.batch,
     )
     # A checkpoint that cannot be used is refused where a run looks for it; a plan needs none.
     with suppress(CheckpointError):
-        check_run(source_of(options), settings)
+        check_run(source_of(options), settings, loras.values())
     return plan, settings
 
 
