@@ -41,7 +41,8 @@ def main() -> None:
         def evaluate() -> NDArray[Any]:
             with jt.no_grad():
                 output: NDArray[Any] = unet(
-                    jt.array(inputs["sample"]), inputs["timestep"], jt.array(inputs["context"])
+                    jt.array(inputs["sample"]), unet.waves(inputs["timestep"], 1),
+                    jt.array(inputs["context"])
                 ).numpy()
             return output
 

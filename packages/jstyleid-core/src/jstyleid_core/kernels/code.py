@@ -32,7 +32,7 @@ static inline int64_t blocks_of(int64_t total, int64_t size) { return (total + s
 
 _PRODUCT = """
 #include <atomic>
-#include <dnnl.hpp>
+#include <dnnl.h>
 
 // C = alpha op(A) op(B) + beta C of row-major matrices, on the calling thread alone: oneDNN would
 // divide the sums by the number of threads, and with it change the last bits. It looks at the

@@ -30,7 +30,7 @@ from typing import Any, Literal, cast
 
 from jstyleid_core.errors import InputError, setting
 from jstyleid_core.progress import Preparing
-from jstyleid_core.runtime import build, onednn, requirements, toolkit
+from jstyleid_core.runtime import build, headers, onednn, requirements, toolkit
 from jstyleid_core.runtime.build import ensure_built, forget
 from jstyleid_core.runtime.choices import Device, DType
 from jstyleid_core.runtime.devices import choose
@@ -238,6 +238,8 @@ def _import_jittor(cache: Path, kit: toolkit.Toolkit | None) -> Any:
         jittor.flags.use_cuda_host_allocator = 0
     elif jittor.compile_extern.mkl_ops is None:
         raise RuntimeSetupError("Jittor started without oneDNN: unset use_mkl and run again")
+    else:
+        headers.precompile(jittor, cache)
     build.settle(jittor, cache)
     return jittor
 
