@@ -87,3 +87,13 @@ def test_a_point_shows_its_run(page: Any) -> None:
     assert page.locator("tr.chosen td").first.inner_text() == "0.75"
     page.locator("#runs tbody tr").nth(1).click()
     assert page.locator("circle.chosen").get_attribute("data-row") == "1"
+
+
+def test_a_point_shows_its_run_by_the_keyboard(page: Any) -> None:
+    page.locator("#plot circle").first.focus()
+    page.keyboard.press("Tab")
+    point = page.locator("#plot circle:focus")
+    assert point.get_attribute("data-row") == "1"
+    assert page.get_by_role("button", name=point.get_attribute("aria-label")).count() == 1
+    page.keyboard.press("Enter")
+    assert page.locator("tr.chosen").get_attribute("data-row") == "1"

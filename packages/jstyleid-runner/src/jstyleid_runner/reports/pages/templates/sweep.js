@@ -29,11 +29,17 @@
       item.classList.toggle("chosen", item.dataset.row === number);
     }
   };
-  plot.addEventListener("click", (event) => {
+  const show = (event) => {
     const number = event.target.dataset.row;
     if (number === undefined) return;
     choose(number);
     body.querySelector(`tr[data-row="${number}"]`).scrollIntoView({ block: "nearest" });
+  };
+  plot.addEventListener("click", show);
+  plot.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();  // the space bar would scroll
+    show(event);
   });
   body.addEventListener("click", (event) => {
     const row = event.target.closest("tr");
