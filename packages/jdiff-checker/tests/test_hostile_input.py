@@ -29,7 +29,7 @@ def check(folder: Path, *words: str, to: str = "", **environment: str) -> tuple[
     """The program in a process of its own: exit code, output and messages."""
     line = [sys.executable, "-m", "jdiff_checker", *words]
     ran = subprocess.run(["sh", "-c", f'"$@" {to}', "sh", *line], cwd=folder, check=False,
-                         capture_output=True, timeout=120, env=os.environ | environment)
+                         capture_output=True, timeout=600, env=os.environ | environment)
     return ran.returncode, ran.stdout.decode(), ran.stderr.decode()
 
 

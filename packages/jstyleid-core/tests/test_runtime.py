@@ -100,7 +100,7 @@ def has(process, field, which):
     return bool(int(re.search(rf"{field}:\\s*(\\w+)", status)[1], 16) >> which - 1 & 1)
 
 helpers = multiprocessing.active_children()
-end = time.monotonic() + 60
+end = time.monotonic() + 600
 while any(has(helper, "SigCgt", signal.SIGTERM) for helper in helpers):
     assert time.monotonic() < end
     time.sleep(0.05)

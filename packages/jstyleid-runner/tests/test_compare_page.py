@@ -14,7 +14,7 @@ from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.workflows.execution import RunRequest
 from jstyleid_runner.workflows.run import run_split
 from jstyleid_runner.workflows.session import RunCounts
-from watched_page import watched
+from watched_page import PATIENCE, watched
 
 LONG = "a very long prompt " * 6 + "Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichen"
 
@@ -160,6 +160,7 @@ def test_nothing_sticks_out(page: Any, width: int, pair: str) -> None:
 def test_a_finger_moves_the_cut(browser: Any, runs: Path) -> None:
     context = browser.new_context(
         viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    context.set_default_timeout(PATIENCE)
     opened = context.new_page()
     opened.goto(runs.as_uri())
     view = open_first(opened)
@@ -175,6 +176,7 @@ def test_a_page_that_was_moved_keeps_its_small_pictures(
     (tmp_path / "elsewhere").mkdir()
     moved = shutil.move(runs, tmp_path / "elsewhere" / "page.html")
     opened = browser.new_page()
+    opened.set_default_timeout(PATIENCE)
     opened.goto(Path(moved).as_uri())
     view = open_first(opened)
     view.get_by_text("small: the page was moved, or the picture").first.wait_for()

@@ -40,7 +40,7 @@ def test_the_report(at_home: Path, tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(CrashError) as caught, crashes_reported_in(tmp_path / "fault.log"):
         crash()
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 600
     assert str(caught.value).endswith(f"is in {tmp_path / 'fault.log'}")
     text = (tmp_path / "fault.log").read_text()
     assert text.startswith("command: jstyleid run --data .../many/years/data --model ")
@@ -113,7 +113,7 @@ cli.main()
 
 def test_no_folder_for_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
     ran = subprocess.run([sys.executable, "-c", _NO_TEMPORARY_FILES], capture_output=True,
-                         text=True, check=False, timeout=120)
+                         text=True, check=False, timeout=600)
     assert ran.stderr.startswith("error: unexpected KeyError: 'x'\nThis is a fault in jstyleid. A ")
     assert "in work\nKeyError: 'x'" in ran.stderr
 

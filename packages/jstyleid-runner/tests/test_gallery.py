@@ -26,7 +26,7 @@ from jstyleid_runner.reports.pages.gallery import (
 from jstyleid_runner.settings import RunSettings
 from jstyleid_runner.storage.layout import OutFolder
 from jstyleid_runner.storage.split import read_split
-from watched_page import watched
+from watched_page import PATIENCE, watched
 
 HOSTILE = "a \"quoted\" 'cat' <b>&amp; 100% #1 👩‍🚀"
 PROMPTS = ("Ring", "Hotel Ring", HOSTILE)
@@ -264,6 +264,7 @@ def test_scripts_and_addresses_in_names_would_do_nothing(
     context = browser.new_context()
     refused: list[tuple[str, str]] = []
     context.on("requestfailed", lambda request: refused.append((request.url, request.failure)))
+    context.set_default_timeout(PATIENCE)
     opened = context.new_page()
     opened.goto((tmp_path / "out" / "gallery.html").as_uri())
     broken = opened.evaluate("""async () => {

@@ -28,7 +28,7 @@ def jstyleid(
     line = [sys.executable, "-m", "jstyleid_runner", *words]
     if shell:
         line = ["sh", "-c", f'"$@" {shell}', "sh", *line]
-    return subprocess.run(line, capture_output=True, check=False, timeout=60,
+    return subprocess.run(line, capture_output=True, check=False, timeout=600,
                           env=os.environ | environment, encoding="utf-8", errors="replace")
 
 
@@ -139,7 +139,7 @@ def test_closed_streams(closed: str, tmp_path: Path) -> None:
                "cli.app = app\n__main__.main()")
     line = [sys.executable, "-c", program, str(tmp_path / "file")]
     ran = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *line], check=False,
-                         capture_output=True, text=True, timeout=60)
+                         capture_output=True, text=True, timeout=600)
     assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "file").read_text() == "True"
 
@@ -209,7 +209,7 @@ def test_ctrl_c_again_and_again(pause: float) -> None:
     for _ in range(4):
         process.send_signal(signal.SIGINT)
         time.sleep(pause)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=600)
     assert process.returncode == 130, said
     assert "Traceback" not in said
 
@@ -226,6 +226,6 @@ def test_ctrl_c_while_the_program_starts(after: float) -> None:
     time.sleep(after)
     for _ in range(3):
         process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=600)
     assert process.returncode in (0, 130), said  # 0 where it was quicker
     assert "Traceback" not in said

@@ -52,7 +52,7 @@ def at_work(queue: JobQueue) -> Iterator[None]:
         last = queue.submit("last", "", lambda: lambda display: None)
         wait_until(lambda: last.state == "done")
         queue.close()
-        thread.join(10)
+        thread.join(600)
         assert not thread.is_alive()
 
 
@@ -63,7 +63,7 @@ def do_all(queue: JobQueue) -> None:
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    for _ in range(1000):
+    for _ in range(60_000):
         if true():
             return
         threading.Event().wait(0.01)
@@ -76,7 +76,7 @@ def steps(number: int, gate: threading.Event | None = None) -> Work:
         display.stage("inverting", number, number)
         for _ in range(number):
             if gate:
-                gate.wait(10)
+                gate.wait(600)
             display.step()
         display.finished(Path("made.png"))
 

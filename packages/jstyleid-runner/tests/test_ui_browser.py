@@ -13,9 +13,8 @@ import pytest
 from PIL import Image
 
 from jstyleid_runner.planning.provenance import read_facts
+from watched_page import PATIENCE
 
-PATIENCE = 120_000
-"""Milliseconds: build servers are busy."""
 SHOWN = """number => [...document.querySelectorAll("#transfer-gallery img")]
     .filter(picture => picture.naturalWidth).length >= number"""
 Open = Callable[[], Any]

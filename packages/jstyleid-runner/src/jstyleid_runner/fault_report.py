@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Iterator
 
 _OWN = ("jstyleid-runner", "jstyleid-dreambooth", "jstyleid-core")
-_PATIENCE = 10.0
+_PATIENCE = 60.0
 """Seconds for the checks of the machine."""
 _DOCTOR = """
 import dataclasses, json

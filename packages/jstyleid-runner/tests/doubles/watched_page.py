@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+PATIENCE = 120_000
+"""Milliseconds that a page on a busy machine may take for one thing."""
+
 
 @contextmanager
 def watched(browser: Any, address: str, width: int) -> Iterator[tuple[Any, list[str]]]:
@@ -12,6 +15,7 @@ def watched(browser: Any, address: str, width: int) -> Iterator[tuple[Any, list[
     At the end of the block it must have had neither an error nor a line for the console.
     """
     context = browser.new_context(viewport={"width": width, "height": 900})
+    context.set_default_timeout(PATIENCE)
     asked: list[str] = []
     said: list[str] = []
     context.on("request", lambda request: None if request.url.startswith("data:")
