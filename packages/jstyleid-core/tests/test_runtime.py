@@ -114,6 +114,15 @@ def test_compiling_processes_leave_signals_to_the_command() -> None:
     assert (ran.stdout, ran.stderr, ran.returncode) == ("True True\n", "", 0)
 
 
+def test_a_compiling_process_that_begins_after_the_end_of_its_command_ends() -> None:
+    """It would wait for ever where others hold the lock of its queue."""
+    program = "import os\nfrom jstyleid_core.runtime import build\nbuild._begin_compiling(%s, %s)"
+    ran = python(program % ("lambda: print('here')", "os.getppid()"))
+    assert (ran.stdout, ran.returncode) == ("here\n", 0)
+    ran = python(program % ("lambda: print('here')", "os.getpid()"))
+    assert (ran.stdout, ran.returncode) == ("", -signal.SIGKILL)
+
+
 def test_native_chatter_goes_to_the_file_and_python_keeps_its_stderr(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "native.log"
     ran = python("import os, sys\nfrom pathlib import Path\n"

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from jstyleid_core.progress import Preparing
+from jstyleid_core.runtime.lifetime import end_with
 from jstyleid_core.runtime.requirements import RuntimeSetupError
 from jstyleid_core.version import __version__
 
@@ -95,7 +96,8 @@ def import_jittor() -> Any:
     by it, one of them with the lock of their queue, and Jittor would wait for that lock when the
     command ends, for ever. So they leave Ctrl-C to the command, which ends them by SIGTERM.
     Handlers of SIGTERM, as Ray installs one, are the command's alone: in a compiling process one
-    could come too late, while it waits for the same lock.
+    could come too late, while it waits for the same lock. And one that begins after the command
+    has ended, as where a card vanishes, ends at once: Jittor's own provision would come too late.
 
     Where Jittor's cache has a folder `jtcuda`, the import asks for the driver's version, downloads
     the toolkit for that version if the folder has another one, and takes all folders with "cuda"
@@ -110,7 +112,7 @@ def import_jittor() -> Any:
     make_pool = utils.Pool
 
     def make_pool_without_interrupts(*arguments: Any, initializer: Any, **options: Any) -> Any:
-        options |= {"initializer": _begin_compiling, "initargs": (initializer,)}
+        options |= {"initializer": _begin_compiling, "initargs": (initializer, os.getpid())}
         # Processes that are forked or spawned inherit what is blocked here.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
@@ -122,8 +124,9 @@ def import_jittor() -> Any:
     return importlib.import_module("jittor")
 
 
-def _begin_compiling(initialize: Callable[[], None]) -> None:
+def _begin_compiling(initialize: Callable[[], None], parent: int) -> None:
     """Begin a compiling process of Jittor; of this module, since a spawned process looks it up."""
+    end_with(parent)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     initialize()
 

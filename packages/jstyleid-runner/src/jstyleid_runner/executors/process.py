@@ -5,7 +5,6 @@ of message in front; see `_Link`.
 """
 
 import contextlib
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -21,6 +20,7 @@ from typing import Any
 from jstyleid_core.errors import JStyleIDError
 from jstyleid_core.notes import leave_notes_to_parent
 from jstyleid_core.runtime import GPU
+from jstyleid_core.runtime.lifetime import end_with
 from jstyleid_core.runtime.processors import processors
 from jstyleid_runner.scheduling.executor import (
     ErrorKind,
@@ -104,9 +104,6 @@ class CompileGate:
 
 Assignment = Sequence[tuple[str, Any]]
 _BEAT = 1.0
-_PR_SET_PDEATHSIG = 1
-_PRCTL = ctypes.CDLL(None).prctl
-"""Looked up once: the loader's lock may be held by another thread when Jittor forks."""
 
 
 class _Link:
@@ -142,11 +139,11 @@ class _Link:
 def serve(connection: Connection, slot: Slot, make_worker: WorkerFactory) -> None:
     """Work until told to stop: by the closed pipe, or by SIGINT, after which training is kept."""
     parent = multiprocessing.parent_process()
-    _end_with(parent.pid if parent and parent.pid else os.getppid())
+    end_with(parent.pid if parent and parent.pid else os.getppid())
     # Jittor forks helpers, which would otherwise outlive a worker that is killed.
     forking: list[int] = []
     os.register_at_fork(before=lambda: forking.append(os.getpid()),
-                        after_in_child=lambda: _end_with(forking[-1]))
+                        after_in_child=lambda: end_with(forking[-1]))
     # The terminal's Ctrl-C is for the scheduler, which stops its workers in its own way.
     os.setpgrp()
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -170,14 +167,6 @@ def serve(connection: Connection, slot: Slot, make_worker: WorkerFactory) -> Non
             pass
     # Without Python's own farewell, which a second signal would interrupt with a traceback.
     os._exit(0)
-
-
-def _end_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends, in whatever way that ends."""
-    _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        # It ended between the fork and the line above, so that the kernel has nothing to wait for.
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _perform(worker: Worker, payloads: Assignment, link: _Link) -> bool:
