@@ -34,6 +34,10 @@ FRESH = os.environ.get("JSTYLEID_REFERENCE_FRESH")
 # and dividing by sqrt(alpha-bar) = 0.08 at t = T magnifies: 2e-5 was seen between AVX2 and AVX-512.
 ONE_EVALUATION = 1e-5
 STYLEID = 1e-4
+# Exact matching gives each number of the start the style's number of its rank. Between instruction
+# sets the inversion differs by 1e-5, and then two neighbours may change ranks: that moves the start
+# by 6e-4, and the reversal magnifies it two to four times; 1.3e-3 was seen.
+RANKS = 5e-3
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +66,8 @@ def test_golden_values_are_what_diffusers_computes(name: str, checkpoints: dict[
     assert values.keys() == golden.keys()
     for key, value in values.items():
         if value.dtype == np.float32:
-            limit = STYLEID if key.startswith("styleid.") else ONE_EVALUATION
+            limit = (RANKS if key.startswith("styleid.efdm.") else
+                     STYLEID if key.startswith("styleid.") else ONE_EVALUATION)
             assert distance(value, golden[key]) <= limit, key
         elif key.endswith("picture"):
             assert np.abs(value.astype(int) - golden[key]).max() <= 1, key
