@@ -73,7 +73,7 @@ def shown(value: float, unit: str) -> str:
 
 def run(environment: str, script: Path, *arguments: object, threads: int = 1) -> str:
     """Run a script in a tox environment and return what it printed."""
-    command = [sys.executable, "-m", "tox", "exec", "-q", "-e", environment, "--",
+    command = [sys.executable, "-m", "tox", "exec", "-qq", "-e", environment, "--",
                "python", str(script), *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True,
                           env={**os.environ, "OMP_NUM_THREADS": str(threads)}).stdout
