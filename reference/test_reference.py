@@ -24,6 +24,7 @@ import fresh_set
 import make_checkpoints
 import reference_values
 import styleid_torch
+from reference_sets import RANKS
 from small_checkpoint import CHECKPOINTS, SMALL, build
 from styleid_torch import Settings
 
@@ -34,10 +35,6 @@ FRESH = os.environ.get("JSTYLEID_REFERENCE_FRESH")
 # and dividing by sqrt(alpha-bar) = 0.08 at t = T magnifies: 2e-5 was seen between AVX2 and AVX-512.
 ONE_EVALUATION = 1e-5
 STYLEID = 1e-4
-# Exact matching gives each number of the start the style's number of its rank. Between instruction
-# sets the inversion differs by 1e-5, and then two neighbours may change ranks: that moves the start
-# by 6e-4, and the reversal magnifies it two to four times; 1.3e-3 was seen.
-RANKS = 5e-3
 
 
 @pytest.fixture(scope="session")

@@ -8,14 +8,16 @@ by default the small random one, which is written for it. The full-size random o
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "speed"))
+
+from bench import last_report, run
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("measure_backend.py")
@@ -35,15 +37,11 @@ Measured = dict[str, float]
 
 def measure(backend: str, arguments: argparse.Namespace, output: Path) -> Measured:
     """Measure a backend in a process of its own; the UNet's answer is left in a file."""
-    command = [sys.executable, "-m", "tox", "exec", "-q", "-e", ENVIRONMENTS[backend], "--",
-               "python", str(SCRIPT), backend, str(arguments.folder), "--output", str(output),
-               "--latent", str(arguments.latent), "--evaluations", str(arguments.evaluations)]
+    words = [backend, arguments.folder, "--output", output, "--latent", arguments.latent,
+             "--evaluations", arguments.evaluations]
     if arguments.lora is not None:
-        command += ["--lora", str(arguments.lora)]
-    printed = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    report: Measured = json.loads(
-        [line for line in printed.stdout.splitlines() if line[:1] == "{"][-1])
-    return report
+        words += ["--lora", arguments.lora]
+    return last_report(run(ENVIRONMENTS[backend], SCRIPT, *words))
 
 
 def show(value: float, quantity: str) -> str:
@@ -84,9 +82,7 @@ def main() -> None:
         if arguments.folder is None:
             arguments.folder = Path(temporary) / "small"
             writer = ROOT / "reference" / "small_checkpoint.py"
-            subprocess.run([sys.executable, "-m", "tox", "exec", "-q", "-e", "jittor", "--",
-                            "python", str(writer), "sd21-v", str(arguments.folder)],
-                           cwd=ROOT, check=True)
+            run("jittor", writer, "sd21-v", arguments.folder)
         compare(arguments, Path(temporary))
 
 

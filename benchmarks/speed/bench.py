@@ -71,20 +71,25 @@ def shown(value: float, unit: str) -> str:
     return f"{value * 1e3:.1f} ms" if value < 0.9995 else f"{value:.2f} s"
 
 
-def run(environment: str, script: Path, *arguments: object, threads: int = 1) -> str:
+def run(environment: str, script: Path, *arguments: object, threads: int | None = None) -> str:
     """Run a script in a tox environment and return what it printed."""
+    chosen = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, "-m", "tox", "exec", "-qq", "-e", environment, "--",
                "python", str(script), *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True,
-                          env={**os.environ, "OMP_NUM_THREADS": str(threads)}).stdout
+                          env=os.environ | chosen).stdout
+
+
+def last_report(printed: str) -> Report:
+    """The last line that is JSON."""
+    report: Report = json.loads([line for line in printed.splitlines() if line[:1] == "{"][-1])
+    return report
 
 
 def measure(side: str, name: str, *arguments: object, threads: int) -> Report:
-    """Run a measurement of a side and return its report, the last line that is JSON."""
+    """Run a measurement of a side and return its report."""
     environment = {"diffusers": "reference", "jittor": "jittor"}[side]
-    printed = run(environment, HERE / f"{name}_{side}.py", *arguments, threads=threads)
-    report: Report = json.loads(
-        [line for line in printed.splitlines() if line[:1] == "{"][-1])
+    report = last_report(run(environment, HERE / f"{name}_{side}.py", *arguments, threads=threads))
     print(f"{name} by {side}, {threads} threads, {' '.join(map(str, arguments))}: {report}",
           file=sys.stderr, flush=True)
     return report

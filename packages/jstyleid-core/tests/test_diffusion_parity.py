@@ -14,12 +14,9 @@ from jstyleid_core.diffusion.denoiser import guided
 from jstyleid_core.pipeline import InitialLatents
 from jstyleid_core.runtime.jittor import jt
 from prompt_strings import NEGATIVE_PROMPT, PROMPT
-from reference_sets import GOLDEN, START_SEED, START_STRENGTH, Reference, distance
+from reference_sets import GOLDEN, RANKS, START_SEED, START_STRENGTH, Reference, distance
 
 STEPS, SAMPLING, STYLEID = 20, 1e-4, 1e-3
-# Exact matching: where two neighbours change ranks the start moves by 6e-4, which the reversal
-# magnifies (see reference/test_reference.py).
-RANKS = 5e-3
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},

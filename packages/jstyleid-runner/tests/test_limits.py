@@ -58,6 +58,7 @@ def test_loras_that_do_not_fit(command: list[str], invoke: Invoke, tmp_path: Pat
         ("large.safetensors", f"large.safetensors is for another architecture than this model: "
                               f"unet.{path}: A [4, 1280] and B [1280, 4] are for"),
         ("noise.safetensors", "noise.safetensors"), ("none.safetensors", "none.safetensors"),
+        ("none.safetensors:0.5", "none.safetensors"),
     ):
         code, stderr = invoke(*command, "--size", "64", "--model", EMBEDDED_MODEL, "--lora", lora)
         assert (code, said in stderr) == (2, True), stderr
