@@ -1,4 +1,4 @@
-"""A result has the same bits however many threads compute it."""
+"""A result has the same bits however many threads compute it, and whatever is computed beside."""
 
 from __future__ import annotations
 
@@ -57,6 +57,23 @@ def test_kernels_and_their_gradients(name: str) -> None:
     assert same_bits(compute)
 
 
+@pytest.mark.parametrize("name", [name for name, (_, shapes) in _KERNELS.items()
+                                  if len(shapes[0]) > 2])
+def test_kernels_with_other_examples(name: str) -> None:
+    kernel, shapes = _KERNELS[name]
+    # Of attention, keys and values have examples, too; the others are parameters.
+    examples = len(shapes) if name == "attention" else 1
+    inputs = [values(5, *shape[1:]) for shape in shapes[:examples]]
+    parameters = [values(*shape) for shape in shapes[examples:]]
+
+    def compute(first: int, end: int) -> Any:
+        return kernel(*(x[first:end] for x in inputs), *parameters).numpy()
+
+    together = compute(0, 5)
+    for first, end in ((0, 1), (1, 3), (4, 5)):
+        assert (compute(first, end) == together[first:end]).all()
+
+
 def test_pictures(model: Any) -> None:
     rng = np.random.default_rng(0)
     content, look = (Image.fromarray(rng.integers(0, 256, (128, 128, 3), np.uint8))
@@ -68,6 +85,21 @@ def test_pictures(model: Any) -> None:
         return [*drawn, *styleid.transfer([content, drawn[0]], styleid.invert_style(look))]
 
     assert same_bits(compute)
+
+
+def test_pictures_with_others(model: Any) -> None:
+    rng = np.random.default_rng(1)
+    contents = [Image.fromarray(rng.integers(0, 256, (128, 128, 3), np.uint8)) for _ in range(3)]
+    styleid = StyleID(model, StyleIDSettings(steps=2))
+    style = styleid.invert_style(contents[0])
+    prompts, seeds = ["a boat", "a red cat", "a ring"], [1, 2, 3]
+
+    together = [*model.generate(prompts, seeds, steps=2, size=(128, 128)),
+                *styleid.transfer(contents, style)]
+    alone = [model.generate([prompt], [seed], steps=2, size=(128, 128))[0]
+             for prompt, seed in zip(prompts, seeds, strict=True)]
+    alone += [styleid.transfer([content], style)[0] for content in contents]
+    assert [x.tobytes() for x in together] == [x.tobytes() for x in alone]
 
 
 def test_nothing_is_computed_by_what_threads_show_in(model: Any) -> None:

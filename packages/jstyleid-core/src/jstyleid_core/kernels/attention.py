@@ -1,8 +1,8 @@
 """Exact attention that never holds more than a small slab of scores.
 
 The CPU kernel walks over blocks of query rows: one matrix product for the scores of the block, the
-softmax in place, one product with the values. Heads are addressed by strides inside the
-(batch, tokens, channels) arrays, so nothing is transposed or copied.
+softmax in place, one product with the values. Keys and values of a head are laid out for these
+products once for many blocks.
 """
 
 from __future__ import annotations
@@ -25,62 +25,86 @@ _SIZES = """
     const Segment segments[] = {@segments};
     const int64 B = in0_shape0, N = in0_shape1, C = in0_shape2, CV = in2_shape2;
     const int64 H = (int64)data["heads"], D = C / H, DV = CV / H;
-    int64 M = 0;
-    for (const Segment& segment : segments) M += segment.tokens;
+    int64 M = 0, room = 0;
+    for (const Segment& segment : segments) {
+        M += segment.tokens;
+        room += product::rounded_up(segment.tokens, product::PANEL);
+    }
     // About half a megabyte of scores: they stay in the second-level cache.
     const int64 rows = std::max<int64>(8, std::min<int64>(64, 131072 / M));
-    const int64 blocks = blocks_of(N, rows);
     const int threads = threads_for(2. * B * N * M * (C + CV));
     const float* q = in0_p;
-    Product product;
 """
 
 _SEGMENT = ("{{in{key}_p, in{value}_p, in{key}_shape0, in{key}_shape1, "
             '(float)data["scale{number}"]}}')
 
-# `lse` takes the logarithm of each row's sum of exponentials; it may be null.
+# The softmax of n queries is `weights` times `inverse[i]`; `lse` takes the logarithm of each
+# query's sum of exponentials, and may be null.
 _SCORES = """
-    auto scores = [&](int64 b, int64 h, int64 first, int64 n, float* s, float* lse) {
+    auto pack_keys = [&](int64 b, int64 h, float* keys) {
+        for (const Segment& segment : segments) {
+            const float* key = segment.key + segment.batch_of(b) * segment.tokens * C + h * D;
+            const int64 size = D * product::rounded_up(segment.tokens, product::PANEL);
+            product::pack(key, C, true, D, segment.tokens, keys);
+            for (int64 i = 0; i < size; i++) keys[i] *= segment.scale;
+            keys += size;
+        }
+    };
+    auto weigh = [&](const float* query, int64 n, const float* keys, float* weights,
+                     float* inverse, float* lse) {
         int64 at = 0;
         for (const Segment& segment : segments) {
-            product('N', 'T', n, segment.tokens, D, segment.scale,
-                    q + (b * N + first) * C + h * D, C,
-                    segment.key + segment.batch_of(b) * segment.tokens * C + h * D, C,
-                    0.f, s + at, M);
+            product::multiply(n, segment.tokens, D, query, C, 1, keys, false, weights + at, M);
+            keys += D * product::rounded_up(segment.tokens, product::PANEL);
             at += segment.tokens;
         }
         for (int64 i = 0; i < n; i++) {
-            float* row = s + i * M;
+            float* row = weights + i * M;
             float top = row[0];
             for (int64 j = 1; j < M; j++) top = std::max(top, row[j]);
             float sum = 0;
             for (int64 j = 0; j < M; j++) { row[j] = std::exp(row[j] - top); sum += row[j]; }
-            const float inverse = 1.f / sum;
-            for (int64 j = 0; j < M; j++) row[j] *= inverse;
+            inverse[i] = 1.f / sum;
             if (lse) lse[i] = top + std::log(sum);
         }
     };
 """
 
 _FORWARD = _SIZES + _SCORES + """
+    // Blocks that share what is laid out for a head.
+    const int64 most = 512 / rows * rows, groups = blocks_of(N, most);
+    const int64 width = product::rounded_up(DV, product::PANEL);
     #pragma omp parallel num_threads(threads)
     {
-        std::vector<float> s(rows * M);
+        std::vector<float> weights(rows * M), inverse(rows), keys(D * room), values(width * M);
         #pragma omp for schedule(dynamic)
-        for (int64 task = 0; task < B * H * blocks; task++) {
-            const int64 b = task / (H * blocks), h = task / blocks % H;
-            const int64 first = task % blocks * rows, n = std::min(rows, N - first);
-            scores(b, h, first, n, s.data(), out1_p + (b * H + h) * N + first);
-            int64 at = 0;
+        for (int64 task = 0; task < B * H * groups; task++) {
+            const int64 b = task / (H * groups), h = task / groups % H;
+            const int64 begin = task % groups * most, end = std::min(N, begin + most);
+            pack_keys(b, h, keys.data());
+            float* to = values.data();
             for (const Segment& segment : segments) {
-                product('N', 'N', n, DV, segment.tokens, 1.f, s.data() + at, M,
-                        segment.value + segment.batch_of(b) * segment.tokens * CV + h * DV, CV,
-                        at ? 1.f : 0.f, out0_p + (b * N + first) * CV + h * DV, CV);
-                at += segment.tokens;
+                const float* value = segment.value + segment.batch_of(b) * segment.tokens * CV;
+                product::pack(value + h * DV, CV, false, segment.tokens, DV, to);
+                to += segment.tokens * width;
+            }
+            for (int64 first = begin; first < end; first += rows) {
+                const int64 n = std::min(rows, end - first);
+                float* out = out0_p + (b * N + first) * CV + h * DV;
+                weigh(q + (b * N + first) * C + h * D, n, keys.data(), weights.data(),
+                      inverse.data(), out1_p + (b * H + h) * N + first);
+                int64 at = 0;
+                for (const Segment& segment : segments) {
+                    product::multiply(n, DV, segment.tokens, weights.data() + at, M, 1,
+                                      values.data() + at * width, at, out, CV);
+                    at += segment.tokens;
+                }
+                for (int64 i = 0; i < n; i++)
+                    for (int64 j = 0; j < DV; j++) out[i * CV + j] *= inverse[i];
             }
         }
     }
-    product.check();
 """
 
 # With P the weights and g the gradient of the output:
@@ -94,33 +118,35 @@ _BACKWARD = _SIZES + _SCORES + """
     std::memset(out2_p, 0, sizeof(float) * KB * M * CV);
     #pragma omp parallel num_threads(threads)
     {
-        std::vector<float> s(rows * M), d(rows * M);
+        std::vector<float> weights(rows * M), d(rows * M), inverse(rows), keys(D * room);
         #pragma omp for schedule(dynamic)
         for (int64 task = 0; task < KB * H; task++) {
             const int64 kb = task / H, h = task % H;
             const float *key = k + kb * M * C + h * D, *value = v + kb * M * CV + h * DV;
             float *dk = out1_p + kb * M * C + h * D, *dv = out2_p + kb * M * CV + h * DV;
             const int64 b0 = KB == 1 ? 0 : kb, b1 = KB == 1 ? B : kb + 1;
+            pack_keys(kb, h, keys.data());
             for (int64 b = b0; b < b1; b++)
             for (int64 first = 0; first < N; first += rows) {
                 const int64 n = std::min(rows, N - first);
                 const float* grad = g + (b * N + first) * CV + h * DV;
                 const int64 at = (b * N + first) * C + h * D;
-                scores(b, h, first, n, s.data(), nullptr);
-                product('T', 'N', M, DV, n, 1.f, s.data(), M, grad, CV, 1.f, dv, CV);
-                product('N', 'T', n, M, DV, 1.f, grad, CV, value, CV, 0.f, d.data(), M);
+                weigh(q + at, n, keys.data(), weights.data(), inverse.data(), nullptr);
+                for (int64 i = 0; i < n; i++)
+                    for (int64 j = 0; j < M; j++) weights[i * M + j] *= inverse[i];
+                product::multiply('T', 'N', M, DV, n, weights.data(), M, grad, CV, true, dv, CV);
+                product::multiply('N', 'T', n, M, DV, grad, CV, value, CV, false, d.data(), M);
                 for (int64 i = 0; i < n; i++) {
-                    float *p = s.data() + i * M, *e = d.data() + i * M;
+                    float *p = weights.data() + i * M, *e = d.data() + i * M;
                     float dot = 0;
                     for (int64 j = 0; j < M; j++) dot += e[j] * p[j];
                     for (int64 j = 0; j < M; j++) e[j] = p[j] * (e[j] - dot) * scale;
                 }
-                product('N', 'N', n, D, M, 1.f, d.data(), M, key, C, 0.f, out0_p + at, C);
-                product('T', 'N', M, D, n, 1.f, d.data(), M, q + at, C, 1.f, dk, C);
+                product::multiply('N', 'N', n, D, M, d.data(), M, key, C, false, out0_p + at, C);
+                product::multiply('T', 'N', M, D, n, d.data(), M, q + at, C, true, dk, C);
             }
         }
     }
-    product.check();
 """
 
 
@@ -140,7 +166,7 @@ class _CpuAttention(jt.Function):  # type: ignore[misc, name-defined, unused-ign
         batch, queries, _ = query.shape
         out, lse = cpu_kernel(
             [[batch, queries, keys_and_values[1].shape[2]], [batch, self.heads, queries]],
-            self.inputs, self._source(_FORWARD), self.data, dnnl=True)
+            self.inputs, self._source(_FORWARD), self.data, product=True)
         return out, lse
 
     def grad(self, grad: Var, _: Var | None) -> Any:
@@ -149,7 +175,7 @@ class _CpuAttention(jt.Function):  # type: ignore[misc, name-defined, unused-ign
                 "no gradient for attention to several segments of keys: there is one for one")
         shapes = [x.shape for x in self.inputs]
         return cpu_kernel(shapes, [*self.inputs, grad], self._source(_BACKWARD), self.data,
-                          dnnl=True)
+                          product=True)
 
     def _source(self, code: str) -> str:
         return code.replace("@segments", self.segments)

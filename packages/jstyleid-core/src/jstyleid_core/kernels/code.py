@@ -30,30 +30,7 @@ static inline int threads_for(double operations) {
 static inline int64_t blocks_of(int64_t total, int64_t size) { return (total + size - 1) / size; }
 """
 
-_PRODUCT = """
-#include <atomic>
-#include <dnnl.h>
-
-// C = alpha op(A) op(B) + beta C of row-major matrices, on the calling thread alone: oneDNN would
-// divide the sums by the number of threads, and with it change the last bits. It looks at the
-// team around the call, which may be of one thread, so its own number is set as well.
-struct Product {
-    std::atomic<bool> failed{false};
-
-    void operator()(char a_op, char b_op, int64_t m, int64_t n, int64_t k, float alpha,
-                    const float* a, int64_t lda, const float* b, int64_t ldb,
-                    float beta, float* c, int64_t ldc) {
-        const int threads = omp_get_max_threads();
-        omp_set_num_threads(1);
-        if (dnnl_sgemm(a_op, b_op, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) != dnnl_success)
-            failed = true;
-        omp_set_num_threads(threads);
-    }
-
-    // After the parallel region, which no exception may leave.
-    void check() const { ASSERT(!failed) << "oneDNN found no memory for a matrix product"; }
-};
-"""
+_PRODUCT = (Path(__file__).parent / "cpu" / "product.h").read_text()
 
 
 def runs_on_cpu() -> bool:
@@ -67,7 +44,7 @@ def cpu_kernel(
     source: str,
     data: dict[str, float] | None = None,
     *,
-    dnnl: bool = False,
+    product: bool = False,
     header: str = "",
 ) -> Any:
     """Run `source` on its inputs; it sees `in0_p`, `in0_shape0`, `out0_p`, `data["name"]`, ….
@@ -79,7 +56,7 @@ def cpu_kernel(
         inputs: float32 arrays, or whatever else the source reads.
         source: the body of a C++ function.
         data: numbers for the source.
-        dnnl: link oneDNN; the source has `Product`.
+        product: the source has matrix products, `kernels/cpu/product.h`.
         header: more includes.
 
     Returns:
@@ -87,20 +64,13 @@ def cpu_kernel(
     """
     arguments: dict[str, Any] = {
         "inputs": list(inputs),
-        "cpu_header": _HEADER + (_PRODUCT if dnnl else "") + header,
+        "cpu_header": _HEADER + (_PRODUCT if product else "") + header,
         "cpu_src": source,
         "data": data or {},
     }
     if len(shapes) == 1:
-        out = jt.code(shape=list(shapes[0]), dtype="float32", **arguments)
-        first = out
-    else:
-        out = jt.code(shapes=[list(s) for s in shapes], dtypes=["float32"] * len(shapes),
-                      **arguments)
-        first = out[0]
-    if dnnl:
-        first.compile_options = {_dnnl_flags(): 1}
-    return out
+        return jt.code(shape=list(shapes[0]), dtype="float32", **arguments)
+    return jt.code(shapes=[list(s) for s in shapes], dtypes=["float32"] * len(shapes), **arguments)
 
 
 def cuda_kernel(
@@ -142,11 +112,3 @@ def _cudnn_flags() -> str:
     extern = Path(jt.flags.jittor_path) / "extern" / "cuda"
     libraries = Path(jt.compiler.cuda_home) / "lib64"
     return f"FLAGS: -I{extern / 'inc'} -I{extern / 'cudnn' / 'inc'} -L{libraries} -lcudnn "
-
-
-@cache
-def _dnnl_flags() -> str:
-    from jstyleid_core.runtime.onednn import find
-
-    library = find()
-    return f"FLAGS: -I{library.include} -L{library.lib} -lmkldnn "

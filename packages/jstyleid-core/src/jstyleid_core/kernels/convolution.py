@@ -1,9 +1,11 @@
-"""Two-dimensional convolution as matrix products over tiles of pixels, and its gradients.
+"""Two-dimensional convolution as products with the weight, tile by tile, and its gradients.
 
-A tile's inputs are laid out as columns (Chellapilla et al. 2006), a few channels at a time so that
-they stay in the second-level cache, and multiplied with the weight where it lies. Tiles have a
-fixed size and one thread each, so the number of threads does not show in the result. oneDNN's own
-convolution chooses its algorithm and divides its sums by it, and reorders the weight at each call.
+A tile of pixels has its input copied, with the padding around it. There, all output pixels have the
+input of one place of the kernel at the same distance, so the lines of the second matrix of the
+product lie in the copy, shifted against each other. Nothing is laid out as columns ("indirect
+convolution", Dukhan 2019, is akin). The gradients use columns (Chellapilla et al. 2006).
+
+Tiles have a fixed size and one thread each, so the number of threads does not show in the result.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ _SIZES = """
     const int64 DH = (int64)data["dilation_h"], DW = (int64)data["dilation_w"];
     const bool pointwise = KK == 1 && SH == 1 && SW == 1 && PH == 0 && PW == 0;
     const int threads = threads_for(2. * B * O * P * C * KK);
+"""
+
+_COLUMNS = """
     const int64 pixels = std::min<int64>(P, 256);
-    Product product;
 
     // Calls `visit(row, offset, run)` for each place (channel, i, j) of the kernel and each run of
     // output pixels of one line: `row` points into the columns, `offset` to the input pixel of
@@ -63,51 +67,90 @@ _SIZES = """
     };
 """
 
+# With a stride, each tap of the kernel meets the pixels of one remainder only, which are copied
+# side by side. The copy's lines are a little longer than the output's, and so are the sums'.
 _FORWARD = """
     const auto &x_shape = in0->shape, &w_shape = in1->shape, &y_shape = out->shape;
 """ + _SIZES + """
-    const int64 part = std::min<int64>(C, 64), along = blocks_of(P, pixels);
-    // Each tile lays its columns out anew, so tiles are tall; less tall where there are few.
-    const int64 size = along * blocks_of(O, 320) < 8 ? 160 : 320, across = blocks_of(O, size);
+    const int64 OH = y_shape[2];
+    const int64 columns = OW > 384 ? 256 : OW;
+    const int64 rows = std::min(OH, std::max<int64>(1, 256 / columns));
+    const int64 down = blocks_of(OH, rows), along = blocks_of(OW, columns);
+    const int64 size = std::min<int64>(O, 160), across = blocks_of(O, size);
+    const int64 part = std::min<int64>(C, 32);
+    const int64 RH = std::min(SH, (KH - 1) * DH + 1), RW = std::min(SW, (KW - 1) * DW + 1);
+    const int64 line = columns + (KW - 1) * DW / SW, lines = rows + (KH - 1) * DH / SH;
+    const int64 plane = line * lines;
+    const int64 width = product::rounded_up(rows * line, product::PANEL);
+    std::vector<int64> places(part * KK);
+    for (int64 c = 0, k = 0; c < part; c++)
+    for (int64 i = 0; i < KH * DH; i += DH)
+    for (int64 j = 0; j < KW * DW; j += DW)
+        places[k++] = ((c * RH + i % SH) * RW + j % SW) * plane + i / SH * line + j / SW;
+
     #pragma omp parallel num_threads(threads)
     {
-        std::vector<float> columns(pointwise ? 0 : part * KK * pixels);
+        std::vector<float> input(part * RH * RW * plane + width), sums(size * width);
         #pragma omp for schedule(dynamic)
-        for (int64 t = 0; t < B * along * across; t++) {
-            const int64 b = t / (along * across);
-            const int64 p = t / across % along * pixels, np = std::min(pixels, P - p);
-            const int64 o = t % across * size, no = std::min(size, O - o);
-            const float *image = in0_p + b * C * H * W, *w = in1_p + o * C * KK;
-            float* y = out_p + (b * O + o) * P + p;
-            if (pointwise)
-                product('N', 'N', no, np, C, 1.f, w, C, image + p, P, 0.f, y, P);
-            else
-                for (int64 c = 0; c < C; c += part) {
-                    const int64 nc = std::min(part, C - c);
-                    gather(image, c, nc, p, np, columns.data());
-                    product('N', 'N', no, np, nc * KK, 1.f, w + c * KK, C * KK,
-                            columns.data(), np, c ? 1.f : 0.f, y, P);
+        for (int64 t = 0; t < B * down * along * across; t++) {
+            const int64 b = t / (down * along * across), o = t % across * size;
+            const int64 y = t / (along * across) % down * rows, x = t / across % along * columns;
+            const int64 no = std::min(size, O - o), ny = std::min(rows, OH - y);
+            const int64 nx = std::min(columns, OW - x);
+            const float* w = in1_p + o * C * KK;
+            for (int64 c = 0; c < C; c += part) {
+                const int64 channels = std::min(part, C - c);
+                float* to = input.data();
+                for (int64 e = c; e < c + channels; e++)
+                for (int64 i = 0; i < RH; i++)
+                for (int64 j = 0; j < RW; j++)
+                for (int64 l = 0; l < lines; l++, to += line) {
+                    const int64 iy = (y + l) * SH + i - PH, ix = x * SW + j - PW;
+                    const float* from = in0_p + ((b * C + e) * H + iy) * W + ix;
+                    int64 first = ix < 0 ? std::min(line, (-ix + SW - 1) / SW) : 0;
+                    int64 last = ix >= W ? 0 : std::min(line, (W - ix + SW - 1) / SW);
+                    if (iy < 0 || iy >= H) first = last = 0;
+                    first = std::min(first, last);
+                    std::fill(to, to + first, 0.f);
+                    if (SW == 1) std::copy(from + first, from + last, to + first);
+                    else for (int64 p = first; p < last; p++) to[p] = from[p * SW];
+                    std::fill(to + last, to + line, 0.f);
                 }
-            finish(y, o, no, np);
+                const int64* place = places.data();
+                const int64 pixels = (ny - 1) * line + nx;
+                for (int64 p = 0; p < pixels;) {
+                    const float* pixel = input.data() + p;
+                    auto at = [=](int64 k) { return pixel + place[k]; };
+                    auto add = [&](auto vectors) {
+                        product::add_lines<vectors.value>(
+                            no, w + c * KK, C * KK, 1, channels * KK, at, c, sums.data() + p,
+                            width);
+                        p += vectors.value * product::WIDTH;
+                    };
+                    const int64 vectors = blocks_of(pixels - p, product::WIDTH);
+                    if (vectors > 2) add(std::integral_constant<int, product::VECTORS>());
+                    else if (vectors == 2) add(std::integral_constant<int, 2>());
+                    else add(std::integral_constant<int, 1>());
+                }
+            }
+            for (int64 i = 0; i < no; i++)
+            for (int64 l = 0; l < ny; l++) {
+                const float* from = sums.data() + i * width + l * line;
+                float* to = out_p + ((b * O + o + i) * OH + y + l) * OW + x;
+                for (int64 p = 0; p < nx; p++) to[p] = finish(from[p], o + i);
+            }
         }
     }
-    product.check();
 """
 
-_AS_IT_IS = "auto finish = [](float*, int64, int64, int64) {};"
-_ADD_BIAS = """
-    auto finish = [&](float* y, int64 o, int64 no, int64 np) {
-        const int64 P = out_shape2 * out_shape3;
-        for (int64 i = 0; i < no; i++)
-            for (int64 p = 0; p < np; p++) y[i * P + p] += in2_p[o + i];
-    };
-"""
+_AS_IT_IS = "auto finish = [](float y, int64) { return y; };"
+_ADD_BIAS = "auto finish = [&](float y, int64 channel) { return y + in2_p[channel]; };"
 
 # The columns of the input's gradient are W^T g; each goes back to the pixel it came from. One
 # thread owns a few channels of an image, since neighbouring columns meet in one pixel.
 _INPUT_GRADIENT = """
     const auto &x_shape = out->shape, &w_shape = in1->shape, &y_shape = in0->shape;
-""" + _SIZES + """
+""" + _SIZES + _COLUMNS + """
     const int64 part = std::min<int64>(C, 16), across = blocks_of(C, part);
     #pragma omp parallel num_threads(threads)
     {
@@ -118,14 +161,14 @@ _INPUT_GRADIENT = """
             float* image = out_p + b * C * H * W;
             const float *g = in0_p + b * O * P, *w = in1_p + c * KK;
             if (pointwise) {
-                product('T', 'N', nc, P, O, 1.f, w, C, g, P, 0.f, image + c * P, P);
+                product::multiply('T', 'N', nc, P, O, w, C, g, P, false, image + c * P, P);
                 continue;
             }
             std::fill(image + c * H * W, image + (c + nc) * H * W, 0.f);
             for (int64 p = 0; p < P; p += pixels) {
                 const int64 np = std::min(pixels, P - p);
-                product('T', 'N', nc * KK, np, O, 1.f, w, C * KK, g + p, P,
-                        0.f, columns.data(), np);
+                product::multiply('T', 'N', nc * KK, np, O, w, C * KK, g + p, P,
+                                  false, columns.data(), np);
                 each_run(c, nc, p, np, columns.data(),
                          [&](float* row, int64 offset, int64, int64 first, int64 last) {
                     for (int64 e = first; e < last; e++) image[offset + e * SW] += row[e];
@@ -133,13 +176,12 @@ _INPUT_GRADIENT = """
             }
         }
     }
-    product.check();
 """
 
 # dW = g columns^T, summed over the images and their tiles of pixels in order.
 _WEIGHT_GRADIENT = """
     const auto &x_shape = in1->shape, &w_shape = out->shape, &y_shape = in0->shape;
-""" + _SIZES + """
+""" + _SIZES + _COLUMNS + """
     const int64 size = 256, part = std::min<int64>(C, 16);
     const int64 across = blocks_of(C, part), count = blocks_of(O, size) * across;
     #pragma omp parallel num_threads(threads)
@@ -153,12 +195,11 @@ _WEIGHT_GRADIENT = """
             for (int64 p = 0; p < P; p += pixels) {
                 const int64 np = std::min(pixels, P - p);
                 gather(in1_p + b * C * H * W, c, nc, p, np, columns.data());
-                product('N', 'T', no, nc * KK, np, 1.f, in0_p + (b * O + o) * P + p, P,
-                        columns.data(), np, b || p ? 1.f : 0.f, out_p + (o * C + c) * KK, C * KK);
+                product::multiply('N', 'T', no, nc * KK, np, in0_p + (b * O + o) * P + p, P,
+                                  columns.data(), np, b || p, out_p + (o * C + c) * KK, C * KK);
             }
         }
     }
-    product.check();
 """
 
 
@@ -185,7 +226,7 @@ class _Convolution(jt.Function):  # type: ignore[misc, name-defined, unused-igno
         )
 
     def _kernel(self, shape: Any, inputs: list[Var], source: str) -> Var:
-        return cpu_kernel([shape], inputs, source, self.data, dnnl=True)
+        return cpu_kernel([shape], inputs, source, self.data, product=True)
 
 
 class _CudaConvolution(jt.Function):  # type: ignore[misc, name-defined, unused-ignore]

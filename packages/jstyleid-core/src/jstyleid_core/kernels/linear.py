@@ -1,8 +1,4 @@
-"""Products with a weight matrix, and their gradients, tile by tile.
-
-oneDNN's own division of a product among threads depends on their number, and so do the last bits of
-the sums. Here each tile of the result has a fixed size and is computed by one thread.
-"""
+"""Products with a weight matrix, and their gradients, each tile of the result by one thread."""
 
 from __future__ import annotations
 
@@ -13,7 +9,6 @@ from jstyleid_core.runtime.jittor import Var, jt, nn
 
 # A (rows, columns) matrix whose numbers are sums of `length` products.
 _TILES = """
-    Product product;
     auto tiles = [&](int64 rows, int64 columns, int64 length, auto&& compute) {
         const int64 size = 256, across = blocks_of(columns, size);
         const int64 count = blocks_of(rows, size) * across;
@@ -23,7 +18,6 @@ _TILES = """
             const int64 r = t / across * size, c = t % across * size;
             compute(r, std::min(size, rows - r), c, std::min(size, columns - c));
         }
-        product.check();
     };
 """
 
@@ -31,8 +25,8 @@ _TILES = """
 _FORWARD = _TILES + """
     const int64 N = in1_shape0, K = in1_shape1, R = in0->num / K;
     tiles(R, N, K, [&](int64 r, int64 rows, int64 c, int64 columns) {
-        product('N', 'T', rows, columns, K, 1.f, in0_p + r * K, K, in1_p + c * K, K,
-                0.f, out_p + r * N + c, N);
+        product::multiply('N', 'T', rows, columns, K, in0_p + r * K, K, in1_p + c * K, K,
+                          false, out_p + r * N + c, N);
         finish(r, rows, c, columns);
     });
 """
@@ -51,16 +45,16 @@ _ADD_BIAS = """
 _INPUT_GRADIENT = _TILES + """
     const int64 N = in1_shape0, K = in1_shape1, R = in0->num / N;
     tiles(R, K, N, [&](int64 r, int64 rows, int64 c, int64 columns) {
-        product('N', 'N', rows, columns, N, 1.f, in0_p + r * N, N, in1_p + c, K,
-                0.f, out_p + r * K + c, K);
+        product::multiply('N', 'N', rows, columns, N, in0_p + r * N, N, in1_p + c, K,
+                          false, out_p + r * K + c, K);
     });
 """
 
 _WEIGHT_GRADIENT = _TILES + """
     const int64 N = out_shape0, K = out_shape1, R = in0->num / N;
     tiles(N, K, R, [&](int64 r, int64 rows, int64 c, int64 columns) {
-        product('T', 'N', rows, columns, R, 1.f, in0_p + r, N, in1_p + c, K,
-                0.f, out_p + r * K + c, K);
+        product::multiply('T', 'N', rows, columns, R, in0_p + r, N, in1_p + c, K,
+                          false, out_p + r * K + c, K);
     });
 """
 
@@ -72,15 +66,15 @@ class _Linear(jt.Function):  # type: ignore[misc, name-defined, unused-ignore]
         self.x = None if weight.is_stop_grad() else x
         shape = [*x.shape[:-1], weight.shape[0]]
         if bias is None:
-            return cpu_kernel([shape], [x, weight], _AS_IT_IS + _FORWARD, dnnl=True)
-        return cpu_kernel([shape], [x, weight, bias], _ADD_BIAS + _FORWARD, dnnl=True)
+            return cpu_kernel([shape], [x, weight], _AS_IT_IS + _FORWARD, product=True)
+        return cpu_kernel([shape], [x, weight, bias], _ADD_BIAS + _FORWARD, product=True)
 
     def grad(self, grad: Var) -> Any:
         weight = self.weight
         return (
-            cpu_kernel([self.shape], [grad, weight], _INPUT_GRADIENT, dnnl=True),
+            cpu_kernel([self.shape], [grad, weight], _INPUT_GRADIENT, product=True),
             None if self.x is None else
-            cpu_kernel([weight.shape], [grad, self.x], _WEIGHT_GRADIENT, dnnl=True),
+            cpu_kernel([weight.shape], [grad, self.x], _WEIGHT_GRADIENT, product=True),
             None if self.bias is None else grad.reshape(-1, weight.shape[0]).sum(0),
         )
 
