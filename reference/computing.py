@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-INSTRUCTIONS = {"SSE4": ("no-avx", 1), "AVX2": ("no-avx512f", 2), "all": ("", 4)}
-"""Names of instruction sets. For each: what the kernels are compiled without, in GCC's words, and
-the number of threads. The last is what the processor has.
+INSTRUCTIONS = {"SSE4": ("no-avx", 1), "AVX2": ("no-avx512f", 4)}
+"""Sets of instructions that are less than a processor may have. For each: what the kernels are
+compiled without, in GCC's words, and the number of threads.
 """
 THREADS = (1, 2, 4)
 
@@ -53,12 +53,11 @@ def check_with_instructions(instructions: str, *tests: Path) -> None:
 
 def main() -> None:
     """Run pytest with kernels compiled without the instructions named first."""
-    without, *arguments = sys.argv[1:]
-    if without:
-        from jstyleid_core.kernels import code
+    from jstyleid_core.kernels import code
 
-        # Intrinsics that were compiled with all instructions cannot be used.
-        code._HEADER = f'#pragma GCC target("{without}")\n#undef __F16C__\n{code._HEADER}'
+    without, *arguments = sys.argv[1:]
+    # Intrinsics that were compiled with all instructions cannot be used.
+    code._HEADER = f'#pragma GCC target("{without}")\n#undef __F16C__\n{code._HEADER}'
     sys.exit(pytest.main(arguments))
 
 

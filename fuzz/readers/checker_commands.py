@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch  # noqa: F401  # before limits of time: cut off in between, it cannot be repeated
+
 from fuzz.commands import Program, reader_of
 from fuzz.pictures import pictures
 from fuzz.reader import Reader

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors import SafetensorError
@@ -17,6 +18,7 @@ from safetensors import SafetensorError
 from jstyleid_core.errors import InputError, NumbersError, OutputError
 from jstyleid_runner.executors.local import LocalExecutor
 from jstyleid_runner.executors.process import cpu_slots
+from jstyleid_runner.options.common import WorkerOptions
 from jstyleid_runner.scheduling.estimates import CostModel, SimulatedExecutor, measured
 from jstyleid_runner.scheduling.executor import (
     ErrorKind,
@@ -33,7 +35,7 @@ from jstyleid_runner.scheduling.ledger import Ledger, Output
 from jstyleid_runner.scheduling.scheduler import ATTEMPTS, NoWorkersError, Scheduler
 from jstyleid_runner.scheduling.state import SchedulerState
 from jstyleid_runner.scheduling.task import Stage, State, Task
-from jstyleid_runner.workflows.workers import choose_slots
+from jstyleid_runner.workflows.workers import choose_slots, usual_batch
 from nvidia_smi import card, install, part
 from sleeping_worker import Sleep, SleepingWorker
 
@@ -382,3 +384,17 @@ def test_a_finished_run_starts_nobody(ledger: Ledger) -> None:
 def test_events_are_plain_data() -> None:
     assert Ready("gpu0") == Ready("gpu0")
     assert Finished("gpu0", "a", None, 1.0) != Finished("gpu0", "b", None, 1.0)
+
+
+@pytest.mark.parametrize(("options", "cards", "width", "batch"), [
+    ({}, 0, 512, 1), ({}, 0, 256, 4), ({}, 2, 768, 4), ({"device": "cpu"}, 2, 512, 1),
+    ({"gpus": 0}, 2, 512, 1), ({"device": "cpu"}, 2, 128, 4),
+    ({"engine": "ray"}, 0, 512, 4), ({"engine": "ray", "device": "cpu"}, 0, 512, 1),
+])
+def test_how_many_pictures_are_computed_together_by_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], cards: int,
+    width: int, batch: int,
+) -> None:
+    install({"cards": [card(number, f"GPU-{number}", "X") for number in range(cards)]},
+            tmp_path, monkeypatch)
+    assert usual_batch(WorkerOptions(**options), (width, 512)) == batch

@@ -15,8 +15,8 @@ from PIL import Image
 from jstyleid_runner.planning.provenance import read_facts
 from watched_page import PATIENCE
 
-SHOWN = """number => [...document.querySelectorAll("#transfer-gallery img")]
-    .filter(picture => picture.naturalWidth).length >= number"""
+_GALLERY = """[...document.querySelectorAll("#transfer-gallery img")].map(
+    picture => [picture.currentSrc || picture.src, picture.complete, picture.naturalWidth])"""
 Open = Callable[[], Any]
 
 
@@ -88,6 +88,16 @@ def job(page: Any, state: str, text: str = "") -> Any:
     return found
 
 
+def wait_for_pictures(page: Any, number: int) -> None:
+    """Wait for so many pictures of the gallery to be loaded."""
+    try:
+        page.wait_for_function(
+            f"number => ({_GALLERY}).filter(picture => picture[2]).length >= number", arg=number)
+    except Exception as error:
+        status = page.locator("#transfer-status").inner_text()
+        raise AssertionError(f"in the gallery: {page.evaluate(_GALLERY)}; {status}") from error
+
+
 def number_of(found: Any) -> int:
     return int(re.search(r"#(\d+)", found.inner_text())[1])  # type: ignore[index]
 
@@ -99,9 +109,9 @@ def test_a_picture_is_made_and_found_again(open_page: Open, work: Path) -> None:
     page.wait_for_selector("#transfer-status .jobs")
     page.reload()  # in the middle: the job goes on, and is shown
     job(page, "done", "content.png as grey.png, red.png")
-    page.wait_for_function(SHOWN, arg=3)
+    wait_for_pictures(page, 3)
     page.reload()
-    page.wait_for_function(SHOWN, arg=3)
+    wait_for_pictures(page, 3)
     for name in ("grey.png", "red.png"):
         facts = read_facts(work / "out" / "0001-transfer" / name)
         assert (facts["styleid"]["steps"], facts["size"]) == (4, [64, 64])

@@ -219,11 +219,15 @@ class ExecutionOptions:
     """The way in which pictures are made, which changes none of them."""
 
     batch: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--batch", min=1, max=1024, help="Pictures computed together, if memory allows."
+            "--batch",
+            min=1,
+            max=1024,
+            help="Pictures computed together, if memory allows. Without it 4 on a GPU, and for "
+            "pictures smaller than 512 x 512 pixels; else 1.",
         ),
-    ] = 1
+    ] = None
     force: Annotated[
         bool, typer.Option("--force", help="Replace pictures made with other settings.")
     ] = False

@@ -120,8 +120,8 @@ class PreparedEngine:
     def together(self, wanted: Sequence[_T], group: Sequence[_T]) -> Sequence[_T]:
         """The pictures to compute, of which some are wanted.
 
-        That is the whole group, though some of it may be there already: computed with other
-        pictures, one would differ in its last bits from that of a run that was never stopped.
+        That is the whole group, though some of it may be there already: on CUDA, one computed with
+        other pictures would differ in its last bits from that of a run that was never stopped.
         """
         return group if self.whole_groups else wanted
 

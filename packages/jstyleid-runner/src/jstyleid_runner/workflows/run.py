@@ -43,7 +43,12 @@ from jstyleid_runner.storage.split import find_loras, read_split, style_names, t
 from jstyleid_runner.workflows.execution import IncompleteError, RunRequest, bullet_list, execute
 from jstyleid_runner.workflows.model import ModelSource, note_cut_texts, source_of
 from jstyleid_runner.workflows.session import RunCounts, session
-from jstyleid_runner.workflows.workers import Workers, dtype_of, open_workers
+from jstyleid_runner.workflows.workers import (
+    Workers,
+    dtype_of,
+    open_workers,
+    usual_batch,
+)
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +92,7 @@ def plan_run(options: RunOptions) -> tuple[Plan, RunSettings]:
         options.prompts,
         loras=loras,
         objects=training_objects(options.data, split.name, training),
-        batch=options.batch,
+        batch=options.batch or usual_batch(options, size),
     )
     # A checkpoint that cannot be used is refused where a run looks for it; a plan needs none.
     with suppress(CheckpointError):

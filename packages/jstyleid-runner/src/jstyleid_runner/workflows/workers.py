@@ -96,6 +96,21 @@ def choose_slots(device: Device, gpus: int | None, workers: int | None) -> list[
     return gpu_slots(visible[:gpus or 1])
 
 
+def usual_batch(asked: WorkerOptions, size: tuple[int, int]) -> int:
+    """The number of pictures that are computed together where `--batch` does not say.
+
+    A GPU, and a CPU with small pictures, has little to do for one. With a large picture, a CPU is
+    busy: others beside it would only come later.
+
+    Args:
+        asked: the workers.
+        size: width and height of the pictures, in pixels.
+    """
+    on_cpu = asked.device == "cpu" or asked.gpus == 0 or (
+        asked.device == "auto" and asked.engine == "local" and not runtime.visible_gpus())
+    return 1 if on_cpu and size[0] * size[1] >= 512 * 512 else 4
+
+
 @dataclass(frozen=True)
 class LocalWorkers:
     """Processes of this machine, one for each slot."""
