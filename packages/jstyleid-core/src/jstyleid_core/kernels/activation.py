@@ -26,7 +26,7 @@ _ERF = """
         return x * p / q;
     };
     const int64 n = in0->shape[in0->shape.size() - 1] / 2, rows = in0->num / (2 * n);
-    const int threads = threads_for(20. * in0->num);
+    const int threads = threads_for(100. * in0->num);
 """
 
 _FORWARD = _ERF + """

@@ -20,11 +20,12 @@ _HEADER = """
 #include <vector>
 #include <omp.h>
 
-// How many threads share so many floating-point operations: waking a second one takes tens of
-// microseconds, so small work stays on one. Never a number between: OpenMP ends and starts threads
-// when it changes.
+// How many threads share so many operations of a product; where memory is what takes time, a number
+// that is read and written counts as a hundred. Waking a second thread takes some tens of
+// microseconds, so what one is done with in 200 stays on one. Never a number of threads between:
+// OpenMP ends and starts threads when it changes.
 static inline int threads_for(double operations) {
-    return operations < 2e6 ? 1 : omp_get_max_threads();
+    return operations < 2e7 ? 1 : omp_get_max_threads();
 }
 
 static inline int64_t blocks_of(int64_t total, int64_t size) { return (total + size - 1) / size; }

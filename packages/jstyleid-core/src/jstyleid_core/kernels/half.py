@@ -30,7 +30,7 @@ _WIDEN = """
         std::memcpy(&value, &bits, 4);
         return value;
     };
-    #pragma omp parallel for num_threads(threads_for(n))
+    #pragma omp parallel for num_threads(threads_for(20. * n))
     for (int64 block = 0; block < n; block += 65536) {
         const int64 end = std::min(n, block + 65536);
         int64 i = block;

@@ -43,7 +43,7 @@ _GROUP_SIZES = _STATISTICS + """
     const int64 G = (int64)data["groups"], CG = C / G, n = CG * L;
     const bool silu = data["silu"] != 0;
     const float *x = in0_p, *w = in1_p, *bias = in2_p;
-    const int threads = threads_for(10. * in0->num);
+    const int threads = threads_for(100. * in0->num);
 """
 
 _GROUP_FORWARD = _GROUP_SIZES + """
@@ -113,7 +113,7 @@ _GROUP_BACKWARD = _GROUP_SIZES + """
 _LAYER_FORWARD = _STATISTICS + """
     const int64 n = in1_shape0, rows = in0->num / n;
     const float *w = in1_p, *bias = in2_p;
-    #pragma omp parallel for num_threads(threads_for(10. * in0->num))
+    #pragma omp parallel for num_threads(threads_for(100. * in0->num))
     for (int64 t = 0; t < rows; t++) {
         const float* p = in0_p + t * n;
         float* o = out_p + t * n;
@@ -129,7 +129,7 @@ _LAYER_BACKWARD = _STATISTICS + """
     // Sums over rows are made of blocks of rows, so that threads do not show in them.
     const int64 size = 64, blocks = blocks_of(rows, size);
     std::vector<double> dw(blocks * n), db(blocks * n);
-    const int threads = threads_for(20. * in0->num);
+    const int threads = threads_for(200. * in0->num);
     #pragma omp parallel for num_threads(threads)
     for (int64 block = 0; block < blocks; block++) {
         double *own_w = dw.data() + block * n, *own_b = db.data() + block * n;
