@@ -121,16 +121,12 @@ _FORWARD = """
                 for (int64 p = 0; p < pixels;) {
                     const float* pixel = input.data() + p;
                     auto at = [=](int64 k) { return pixel + place[k]; };
-                    auto add = [&](auto vectors) {
-                        product::add_lines<vectors.value>(
-                            no, w + c * KK, C * KK, 1, channels * KK, at, c, sums.data() + p,
-                            width);
-                        p += vectors.value * product::WIDTH;
-                    };
-                    const int64 vectors = blocks_of(pixels - p, product::WIDTH);
-                    if (vectors > 2) add(std::integral_constant<int, product::VECTORS>());
-                    else if (vectors == 2) add(std::integral_constant<int, 2>());
-                    else add(std::integral_constant<int, 1>());
+                    product::with_vectors(pixels - p, [&](auto vectors) {
+                        constexpr int N = decltype(vectors)::value;
+                        product::add_lines<N>(no, w + c * KK, C * KK, 1, channels * KK, at, c,
+                                              sums.data() + p, width);
+                        p += N * product::WIDTH;
+                    });
                 }
             }
             for (int64 i = 0; i < no; i++)

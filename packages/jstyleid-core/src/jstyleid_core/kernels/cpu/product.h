@@ -8,6 +8,7 @@
 // after the other. Sums of ROWS lines and one panel stay in registers.
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 namespace product {
@@ -71,6 +72,14 @@ static void add_lines(int64_t m, const float* a, int64_t row, int64_t step, int6
     }
 }
 
+// Calls `run` with the number of vectors that are computed for so many columns, as a constant.
+template <class Run>
+static inline void with_vectors(int64_t columns, const Run& run) {
+    if (columns > 2 * WIDTH) run(std::integral_constant<int, VECTORS>());
+    else if (columns > WIDTH) run(std::integral_constant<int, 2>());
+    else run(std::integral_constant<int, 1>());
+}
+
 // Lines and columns exchanged: in each step, those of one half come between those of the other.
 static inline void transpose(Vector* lines) {
     Places low, high;
@@ -131,16 +140,19 @@ static inline void multiply(int64_t m, int64_t n, int64_t k, const float* a, int
         const float *first = a + i * row, *panel = panels + j * k;
         auto line = [=](int64_t place) { return panel + place * PANEL; };
         float* to = c + i * ldc + j;
-        if (columns == PANEL) {
-            add_lines<VECTORS>(lines, first, row, step, k, line, add, to, ldc);
-            continue;
-        }
-        if (add)
+        with_vectors(columns, [&](auto vectors) {
+            constexpr int N = decltype(vectors)::value;
+            if (columns == N * WIDTH) {
+                add_lines<N>(lines, first, row, step, k, line, add, to, ldc);
+                return;
+            }
+            if (add)
+                for (int64_t e = 0; e < lines; e++)
+                    std::copy_n(to + e * ldc, columns, part + e * PANEL);
+            add_lines<N>(lines, first, row, step, k, line, add, part, PANEL);
             for (int64_t e = 0; e < lines; e++)
-                std::copy_n(to + e * ldc, columns, part + e * PANEL);
-        add_lines<VECTORS>(lines, first, row, step, k, line, add, part, PANEL);
-        for (int64_t e = 0; e < lines; e++)
-            std::copy_n(part + e * PANEL, columns, to + e * ldc);
+                std::copy_n(part + e * PANEL, columns, to + e * ldc);
+        });
     }
 }
 
@@ -150,14 +162,23 @@ static inline void multiply(char a_op, char b_op, int64_t m, int64_t n, int64_t 
                             const float* a, int64_t lda, const float* b, int64_t ldb,
                             bool add, float* c, int64_t ldc) {
     const bool of_columns = b_op == 'T';
-    const int64_t row = a_op == 'T' ? 1 : lda, step = a_op == 'T' ? lda : 1;
-    static thread_local std::vector<float> panels(DEPTH * COLUMNS);
+    static thread_local std::vector<float> panels(DEPTH * COLUMNS), panel(DEPTH * PANEL);
     for (int64_t j = 0; j < n; j += COLUMNS)
     for (int64_t i = 0; i < k; i += DEPTH) {
         const int64_t columns = std::min(COLUMNS, n - j), depth = std::min(DEPTH, k - i);
         pack(b + (of_columns ? j * ldb + i : i * ldb + j), ldb, of_columns, depth, columns,
              panels.data());
-        multiply(m, columns, depth, a + i * step, row, step, panels.data(), add || i, c + j, ldc);
+        if (a_op != 'T') {
+            multiply(m, columns, depth, a + i, lda, 1, panels.data(), add || i, c + j, ldc);
+            continue;
+        }
+        // Numbers of one column lie far apart: they are brought together.
+        for (int64_t first = 0; first < m; first += PANEL) {
+            const int64_t lines = std::min(PANEL, m - first);
+            pack(a + i * lda + first, lda, false, depth, lines, panel.data());
+            multiply(lines, columns, depth, panel.data(), 1, PANEL, panels.data(), add || i,
+                     c + first * ldc + j, ldc);
+        }
     }
 }
 
