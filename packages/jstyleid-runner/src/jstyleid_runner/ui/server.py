@@ -8,7 +8,7 @@ import ipaddress
 import os
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,9 +20,9 @@ import fastapi
 import gradio as gr
 import typer
 import uvicorn
-from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jstyleid_core.errors import InputError
 from jstyleid_runner.ui.generate import GeneratePage
@@ -98,12 +98,22 @@ def bound(host: str, port: int) -> socket.socket:
     return opened
 
 
-async def _add_policy(
-    request: fastapi.Request, go_on: Callable[[fastapi.Request], Awaitable[Response]]
-) -> Response:
-    response = await go_on(request)
-    response.headers["Content-Security-Policy"] = _POLICY
-    return response
+class _AddPolicy:
+    """Middleware that adds the policy to every response.
+
+    It touches the first message of a response, and leaves the body to the server.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_policy(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Content-Security-Policy"] = _POLICY
+            await send(message)
+
+        await self._app(scope, receive, send_with_policy)
 
 
 @contextmanager
@@ -133,8 +143,7 @@ def served(
         app.add_middleware(TrustedHostMiddleware,
                            allowed_hosts=["localhost", "127.0.0.1", "[::1]", host])
 
-    app.add_middleware(BaseHTTPMiddleware, dispatch=_add_policy)
-
+    app.add_middleware(_AddPolicy)
     gr.mount_gradio_app(
         app, page, path="/", auth=login, auth_message=_LOGIN if login else None,
         allowed_paths=[str(allowed.resolve())], footer_links=[], run_history=False, ssr_mode=False,
@@ -147,6 +156,8 @@ def served(
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
     thread.start()
+    while thread.is_alive() and not server.started:  # until then connections are refused
+        thread.join(0.05)
     name, port = opened.getsockname()[:2]
     try:
         yield f"http://{f'[{name}]' if ':' in name else name}:{port}/"
