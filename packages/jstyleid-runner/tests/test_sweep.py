@@ -63,7 +63,8 @@ def rows() -> list[Any]:
 
 
 def test_what_is_equal_is_made_once(calls: Counter[str]) -> None:
-    result = sweep("--set", "gamma=0.3,0.5", "--set", "rule=styleid,joint")
+    grid = ["--set", "gamma=0.3,0.5", "--set", "rule=styleid,joint", "--batch", "1"]
+    result = sweep(*grid)
     assert result.exit_code == 0, result.output
     pictures = len(list(Path("sweep/gamma-0.3_rule-joint").glob("*/*.png")))
     styles = len(list(Path("data/S").iterdir()))
@@ -75,7 +76,7 @@ def test_what_is_equal_is_made_once(calls: Counter[str]) -> None:
         {"gamma": gamma, "rule": rule} for gamma in ("0.3", "0.5") for rule in ("styleid", "joint")]
     assert not Path("sweep/.jstyleid/styles").exists()
     calls.clear()
-    assert sweep("--set", "gamma=0.3,0.5", "--set", "rule=styleid,joint").exit_code == 0
+    assert sweep(*grid).exit_code == 0
     assert not calls
 
 

@@ -18,8 +18,9 @@ from jstyleid_dreambooth.training.settings import TrainingSettings
 from jstyleid_runner.options.config_file import keys_of
 
 _WIDTH = 92
-_TRAINING_NAMES = {"lr": "learning_rate", "train_steps": "steps"}
-"""Settings of a training by the options of a run, where the names differ."""
+_TRAINING_NAMES = {"lr": "learning_rate", "train_steps": "steps", "train_batch": "batch"}
+"""Settings of a training by the options of a run, where the names differ. An option of a run with
+such a setting's name is another one."""
 
 
 def starter_file(command: TyperCommand, table: str, given: Mapping[str, Any]) -> str:
@@ -80,6 +81,8 @@ def _default(parameter: Any) -> Any:
     """The value that counts where an option is left out; None where nothing does."""
     if parameter.default is not None:
         return parameter.default
+    if parameter.name in _TRAINING_NAMES.values():
+        return None
     setting = _TRAINING_NAMES.get(parameter.name, parameter.name)
     for settings in (TrainingSettings, StyleIDSettings):
         if setting in settings.model_fields:
