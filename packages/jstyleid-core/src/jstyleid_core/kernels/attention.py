@@ -21,6 +21,7 @@ _SIZES = """
         int64 batch, tokens;
         float scale;
         int64 batch_of(int64 b) const { return batch == 1 ? 0 : b; }
+        int64 in_panels() const { return product::rounded_up(tokens, product::PANEL); }
     };
     const Segment segments[] = {@segments};
     const int64 B = in0_shape0, N = in0_shape1, C = in0_shape2, CV = in2_shape2;
@@ -28,7 +29,7 @@ _SIZES = """
     int64 M = 0, room = 0;
     for (const Segment& segment : segments) {
         M += segment.tokens;
-        room += product::rounded_up(segment.tokens, product::PANEL);
+        room += segment.in_panels();
     }
     // About half a megabyte of scores: they stay in the second-level cache.
     const int64 rows = std::max<int64>(8, std::min<int64>(64, 131072 / M));
@@ -45,7 +46,7 @@ _SCORES = """
     auto pack_keys = [&](int64 b, int64 h, float* keys) {
         for (const Segment& segment : segments) {
             const float* key = segment.key + segment.batch_of(b) * segment.tokens * C + h * D;
-            const int64 size = D * product::rounded_up(segment.tokens, product::PANEL);
+            const int64 size = D * segment.in_panels();
             product::pack(key, C, true, D, segment.tokens, keys);
             for (int64 i = 0; i < size; i++) keys[i] *= segment.scale;
             keys += size;
@@ -56,7 +57,7 @@ _SCORES = """
         int64 at = 0;
         for (const Segment& segment : segments) {
             product::multiply(n, segment.tokens, D, query, C, 1, keys, false, weights + at, M);
-            keys += D * product::rounded_up(segment.tokens, product::PANEL);
+            keys += D * segment.in_panels();
             at += segment.tokens;
         }
         for (int64 i = 0; i < n; i++) {
@@ -119,6 +120,8 @@ _BACKWARD = _SIZES + _SCORES + """
     #pragma omp parallel num_threads(threads)
     {
         std::vector<float> weights(rows * M), d(rows * M), inverse(rows), keys(D * room);
+        std::vector<float> key_lines(M * product::rounded_up(D, product::PANEL));
+        std::vector<float> values(DV * room);
         #pragma omp for schedule(dynamic)
         for (int64 task = 0; task < KB * H; task++) {
             const int64 kb = task / H, h = task % H;
@@ -126,6 +129,8 @@ _BACKWARD = _SIZES + _SCORES + """
             float *dk = out1_p + kb * M * C + h * D, *dv = out2_p + kb * M * CV + h * DV;
             const int64 b0 = KB == 1 ? 0 : kb, b1 = KB == 1 ? B : kb + 1;
             pack_keys(kb, h, keys.data());
+            product::pack(key, C, false, M, D, key_lines.data());
+            product::pack(value, CV, true, DV, M, values.data());
             for (int64 b = b0; b < b1; b++)
             for (int64 first = 0; first < N; first += rows) {
                 const int64 n = std::min(rows, N - first);
@@ -135,14 +140,14 @@ _BACKWARD = _SIZES + _SCORES + """
                 for (int64 i = 0; i < n; i++)
                     for (int64 j = 0; j < M; j++) weights[i * M + j] *= inverse[i];
                 product::multiply('T', 'N', M, DV, n, weights.data(), M, grad, CV, true, dv, CV);
-                product::multiply('N', 'T', n, M, DV, grad, CV, value, CV, false, d.data(), M);
+                product::multiply(n, M, DV, grad, CV, 1, values.data(), false, d.data(), M);
                 for (int64 i = 0; i < n; i++) {
                     float *p = weights.data() + i * M, *e = d.data() + i * M;
                     float dot = 0;
                     for (int64 j = 0; j < M; j++) dot += e[j] * p[j];
                     for (int64 j = 0; j < M; j++) e[j] = p[j] * (e[j] - dot) * scale;
                 }
-                product::multiply('N', 'N', n, D, M, d.data(), M, key, C, false, out0_p + at, C);
+                product::multiply(n, D, M, d.data(), M, 1, key_lines.data(), false, out0_p + at, C);
                 product::multiply('T', 'N', M, D, n, d.data(), M, q + at, C, true, dk, C);
             }
         }

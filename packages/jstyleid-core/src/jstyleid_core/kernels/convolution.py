@@ -24,11 +24,11 @@ _SIZES = """
     const int64 SH = (int64)data["stride_h"], SW = (int64)data["stride_w"];
     const int64 PH = (int64)data["padding_h"], PW = (int64)data["padding_w"];
     const int64 DH = (int64)data["dilation_h"], DW = (int64)data["dilation_w"];
-    const bool pointwise = KK == 1 && SH == 1 && SW == 1 && PH == 0 && PW == 0;
     const int threads = threads_for(2. * B * O * P * C * KK);
 """
 
 _COLUMNS = """
+    const bool pointwise = KK == 1 && SH == 1 && SW == 1 && PH == 0 && PW == 0;
     const int64 pixels = std::min<int64>(P, 256);
 
     // Calls `visit(row, offset, run)` for each place (channel, i, j) of the kernel and each run of

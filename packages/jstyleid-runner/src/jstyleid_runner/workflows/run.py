@@ -43,12 +43,7 @@ from jstyleid_runner.storage.split import find_loras, read_split, style_names, t
 from jstyleid_runner.workflows.execution import IncompleteError, RunRequest, bullet_list, execute
 from jstyleid_runner.workflows.model import ModelSource, note_cut_texts, source_of
 from jstyleid_runner.workflows.session import RunCounts, session
-from jstyleid_runner.workflows.workers import (
-    Workers,
-    dtype_of,
-    open_workers,
-    usual_batch,
-)
+from jstyleid_runner.workflows.workers import Workers, dtype_of, open_workers, usual_batch
 
 log = logging.getLogger(__name__)
 

@@ -106,9 +106,11 @@ def usual_batch(asked: WorkerOptions, size: tuple[int, int]) -> int:
         asked: the workers.
         size: width and height of the pictures, in pixels.
     """
+    if size[0] * size[1] < 512 * 512:
+        return 4
     on_cpu = asked.device == "cpu" or asked.gpus == 0 or (
         asked.device == "auto" and asked.engine == "local" and not runtime.visible_gpus())
-    return 1 if on_cpu and size[0] * size[1] >= 512 * 512 else 4
+    return 1 if on_cpu else 4
 
 
 @dataclass(frozen=True)
